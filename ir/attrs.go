@@ -21,9 +21,16 @@ type InputAttrs struct{ Name string }
 // WeightAttrs names a constant and holds its values, in the type they were
 // stored in or computed to; the value's Type is what a kernel gets. Data is
 // empty in a graph that was parsed from text without values.
+//
+// A weight as imported says where it came from, so that pruned values can be
+// written back: rows Row.. of the checkpoint's tensor, or of its transpose.
+// Weights that a pass computes come from no tensor.
 type WeightAttrs struct {
-	Name string
-	Data tensor.Tensor
+	Name       string
+	Data       tensor.Tensor
+	Tensor     string
+	Row        int
+	Transposed bool
 }
 
 // An ActKind is an activation function.

@@ -97,12 +97,12 @@ func (g *Graph) NewInput(name string, t Type) *Value {
 
 // NewWeight appends a constant. Floats become f32 values whatever data's dtype.
 func (g *Graph) NewWeight(name string, data tensor.Tensor) *Value {
-	return g.source(len(g.Ops), Weight, &WeightAttrs{name, data}, weightType(data))
+	return g.source(len(g.Ops), Weight, &WeightAttrs{Name: name, Data: data}, weightType(data))
 }
 
 // NewWeightBefore is NewWeight, placed before the operator at.
 func (g *Graph) NewWeightBefore(at *Op, name string, data tensor.Tensor) *Value {
-	return g.source(slices.Index(g.Ops, at), Weight, &WeightAttrs{name, data}, weightType(data))
+	return g.source(slices.Index(g.Ops, at), Weight, &WeightAttrs{Name: name, Data: data}, weightType(data))
 }
 
 func weightType(data tensor.Tensor) Type {

@@ -1,0 +1,64 @@
+package tokenizer
+
+import (
+	"bytes"
+	"encoding/json"
+	"unicode/utf8"
+
+	"etc/fault"
+)
+
+// Files are the tokenizer files of a checkpoint folder, nil where absent.
+type Files struct {
+	TokenizerJSON    []byte // tokenizer.json
+	TokenizerConfig  []byte // tokenizer_config.json
+	SpecialTokensMap []byte // special_tokens_map.json
+	VocabTxt         []byte // vocab.txt
+	VocabJSON        []byte // vocab.json
+	MergesTxt        []byte // merges.txt
+}
+
+// New makes a Tokenizer from tokenizer.json, else vocab.txt, else vocab.json
+// with merges.txt; it is nil without error if there is none of these. Truncation and
+// padding in tokenizer.json are ignored. What the files say that
+// this package does not do is fault.Unsupported, what contradicts itself fault.Corrupt.
+func New(f Files) (*Tokenizer, error) {
+	c, err := readConfig(f)
+	if err != nil {
+		return nil, err
+	}
+	var d definition
+	switch {
+	case f.TokenizerJSON != nil:
+		d, err = readTokenizerJSON(f.TokenizerJSON, c)
+	case f.VocabTxt != nil:
+		d, err = readVocabTxt(f.VocabTxt, c)
+	case f.VocabJSON != nil:
+		d, err = readVocabJSON(f.VocabJSON, f.MergesTxt, c)
+	default:
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := c.apply(&d); err != nil {
+		return nil, err
+	}
+	return newTokenizer(d)
+}
+
+// decode reads the JSON of a file into v.
+func decode(name string, file []byte, v any) error {
+	if !utf8.Valid(file) {
+		return fault.Newf(fault.Corrupt, "%s: not UTF-8", name)
+	}
+	if err := json.Unmarshal(file, v); err != nil {
+		return fault.Newf(fault.Corrupt, "%s: %w", name, err)
+	}
+	return nil
+}
+
+// present says whether a JSON value is there and not null.
+func present(v json.RawMessage) bool {
+	return len(v) > 0 && !bytes.Equal(v, []byte("null"))
+}

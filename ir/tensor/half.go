@@ -46,3 +46,18 @@ func F32ToBF16(f float32) uint16 {
 	}
 	return uint16((b + 0x7fff + b>>16&1) >> 16)
 }
+
+// f64ToOddF32 narrows x for a second rounding: of the two float32 around an
+// inexact x it takes the one with an odd last bit, which no midpoint of a
+// narrower type has, so that rounding to F16 or BF16 then equals rounding x once.
+func f64ToOddF32(x float64) float32 {
+	f := float32(x)
+	b := math.Float32bits(f)
+	if float64(f) == x || x != x || b&1 == 1 {
+		return f
+	}
+	if math.Abs(float64(f)) < math.Abs(x) {
+		return math.Float32frombits(b + 1)
+	}
+	return math.Float32frombits(b - 1)
+}

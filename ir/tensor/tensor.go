@@ -138,9 +138,8 @@ func (t Tensor) Convert(d DType) Tensor {
 	case d == F32:
 		return FromFloat32s(t.Shape, t.Float32s())
 	}
-	v := t.Float32s()
-	b := make([]byte, 2*len(v))
-	for i, x := range v {
+	b := make([]byte, 2*t.Len())
+	for i, x := range t.narrowed() {
 		h := F32ToBF16(x)
 		if d == F16 {
 			h = F32ToF16(x)
@@ -148,4 +147,16 @@ func (t Tensor) Convert(d DType) Tensor {
 		binary.LittleEndian.PutUint16(b[2*i:], h)
 	}
 	return Tensor{d, t.Shape, b}
+}
+
+// narrowed is Float32s fit to be rounded again to 16 bits.
+func (t Tensor) narrowed() []float32 {
+	if t.DType != F64 {
+		return t.Float32s()
+	}
+	v := make([]float32, t.Len())
+	for i, x := range t.Float64s() {
+		v[i] = f64ToOddF32(x)
+	}
+	return v
 }

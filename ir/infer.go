@@ -41,6 +41,12 @@ func matrix(name string, v *Value) {
 	want(v.Type.DType == tensor.F32 && len(s) == 2 && s[1] >= 0, "%s is %v, want f32[rows,width]", name, v.Type)
 }
 
+// tableOf checks that v is f32 [constant, constant].
+func tableOf(name string, v *Value) {
+	matrix(name, v)
+	want(v.Type.Shape[0] >= 0, "%s is %v, want constants", name, v.Type)
+}
+
 // activation checks that v is f32 [T or B, width].
 func activation(name string, v *Value) {
 	matrix(name, v)
@@ -92,6 +98,7 @@ func inferGather(op *Op) []Type {
 func inferScatter(op *Op) []Type {
 	x, n := op.Args[0], op.Attrs.(*ScatterAttrs).N
 	activation("x", x)
+	want(n >= 0, "n is %d, want a width", n)
 	k := indices("columns", op.Args[1], n)
 	want(k == x.Type.Width(), "columns has %d numbers, x is %v", k, x.Type)
 	return []Type{F32(x.Type.Rows(), Dim(n))}
@@ -165,13 +172,13 @@ func inferEmbed(op *Op) []Type {
 	exact("ids", op.Arg("ids"), I32(T))
 	exact("positions", op.Arg("positions"), I32(T))
 	exact("types", op.Arg("types"), I32(T))
-	matrix("word", op.Arg("word"))
+	tableOf("word", op.Arg("word"))
 	h := op.Arg("word").Type.Width()
 	for _, pair := range [][2]string{{"positions", "position"}, {"types", "type"}} {
 		list, rows := op.Arg(pair[0]), op.Arg(pair[1])
 		want((list == nil) == (rows == nil), "%s and %s must be given together", pair[0], pair[1])
 		if rows != nil {
-			matrix(pair[1], rows)
+			tableOf(pair[1], rows)
 			want(rows.Type.Width() == h, "%s is %v, want width %d", pair[1], rows.Type, h)
 		}
 	}
@@ -213,9 +220,8 @@ func inferSkipLayerNorm(op *Op) []Type {
 func inferLinear(op *Op) []Type {
 	x, w := op.Arg("x"), op.Arg("w")
 	activation("x", x)
-	matrix("w", w)
+	tableOf("w", w)
 	n, k := int(w.Type.Shape[0]), w.Type.Width()
-	want(n >= 0, "w is %v, want constants", w.Type)
 	if c := op.Arg("columns"); c != nil {
 		want(indices("columns", c, x.Type.Width()) == k, "columns is %v, w is %v", c.Type, w.Type)
 	} else {
@@ -244,7 +250,7 @@ func inferLinearNLL(op *Op) []Type {
 	x, w := op.Arg("x"), op.Arg("w")
 	activation("x", x)
 	want(x.Type.Rows() == T, "x is %v, want T rows", x.Type)
-	matrix("w", w)
+	tableOf("w", w)
 	want(w.Type.Width() == x.Type.Width() && w.Type.Rows() > 0, "x is %v, w is %v", x.Type, w.Type)
 	exact("b", op.Arg("b"), F32(w.Type.Rows()))
 	exact("ids", op.Arg("ids"), I32(T))

@@ -48,6 +48,9 @@ func (p *parser) line() error {
 		return err
 	}
 	if word == "graph" {
+		if p.named {
+			return fmt.Errorf("graph %q: the graph has a name", name)
+		}
 		p.g.Name, p.named = name, true
 		return p.end()
 	}
@@ -156,8 +159,13 @@ func (p *parser) attrs(op *Op) error {
 	if !p.skip("{") {
 		return nil
 	}
+	seen := map[string]bool{}
 	for !p.skip("}") {
 		name := p.word()
+		if seen[name] {
+			return fmt.Errorf("%s is given twice", name)
+		}
+		seen[name] = true
 		if !p.skip("=") {
 			return p.want("name=value or }")
 		}

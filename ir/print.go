@@ -110,8 +110,8 @@ func printScalar(f reflect.Value) string {
 	}
 }
 
-// printValues gives the elements of a small weight, with the dtype of its
-// data where that is not the one of the value.
+// printValues gives the elements of a small weight. The dtype they are stored
+// in is not part of the text.
 func printValues(w *WeightAttrs) string {
 	if w.Data.Data == nil || w.Data.Len() > maxPrinted {
 		return ""

@@ -1,0 +1,82 @@
+package interp
+
+import "etc/ir"
+
+// linear is y = act(scaled(x[:,columns]·wᵀ + b)) + residual, where scaled
+// multiplies the first Scaled features by Scale.
+func linear(c *call) ([]*Array, error) {
+	a := c.op.Attrs.(*ir.LinearAttrs)
+	x := c.arg("x")
+	if columns := c.arg("columns"); columns != nil {
+		x = pick(x, columns.I)
+	}
+	y := product(x, c.arg("w"), c.arg("b"))
+	residual := c.arg("residual")
+	for t := range y.rows() {
+		row := y.row(t)
+		for n := range a.Scaled {
+			row[n] *= a.Scale
+		}
+		for n, v := range row {
+			row[n] = apply(a.Act, v)
+		}
+		if residual != nil {
+			for n, v := range residual.row(t) {
+				row[n] += v
+			}
+		}
+	}
+	return one(y)
+}
+
+// product is x·wᵀ + b, b may be nil: x [R,K], w [N,K], b [N] -> [R,N].
+func product(x, w, b *Array) *Array {
+	y := zeros(x.rows(), w.rows())
+	parallel(x.rows(), w.rows()*w.width(), func(lo, hi int) {
+		t := lo
+		for ; t+4 <= hi; t += 4 { // four rows share each load of w
+			product4(x, w, y, t)
+		}
+		for ; t < hi; t++ {
+			for n := range w.rows() {
+				y.F[t*w.rows()+n] = dot(x.row(t), w.row(n))
+			}
+		}
+	})
+	if b != nil {
+		for t := range y.rows() {
+			row := y.row(t)
+			for n, v := range b.F {
+				row[n] += v
+			}
+		}
+	}
+	return y
+}
+
+// product4 is four dot products at a time, each summed as dot sums it.
+func product4(x, w, y *Array, t int) {
+	n := w.rows()
+	x0, x1, x2, x3 := x.row(t), x.row(t+1), x.row(t+2), x.row(t+3)
+	for i := range n {
+		row := w.row(i)
+		x0, x1, x2, x3 := x0[:len(row)], x1[:len(row)], x2[:len(row)], x3[:len(row)]
+		var s0, s1, s2, s3 float64
+		for k, v := range row {
+			s0 += x0[k] * v
+			s1 += x1[k] * v
+			s2 += x2[k] * v
+			s3 += x3[k] * v
+		}
+		y.F[t*n+i], y.F[(t+1)*n+i], y.F[(t+2)*n+i], y.F[(t+3)*n+i] = s0, s1, s2, s3
+	}
+}
+
+// dot is Σ x_k·y_k.
+func dot(x, y []float64) float64 {
+	var s float64
+	for k, v := range y[:len(x)] {
+		s += x[k] * v
+	}
+	return s
+}

@@ -239,3 +239,6 @@ func (v *Value) WeightName() string {
 }
 
 func operandsOf(k Kind) []string { return strings.Fields(table[k].operands) }
+
+// OperandName is the name of operand i of kind k.
+func OperandName(k Kind, i int) string { return strings.TrimSuffix(operandsOf(k)[i], "?") }

@@ -187,11 +187,14 @@ type Step struct {
 	Op        Op
 	Label     string // the block of the model, such as "layer 0 attention"
 	Args      []Arg
-	Results   []int // indices into Buffers
+	Results   []int // indices into Buffers; Unused where no step reads the result
 	Params    Params
 	Reduction Reduction
 	Needed    uint64 // bit i: output i needs this step
 }
+
+// Unused stands for a result that has no buffer: the kernel does not store it.
+const Unused = -1
 
 // A Bucket holds what depends on the length of rows: which operator each
 // attention step is. Choices has one entry for each attention step, in order.

@@ -1,0 +1,59 @@
+# The targets that people and CI use; docs/architecture.md says what lies where.
+
+SHELL := bash
+FUZZTIME ?= 20s
+# Tests whose names begin with TestModels need ../shared beside the checkout.
+MODELS := ^TestModels
+BENCH_MODEL ?= ../shared/models/all-MiniLM-L6-v2
+
+.PHONY: build run test test-models race check generate bench fuzz clean
+
+build: ## bin/etc, static
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -o bin/etc ./cmd/etc
+
+run: build ## prune, compile and run a real model on real sentences
+	@rm -rf out/run && mkdir -p out/run
+	bin/etc prune testdata/tiny-sst2 -o out/run/pruned --sparsity 0.3 --eval testdata/sst2-dev.tsv --max-drop 1%
+	bin/etc compile testdata/tiny-sst2 -o out/run/dense.etp
+	bin/etc compile out/run/pruned -o out/run/pruned.etp --seqlen-buckets 32,64,128
+	printf '%s\n' 'a gorgeous , witty , seductive movie .' 'it is a mess from start to finish .' 'one of the best films of the year' | bin/etc run out/run/pruned.etp
+	bin/etc diff out/run/dense.etp out/run/pruned.etp
+	bin/etc eval out/run/pruned.etp --data testdata/sst2-dev.tsv
+
+test: ## every test that needs nothing but this checkout
+	go test -skip '$(MODELS)' ./...
+
+test-models: ## tests against the models, data and goldens in ../shared
+	go test -run '$(MODELS)' ./...
+
+race: ## the packages where goroutines meet, under the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race -short -skip '$(MODELS)' ./fault ./formats/... ./executor/... ./eval
+
+check: ## formatting, vet, staticcheck, generated files, a second platform
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt would change the files above'; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	go mod verify
+	go run ./executor/cpu/kernel/gen -check
+	GOARCH=arm64 go vet ./...
+	GOOS=darwin GOARCH=arm64 go build ./...
+
+generate: ## the generated files again
+	go generate ./...
+
+fuzz: ## every fuzz target for FUZZTIME
+	@set -e; for pkg in $$(go list ./...); do \
+	  dir=$$(go list -f '{{.Dir}}' $$pkg); \
+	  for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9]+' $$dir/*_test.go 2>/dev/null | cut -c6- | sort); do \
+	    echo "$$pkg $$target"; go test $$pkg -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -parallel 2; \
+	  done; \
+	done
+
+bench: build ## tokens a second, start-up and memory of MiniLM
+	@mkdir -p out/bench
+	bin/etc compile $(BENCH_MODEL) -o out/bench/model.etp --force
+	bin/etc bench out/bench/model.etp --batch 1,8,32 --seqlen 32,128
+
+clean:
+	rm -rf bin out

@@ -1,0 +1,122 @@
+// Package cost predicts the time of kernel operators and chooses among those
+// that compute the same.
+//
+// A target, a shape and, for attention, a bucket enter; the operator and its
+// workspace leave. A choice depends on nothing else (design decision 3:
+// never on the number of tokens or rows in a batch), so a row gets the same
+// operators in every batch.
+package cost
+
+import (
+	"math"
+
+	"etc/ir"
+)
+
+// A Machine is what the model knows of a target. Rates are of one core.
+type Machine struct {
+	Target    string
+	Flops     float64 // float32 operations a second of a dense product, two for each multiply-add
+	TileFlops float64 // of a 16×16 block-sparse product, counting kept tiles only
+	CSRFlops  float64 // of a compressed-row product, counting kept elements only
+	Exps      float64 // exponentials a second of a softmax
+	L1, L2    float64 // bytes of cache that a task may fill
+	Spill     float64 // bytes a second to and from what does not fit
+}
+
+// CPU is the machine for cpu:f32: an AVX-512 core at half width (AMD Zen 4).
+// The product rates are those that `go test -bench . ./executor/cpu/kernel`
+// printed there, rounded; only their ratios matter to the choices.
+var CPU = Machine{
+	Target: "cpu:f32",
+	Flops:  90e9, TileFlops: 70e9, CSRFlops: 35e9, Exps: 2e9,
+	L1: 32 << 10, L2: 512 << 10, Spill: 20e9,
+}
+
+// queryBlock is the number of queries whose scores a kernel holds at once.
+const queryBlock = 8
+
+// keyBlock is the number of keys between two rescalings of flash attention.
+const keyBlock = 64
+
+// An Estimate is the predicted cost of one operator for one row.
+type Estimate struct {
+	Kind      ir.Kind
+	Seconds   float64
+	Workspace int64 // bytes for each task that runs at once
+}
+
+// Attention estimates the three attention operators for a row of s tokens,
+// in the order of the operator set.
+func (m Machine) Attention(a *ir.AttentionAttrs, s int) []Estimate {
+	heads, n := float64(a.Heads), float64(s)
+	products := heads * 2 * n * n * float64(a.D+a.Dv) / m.Flops
+	softmax := heads * n * n / m.Exps
+	scores := 4 * queryBlock * n // bytes of a block of score rows
+	keys := 4 * n * float64(a.D+a.Dv)
+
+	// The whole row of scores on chip: fast until row and keys leave the cache.
+	otf := products + softmax
+	if held := scores + keys; held > m.L2 {
+		otf += heads * n / queryBlock * (held - m.L2) / m.Spill
+	}
+	// Scores by a tiled product: written once and read once.
+	partial := products + softmax + heads*2*4*n*n/m.Spill
+	// Online softmax: one rescaling of the block's output for each key block.
+	flash := products + softmax + heads*n*float64(a.Dv)*math.Ceil(n/keyBlock)/m.Flops*2
+
+	return []Estimate{
+		{ir.OTFAttention, otf, int64(scores + keys)},
+		{ir.PartialOTFAttention, partial, int64(4*n*n + keys)},
+		{ir.FlashAttention, flash, int64(4*queryBlock*keyBlock + 4*queryBlock*float64(a.Dv) + keys)},
+	}
+}
+
+// ChooseAttention returns the cheapest of Attention, the first among equals.
+func (m Machine) ChooseAttention(a *ir.AttentionAttrs, s int) Estimate {
+	all := m.Attention(a, s)
+	best := all[0]
+	for _, e := range all[1:] {
+		if e.Seconds < best.Seconds {
+			best = e
+		}
+	}
+	return best
+}
+
+// PrecomputePays reports whether attention with the product of W_V and W_O,
+// out of k inputs into n outputs, costs less than V, P·V and W_O for rows of
+// s tokens. Multiply-adds a row: s·k·h·dv + s²·h·dv + s·h·dv·n against
+// h·n·(s·k + s²); notes/et-paper.md section 1.9.
+func PrecomputePays(a *ir.AttentionAttrs, k, n, s int) bool {
+	inner := a.Heads * a.Dv
+	factored := s*k*inner + s*s*inner + s*inner*n
+	return a.Heads*n*(s*k+s*s) < factored
+}
+
+// A Matrix counts what a sparse form of a weight would keep.
+type Matrix struct {
+	N, K     int
+	Tiles    int  // 16×16 tiles with an element that is not zero
+	NonZeros int  // elements
+	NM24     bool // no group of four inputs keeps more than two
+}
+
+// tile is the side of a tile.
+const tile = 16
+
+// Linear chooses the form of a product by the predicted time of one token.
+func (m Machine) Linear(w Matrix) ir.Kind {
+	dense := 2 * float64(w.N*w.K) / m.Flops
+	tiles := 2 * float64(w.Tiles*tile*tile) / m.TileFlops
+	csr := 2 * float64(w.NonZeros) / m.CSRFlops
+	switch {
+	case tiles < dense && tiles <= csr:
+		return ir.BlockSparseLinear
+	case csr < dense && w.NM24:
+		return ir.Sparse24Linear
+	case csr < dense:
+		return ir.CSRLinear
+	}
+	return ir.Linear
+}

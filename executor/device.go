@@ -1,0 +1,39 @@
+package executor
+
+import "etc/formats/plan"
+
+// A Device runs batches of one plan. Executors on the CPU and on a GPU
+// implement it; a Device serves one goroutine at a time.
+type Device interface {
+	// Name says what it is, for records: "cpu avx512 2 threads".
+	Name() string
+	// Load prepares p, which must outlive the device. maxTokens is the largest
+	// batch that will come.
+	Load(p *plan.Plan, maxTokens int) error
+	// Run computes the wanted outputs of a batch.
+	Run(b *Batch) error
+	// Counters tells what has run since Load.
+	Counters() Counters
+	Close() error
+}
+
+// A Batch is rows of one bucket, one after another: T tokens in B rows.
+type Batch struct {
+	Bucket    int     // index into Plan.Buckets
+	Wanted    uint64  // bit i: output i of the plan
+	IDs       []int32 // [T]
+	Types     []int32 // [T]
+	Positions []int32 // [T]
+	Offsets   []int32 // [B+1], from 0 to T
+	// Results[i] is output i, [T or B][width] without gaps: set by Run for the
+	// outputs wanted, valid until the next Run.
+	Results [][]float32
+}
+
+// Counters are sums over all batches.
+type Counters struct {
+	Tokens, Rows, Batches int64
+	// MultiplyAdds by the weights that kernels read, and by the scores and
+	// values of attention. A weight that the plan does not hold costs none.
+	MultiplyAdds int64
+}

@@ -1,0 +1,160 @@
+package eval
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"etc/fault"
+	"etc/formats/rows"
+)
+
+func TestParseDrop(t *testing.T) {
+	for _, c := range []struct {
+		in   string
+		want Drop
+	}{{"1%", Drop{1, false}}, {"0.5%", Drop{0.5, false}}, {"1%r", Drop{1, true}}, {"0%", Drop{}}, {"100%", Drop{100, false}}} {
+		got, err := ParseDrop(c.in)
+		if err != nil || got != c.want || got.String() != c.in {
+			t.Errorf("%q: %+v %s, %v", c.in, got, got, err)
+		}
+	}
+	for _, s := range []string{"", "1", "%", "1r", "1r%", "-1%", "101%", "nan%", "1e1%", "0x1%", "inf%", " 1%", "1%%", "1_0%"} {
+		if got, err := ParseDrop(s); fault.KindOf(err) != fault.Usage {
+			t.Errorf("%q: %+v, %v, want a usage error", s, got, err)
+		}
+	}
+}
+
+func TestDropAllows(t *testing.T) {
+	for _, c := range []struct {
+		drop, name    string
+		dense, pruned float64
+		want          bool
+	}{
+		{"1%", NameAccuracy, 0.80, 0.79, true}, // in float64 their difference is over 0.01
+		{"1%", NameAccuracy, 0.80, 0.7899, false},
+		{"1%", NameAccuracy, 0.80, 0.99, true},
+		{"0%", NameAccuracy, 701.0 / 872, 701.0 / 872, true},
+		{"0%", NameAccuracy, 701.0 / 872, 700.0 / 872, false},
+		{"1%r", NameAccuracy, 0.80, 0.792, true},
+		{"1%r", NameAccuracy, 0.80, 0.791, false},
+		{"0.5%", NameSpearman, 0.86716, 0.86217, true},
+		{"0.5%", NameSpearman, 0.86716, 0.86215, false},
+		{"10%r", NameSpearman, -0.5, -0.55, true},
+		{"10%r", NameSpearman, -0.5, -0.56, false},
+		{"1%", NamePerplexity, 100, 101, true},
+		{"1%", NamePerplexity, 100, 101.01, false},
+		{"1%r", NamePerplexity, 100, 101, true},
+		{"1%r", NamePerplexity, 100, 101.01, false},
+		{"1%", NamePerplexity, 100, 50, true},
+	} {
+		d, err := ParseDrop(c.drop)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Allows(Metric{Name: c.name, Value: c.dense}, Metric{Name: c.name, Value: c.pruned}); got != c.want {
+			t.Errorf("%s of %s from %g to %g: %v", c.drop, c.name, c.dense, c.pruned, got)
+		}
+	}
+}
+
+// Values from Python's exact fractions; 121 against 59 is statsmodels' example.
+func TestMcNemar(t *testing.T) {
+	for _, c := range []struct {
+		onlyA, onlyB int
+		want         float64
+	}{{121, 59, 4.434449263755176e-06}, {59, 121, 4.434449263755176e-06}, {1, 5, 0.21875}, {3, 3, 1}, {0, 0, 1}, {400, 500, 0.0009564441369189461}} {
+		a, b := []bool{true, false}, []bool{true, false}
+		for range c.onlyA {
+			a, b = append(a, true), append(b, false)
+		}
+		for range c.onlyB {
+			a, b = append(a, false), append(b, true)
+		}
+		got := McNemar(a, b)
+		if relative := (got - c.want) / c.want; relative > 1e-11 || relative < -1e-11 { // Lgamma's own error
+			t.Errorf("%d and %d: %.17g, want %.17g", c.onlyA, c.onlyB, got, c.want)
+		}
+	}
+}
+
+// Two models that err on the same rows differ by nothing, though each alone is
+// uncertain; one that has two more rows of a hundred right differs by that.
+func TestDifferenceIsPaired(t *testing.T) {
+	const n = 100
+	want, a, b := make([]int, n), make([]int, n), make([]int, n)
+	for i := range want {
+		a[i] = i % 2
+		b[i] = i % 2
+	}
+	if d := Difference(Accuracy(a, want), Accuracy(b, want)); d != (Metric{NameAccuracy, 0, 0, 0}) {
+		t.Errorf("equal models: %+v", d)
+	}
+	b[1], b[3] = 0, 0
+	d := Difference(Accuracy(a, want), Accuracy(b, want))
+	near(t, "difference", d.Value, 0.02)
+	if d.Low < 0 || d.Low > 0.01 || d.High < 0.03 || d.High > 0.06 {
+		t.Errorf("interval %+v", d)
+	}
+}
+
+func TestSplitDependsOnTheRowAlone(t *testing.T) {
+	pair := "b"
+	var all []rows.Example
+	for i := range 2000 {
+		all = append(all, rows.Example{Row: rows.Row{Line: i + 1, Text: fmt.Sprint("text ", i)}})
+	}
+	all = append(all, rows.Example{Row: rows.Row{Text: "a", Pair: &pair}}, rows.Example{Row: rows.Row{IDs: []int32{1, 2}}})
+	side := map[string]bool{}
+	search, accept := Split(all, 7)
+	for _, e := range search {
+		side[fmt.Sprint(e.Text, e.Pair != nil, e.IDs)] = true
+	}
+	if n := len(search); n < 900 || n > 1100 || n+len(accept) != len(all) {
+		t.Fatalf("%d and %d of %d rows", n, len(accept), len(all))
+	}
+	if !slices.IsSortedFunc(search[:len(search)-2], func(a, b rows.Example) int { return a.Line - b.Line }) {
+		t.Error("the order changed")
+	}
+	slices.Reverse(all)
+	for i := range all {
+		all[i].Line, all[i].Label = 0, "x" // what the model does not see
+	}
+	again, _ := Split(all[:1000], 7)
+	rest, _ := Split(all[1000:], 7)
+	if len(again)+len(rest) != len(search) {
+		t.Errorf("%d + %d rows, want %d", len(again), len(rest), len(search))
+	}
+	for _, e := range append(again, rest...) {
+		if !side[fmt.Sprint(e.Text, e.Pair != nil, e.IDs)] {
+			t.Errorf("row %q changed sides", e.Text)
+		}
+	}
+	other, _ := Split(all, 8)
+	same := 0
+	for _, e := range other {
+		if side[fmt.Sprint(e.Text, e.Pair != nil, e.IDs)] {
+			same++
+		}
+	}
+	if same < 400 || same > 600 {
+		t.Errorf("another seed has %d of %d rows on the same side, want about half", same, len(other))
+	}
+}
+
+// splitOfSeed0 is from Python's hashlib: 1 for search.
+const splitOfSeed0 = "011010"
+
+// The sides are part of what a recipe reproduces: they must never change.
+func TestSplitIsFixed(t *testing.T) {
+	pair := "b"
+	got := ""
+	for _, r := range []rows.Row{{Text: "a"}, {Text: "b"}, {Text: "c"}, {Text: "a", Pair: &pair}, {IDs: []int32{1, 2}}, {IDs: []int32{1, 2}, TypeIDs: []int32{0, 1}}} {
+		search, _ := Split([]rows.Example{{Row: r}}, 0)
+		got += fmt.Sprint(len(search))
+	}
+	if got != splitOfSeed0 {
+		t.Errorf("got %s, want %s", got, splitOfSeed0)
+	}
+}

@@ -118,7 +118,7 @@ func (p *Program) run(in Inputs, names []string, see func(*ir.Value, *Array)) (m
 		}
 		results, err := p.eval(op, values, in)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %v %q: %w", p.graph.Name, op.Kind, op.Label, err)
+			return nil, fmt.Errorf("%s: %w", p.graph.Name, err)
 		}
 		for i, v := range op.Results {
 			values[v] = results[i]
@@ -191,7 +191,11 @@ func (p *Program) eval(op *ir.Op, values map[*ir.Value]*Array, in Inputs) ([]*Ar
 		a, err := in.named(op)
 		return []*Array{a}, err
 	}
-	return definitions[op.Kind](&call{op, values, in.Offsets})
+	results, err := definitions[op.Kind](&call{op, values, in.Offsets})
+	if err != nil {
+		return nil, fmt.Errorf("%v %q: %w", op.Kind, op.Label, err)
+	}
+	return results, nil
 }
 
 // definitions is what each operator means. Sources are not in it.

@@ -39,7 +39,7 @@ func runeClass(r rune) uint8 {
 	case unicode.IsSpace(r):
 		return isSpace
 	}
-	return isSymbol
+	return lookUp(classDeltas, r) // isSymbol where it says nothing
 }
 
 // wordEnd is the length of the first word of text, which is not empty, by the

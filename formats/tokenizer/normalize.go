@@ -109,7 +109,7 @@ func (n *normalizer) appendDecomposed(dst []byte, r rune, raw []byte, marks *[]m
 func (n *normalizer) appendPart(dst []byte, r rune, class uint8, marks *[]mark) []byte {
 	accent := isMark(r)
 	switch {
-	case class == 0:
+	case class == 0 || has(r, deltaUnordered):
 		dst = n.flush(dst, marks)
 		if !accent {
 			dst = n.appendLower(dst, r)

@@ -6,7 +6,7 @@ import "unicode"
 
 // Hugging Face carries the Unicode tables of several years; Go carries one. A
 // delta is a way in which a code point differs from the rule Go's tables give
-// (testdata/bert-normalizer.codepoints.tsv, delta_table.go).
+// (testdata/*.codepoints.tsv, delta_table.go).
 const (
 	deltaNotOther       = uint8(1 << iota) // a Cf of today that was unassigned
 	deltaNotMark                           // a Mn of today that was none
@@ -14,30 +14,35 @@ const (
 	deltaPunctuation                       // a P that is none today
 	deltaNotPunctuation                    // a P of today that was none
 	deltaNoDecompose                       // a decomposition that did not exist
+	deltaUnordered                         // a combining class that did not exist
 )
 
+// A deltaRange says what holds from lo to hi: deltas, or a class of the GPT-2 scanner.
 type deltaRange struct {
 	lo, hi rune
 	what   uint8
 }
 
 // has says whether r has delta what.
-func has(r rune, what uint8) bool {
-	if r < deltas[0].lo {
-		return false
+func has(r rune, what uint8) bool { return lookUp(deltas, r)&what != 0 }
+
+// lookUp is what ranges say of r, or 0.
+func lookUp(ranges []deltaRange, r rune) uint8 {
+	if r < ranges[0].lo {
+		return 0
 	}
-	lo, hi := 0, len(deltas)
+	lo, hi := 0, len(ranges)
 	for lo < hi {
 		switch mid := (lo + hi) / 2; {
-		case r > deltas[mid].hi:
+		case r > ranges[mid].hi:
 			lo = mid + 1
-		case r < deltas[mid].lo:
+		case r < ranges[mid].lo:
 			hi = mid
 		default:
-			return deltas[mid].what&what != 0
+			return ranges[mid].what
 		}
 	}
-	return false
+	return 0
 }
 
 // isOther says whether clean_text drops r: control, format and private use, not the unassigned.

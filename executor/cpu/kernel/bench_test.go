@@ -1,0 +1,101 @@
+package kernel
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"etc/formats/plan/layout"
+)
+
+func reportFlops(b *testing.B, flops int) {
+	b.ReportMetric(float64(flops)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+}
+
+func BenchmarkPeak(b *testing.B) {
+	for _, t := range tables() {
+		b.Run(t.level.String(), func(b *testing.B) {
+			flops := 0
+			for b.Loop() {
+				flops = t.Peak(10000)
+			}
+			reportFlops(b, flops)
+		})
+	}
+}
+
+func BenchmarkDense(b *testing.B) {
+	for _, t := range tables()[1:] {
+		for _, s := range [][2]int{{384, 384}, {1536, 384}, {384, 1536}} {
+			for _, rows := range []int{1, 16, 128, 1024} {
+				b.Run(fmt.Sprintf("%s/%dx%d/T%d", t.level, s[0], s[1], rows), func(b *testing.B) {
+					p := newBenchProduct(rows, s[0], s[1], 0)
+					for b.Loop() {
+						t.Dense(&p.linear, p.panels, 0, layout.Blocks(p.n))
+					}
+					reportFlops(b, 2*rows*p.n*p.k)
+				})
+			}
+		}
+	}
+}
+
+// BenchmarkSparse counts the operations of the dense product: its GFLOP/s
+// compare with BenchmarkDense as times do.
+func BenchmarkSparse(b *testing.B) {
+	const rows = 128
+	for _, t := range tables()[1:] {
+		for _, n := range []int{384, 1536} {
+			for _, zeros := range []float64{0, 0.5, 0.75, 0.9} {
+				p := newBenchProduct(rows, n, n, zeros)
+				scratch := make([]float32, CSRScratch(n))
+				for _, form := range forms {
+					b.Run(fmt.Sprintf("%s/%dx%d/%g/%s", t.level, n, n, zeros, form), func(b *testing.B) {
+						for b.Loop() {
+							switch form {
+							case "dense":
+								t.Dense(&p.linear, p.panels, 0, n/16)
+							case "tiles":
+								t.Tiles(&p.linear, p.tiles, 0, n/16)
+							case "csr":
+								t.CSR(&p.linear, p.csr, 0, n/16, scratch)
+							}
+						}
+						reportFlops(b, 2*rows*n*n)
+					})
+				}
+			}
+		}
+	}
+}
+
+// newBenchProduct has the share zeros of its tiles zero, and as many entries of csr.
+func newBenchProduct(rows, n, k int, zeros float64) *product {
+	r := rand.New(rand.NewPCG(1, 1))
+	p := &product{rows: rows, n: n, k: k}
+	fill := func(zero func(i, c int) bool) []float32 {
+		w := make([]float32, n*k)
+		for i := range n {
+			for c := range k {
+				if !zero(i, c) {
+					w[i*k+c] = r.Float32() + 0.1
+				}
+			}
+		}
+		return w
+	}
+	dead := map[[2]int]bool{}
+	for i := range n / 16 {
+		for c := range k / 16 {
+			dead[[2]int{i, c}] = r.Float64() < zeros
+		}
+	}
+	w := fill(func(i, c int) bool { return dead[[2]int{i / 16, c / 16}] })
+	b := alignedBytes(make([]byte, layout.PanelBytes(n, k)))
+	layout.PackPanels(b, w, n, k)
+	p.panels = must(layout.CheckPanels(n, k, b))
+	p.tiles = must(layout.CheckTiles(n, k, alignedBytes(layout.PackTiles(w, n, k))))
+	p.csr = must(layout.CheckCSR(n, k, alignedBytes(layout.PackCSR(fill(func(i, c int) bool { return r.Float64() < zeros }), n, k))))
+	p.linear = Linear{Rows: rows, X: matrix(r, rows, k, k).data, XStride: k, Y: make([]float32, rows*n), YStride: n, Bias: make([]float32, n)}
+	return p
+}

@@ -1,0 +1,53 @@
+package kernel
+
+import "etc/formats/plan/layout"
+
+// chunkFloats is how much of X is gone through before the next panels of W: X
+// and three panels of W then fit a second-level cache of 1 MiB.
+const chunkFloats = 96 << 10
+
+// Dense computes the panels first to last-1 of a product with a dense matrix.
+func (t *Table) Dense(l *Linear, w layout.Panels, first, last int) {
+	most := t.blockRows()
+	chunk := max(1, chunkFloats/max(1, w.K)/most) * most
+	for row := 0; row < l.Rows; row += chunk {
+		t.denseChunk(l, w, row, min(chunk, l.Rows-row), first, last)
+	}
+}
+
+// denseChunk holds a group of panels while it goes over the rows.
+func (t *Table) denseChunk(l *Linear, w layout.Panels, row, rows, first, last int) {
+	whole := min(last, w.N/lanes)
+	for p := first; p < whole; {
+		panels := min(t.blockPanels(rows), whole-p)
+		bias := l.biasOf(w.N, p, panels, nil)
+		for r := row; r < row+rows; {
+			n := cut(row+rows-r, t.blockRows())
+			t.denseBlock(n, panels, l.inputs(r), l.XStride, w.Values[p*w.K*lanes:], lanes, w.K*lanes,
+				l.Y[r*l.YStride+p*lanes:], l.YStride, w.K, bias)
+			t.finish(l, r, n, p, panels)
+			r += n
+		}
+		p += panels
+	}
+	if whole < last {
+		t.denseTail(l, w, row, rows, whole)
+	}
+}
+
+// denseTail computes the last panel, of which only some outputs exist.
+func (t *Table) denseTail(l *Linear, w layout.Panels, row, rows, p int) {
+	var a aside
+	bias := l.biasOf(w.N, p, 1, &a)
+	for r := row; r < row+rows; {
+		n := cut(row+rows-r, t.blockRows())
+		t.denseBlock(n, 1, l.inputs(r), l.XStride, w.Panel(p), lanes, 0, a.y[:], lanes, w.K, bias)
+		t.finishAside(l, w.N, r, n, p, a.y[:])
+		r += n
+	}
+}
+
+// inputs is X from row r on.
+func (l *Linear) inputs(r int) []float32 {
+	return l.X[min(r*l.XStride, len(l.X)):] // K may be 0 and X empty
+}

@@ -327,7 +327,7 @@ func (p *parser) quoted() (string, error) {
 	}
 	p.take(len(q))
 	s, err := strconv.Unquote(q)
-	if err != nil || !utf8.ValidString(s) {
+	if err != nil || !utf8.ValidString(q) || !utf8.ValidString(s) {
 		return "", fmt.Errorf("%s: want quoted UTF-8", q)
 	}
 	return s, nil

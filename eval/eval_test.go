@@ -102,6 +102,9 @@ func TestLanguageModelValues(t *testing.T) {
 	if r.Rows != 3 || r.Primary().Name != NamePerplexity {
 		t.Errorf("%+v", r)
 	}
+	if m := r.Primary(); !(m.Low >= 1 && m.High < 100) { // a resample without any token would be NaN
+		t.Errorf("interval %+v", m)
+	}
 	if v := Perplexity([]Scored{{NLL: 1e6, Tokens: 1}}).Value(); v != math.MaxFloat64 {
 		t.Errorf("overflow gives %g", v)
 	}

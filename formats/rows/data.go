@@ -194,7 +194,7 @@ func (o *object) label(value []byte) (label string, err error) {
 
 var errNoLabel = fault.Newf(fault.Corrupt, "empty label, want a class name or number")
 
-// readScore reads a finite decimal number.
+// readScore reads a finite number.
 func readScore(s string) (float64, error) {
 	x, err := strconv.ParseFloat(s, 64)
 	if err != nil || math.IsInf(x, 0) || math.IsNaN(x) {

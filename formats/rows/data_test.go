@@ -80,6 +80,7 @@ func TestDataErrorsNameTheLine(t *testing.T) {
 		{"a\t0\n\n\xff\t1\n", "", fault.Corrupt, "f: line 3: invalid UTF-8, want UTF-8"},
 		{"\xff\t1\n", "", fault.Corrupt, "f: line 1: invalid UTF-8, want UTF-8"},
 		{"g\tf\ty\t1\t2.5\tA\tB\ng\tf\ty\t1\tnan\tA\tB\n", "", fault.Corrupt, `f: line 2: score "nan", want a number`},
+		{"score\ttext\n-Inf\ta\n", "", fault.Corrupt, `f: line 2: score "-Inf", want a number`},
 		{"g\tf\ty\t1\t2.5\tA\tB\ng\tf\ty\t1\t1\tA\n", "", fault.Corrupt, "f: line 2: 6 columns, want at least 7"},
 		{"a\tb\tc\n", "", fault.Corrupt, `f: line 1: 3 columns beginning "a", want text and label, STS-B, or a header naming text (sentence, sentence1) and label or score`},
 		{"text\tlabel\n", "", fault.Corrupt, "f: no rows, want at least one"},

@@ -177,9 +177,11 @@ func (r *Reader) readAll() {
 func (r *Reader) blank(line int) *Row {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	row := &Row{}
+	var row *Row
 	if n := len(r.free); n > 0 {
 		row, r.free = r.free[n-1], r.free[:n-1]
+	} else {
+		row = new(Row)
 	}
 	row.reset(line)
 	return row

@@ -11,14 +11,16 @@ import (
 // A Result is the answer for one row, and what evaluation needs besides.
 type Result struct {
 	rows.Result
-	Tokens int // in the row, special ones included
-	Class  int // index of the largest logit of a classification
-	Hits   int // tokens of a causal LM that were the most likely one
+	Tokens int  // in the row, special ones included
+	Class  int  // index of the largest logit of a classification
+	Hits   int  // tokens of a causal LM that were the most likely one
+	Last   bool // of its window: what was written should be flushed
 }
 
 // reset keeps the slices for reuse and takes over what identifies the row.
 func (r *Result) reset(row *rows.Row) {
 	r.ID, r.Line, r.Err = row.ID, row.Line, row.Err
+	r.Last = false
 	r.Tokens, r.Class, r.Hits, r.NLL, r.Scored, r.Score, r.Label = 0, 0, 0, 0, 0, 0, ""
 }
 

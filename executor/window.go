@@ -94,6 +94,7 @@ func (x *Executor) consume(ctx context.Context, src Source, full <-chan *window,
 		if err := x.compute(ctx, w); err != nil {
 			return err
 		}
+		w.results[len(w.rows)-1].Last = true
 		for i := range w.rows {
 			if err := emit(&w.results[i]); err != nil {
 				return err

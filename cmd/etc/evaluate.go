@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+
+	"etc/eval"
+	"etc/executor"
+	"etc/fault"
+	"etc/formats/plan"
+	"etc/formats/rows"
+)
+
+// An outcome is what a plan made of a data file.
+type outcome struct {
+	report *eval.Report
+	// Of a classification, for paired comparison:
+	predicted, wanted []int
+}
+
+// evaluate runs the examples of a data file and judges the answers by the
+// task of the plan.
+func evaluate(ctx context.Context, s *executor.Executor, data *rows.Data, bar *progress) (*outcome, error) {
+	model := &s.Plan().Model
+	switch {
+	case model.Task == plan.CausalLM:
+		return evaluateLM(ctx, s, data, bar)
+	case len(data.Examples) == 0:
+		return nil, fault.Newf(fault.Corrupt, "%s: no examples: want JSONL, or columns separated by tabs", data.Name)
+	case model.Task == plan.Embedding || model.Task == plan.Regression:
+		if data.Target != rows.ScoreTarget {
+			return nil, fault.Newf(fault.Corrupt, "%s: no scores: a model of task %v is judged by the correlation with them", data.Name, model.Task)
+		}
+		if model.Task == plan.Embedding {
+			return evaluateSimilarity(ctx, s, data, bar)
+		}
+		return evaluateRegression(ctx, s, data, bar)
+	case model.Task != plan.Classification:
+		return nil, fault.Newf(fault.Unsupported, "eval: no metric for task %v yet", model.Task)
+	case data.Target != rows.LabelTarget:
+		return nil, fault.Newf(fault.Corrupt, "%s: no labels: a classification is judged by them", data.Name)
+	}
+	return evaluateClasses(ctx, s, data, bar)
+}
+
+// each runs rows and calls f with the results in order. A row that cannot be
+// run ends it: half an evaluation is none.
+func each(ctx context.Context, s *executor.Executor, name string, list []*rows.Row, bar *progress, f func(i int, r *executor.Result)) error {
+	i := 0
+	return s.Run(ctx, executor.List(list), func(r *executor.Result) error {
+		if r.Err != nil {
+			return fault.Newf(fault.Corrupt, "%s: line %d: %w", name, r.Line, r.Err)
+		}
+		f(i, r)
+		i++
+		bar.set("eval", i, len(list))
+		return nil
+	})
+}
+
+func rowsOf(data *rows.Data) []*rows.Row {
+	list := make([]*rows.Row, len(data.Examples))
+	for i := range data.Examples {
+		list[i] = &data.Examples[i].Row
+	}
+	return list
+}
+
+func evaluateClasses(ctx context.Context, s *executor.Executor, data *rows.Data, bar *progress) (*outcome, error) {
+	o := &outcome{}
+	labels := s.Plan().Model.Labels
+	for _, e := range data.Examples {
+		class, err := eval.ClassOf(labels, e.Label)
+		if err != nil {
+			return nil, fault.Newf(fault.Corrupt, "%s: line %d: %w", data.Name, e.Line, err)
+		}
+		o.wanted = append(o.wanted, class)
+	}
+	err := each(ctx, s, data.Name, rowsOf(data), bar, func(_ int, r *executor.Result) {
+		o.predicted = append(o.predicted, r.Class)
+	})
+	if err != nil {
+		return nil, err
+	}
+	o.report, err = eval.Classification(o.predicted, o.wanted, len(labels))
+	return o, err
+}
+
+func scoresOf(data *rows.Data) []float64 {
+	var scores []float64
+	for _, e := range data.Examples {
+		scores = append(scores, e.Score)
+	}
+	return scores
+}
+
+func evaluateRegression(ctx context.Context, s *executor.Executor, data *rows.Data, bar *progress) (*outcome, error) {
+	var predicted []float64
+	err := each(ctx, s, data.Name, rowsOf(data), bar, func(_ int, r *executor.Result) {
+		predicted = append(predicted, float64(r.Logits[0]))
+	})
+	if err != nil {
+		return nil, err
+	}
+	report, err := eval.Correlation(predicted, scoresOf(data))
+	return &outcome{report: report}, err
+}
+
+// evaluateSimilarity embeds both sentences of every example and correlates
+// their cosine with the score.
+func evaluateSimilarity(ctx context.Context, s *executor.Executor, data *rows.Data, bar *progress) (*outcome, error) {
+	var sentences []*rows.Row
+	for i := range data.Examples {
+		e := &data.Examples[i]
+		if e.Pair == nil {
+			return nil, fault.Newf(fault.Corrupt, "%s: line %d: an embedding is judged on pairs, and this has one sentence", data.Name, e.Line)
+		}
+		sentences = append(sentences, &rows.Row{Line: e.Line, Text: e.Text}, &rows.Row{Line: e.Line, Text: *e.Pair})
+	}
+	var first []float32
+	var cosines []float64
+	err := each(ctx, s, data.Name, sentences, bar, func(i int, r *executor.Result) {
+		if i%2 == 0 {
+			first = append(first[:0], r.Vector...)
+			return
+		}
+		cosines = append(cosines, eval.Cosine(first, r.Vector))
+	})
+	if err != nil {
+		return nil, err
+	}
+	report, err := eval.Correlation(cosines, scoresOf(data))
+	return &outcome{report: report}, err
+}
+
+// evaluateLM scores rows of examples, or a whole text in windows of the
+// longest bucket.
+func evaluateLM(ctx context.Context, s *executor.Executor, data *rows.Data, bar *progress) (*outcome, error) {
+	list := rowsOf(data)
+	if data.Text != "" {
+		windows, err := windowsOf(s, data.Text)
+		if err != nil {
+			return nil, err
+		}
+		for i, ids := range windows {
+			list = append(list, &rows.Row{Line: i + 1, IDs: ids})
+		}
+	}
+	return scoreRows(ctx, s, data.Name, list, bar)
+}
+
+func scoreRows(ctx context.Context, s *executor.Executor, name string, list []*rows.Row, bar *progress) (*outcome, error) {
+	var scored []eval.Scored
+	err := each(ctx, s, name, list, bar, func(_ int, r *executor.Result) {
+		scored = append(scored, eval.Scored{NLL: float64(r.NLL), Tokens: r.Scored, Right: r.Hits})
+	})
+	if err != nil {
+		return nil, err
+	}
+	report, err := eval.LanguageModel(scored)
+	return &outcome{report: report}, err
+}
+
+func windowsOf(s *executor.Executor, text string) ([][]int32, error) {
+	t := s.Tokenizer()
+	if t == nil {
+		return nil, fault.Newf(fault.Corrupt, "text for perplexity, but this plan has no tokenizer")
+	}
+	ids, err := t.NewEncoder().AppendIDs(nil, text)
+	if err != nil {
+		return nil, err
+	}
+	buckets := s.Plan().Buckets
+	return eval.Windows(ids, buckets[len(buckets)-1].MaxTokens), nil
+}

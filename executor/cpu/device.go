@@ -1,0 +1,251 @@
+// Package cpu runs plans on the CPU, on kernels in assembly and in Go.
+//
+// A checked plan is bound once: every step becomes a function over views of
+// the mapped weights and of the arena. A batch then costs no allocation: its
+// buffers lie in an arena that grows to the largest batch seen, and tasks are
+// claimed by the workers of one pool. How a step is cut into tasks follows
+// the batch; a row's bits do not, see package kernel.
+package cpu
+
+import (
+	"fmt"
+	"runtime/debug"
+	"unsafe"
+
+	"etc/executor"
+	"etc/executor/cpu/kernel"
+	"etc/executor/cpu/pool"
+	"etc/fault"
+	"etc/formats/mapped"
+	"etc/formats/plan"
+)
+
+// Options say which kernels and how many threads.
+type Options struct {
+	Level   kernel.Level // must be supported by this machine
+	Threads int          // at least 1
+	// Observe, if set, is called after each step that reads a weight matrix,
+	// with the rows that went in: how calibration sees activations.
+	Observe func(weight string, x Rows)
+}
+
+// Rows is a matrix of float32 in the arena: Count rows of Width values, each
+// Stride values after the one before.
+type Rows struct {
+	Data                 []float32
+	Count, Width, Stride int
+}
+
+// Row is row i.
+func (r Rows) Row(i int) []float32 { return r.Data[i*r.Stride : i*r.Stride+r.Width] }
+
+// A Device implements executor.Device.
+type Device struct {
+	options Options
+	table   *kernel.Table
+	pool    *pool.Pool
+	plan    *plan.Plan
+	weights []weight
+	steps   []step
+
+	arena    [2][]float32 // by plan.Rows: per token, per row
+	scratch  [][]float32  // by worker
+	batch    *executor.Batch
+	queries  []queryBlock
+	results  [][]float32
+	counters executor.Counters
+}
+
+// A step is a plan step bound to the device. Run calls cut for the number of
+// tasks that the batch gives, then task for each, on any worker.
+type step struct {
+	*plan.Step
+	cut  func() int
+	task func(worker, task int)
+	macs func() int64 // multiply-adds for the batch
+}
+
+// New makes a device. Nothing runs on a level the machine lacks.
+func New(o Options) (*Device, error) {
+	if !kernel.Supported(o.Level) {
+		return nil, fault.Newf(fault.Unavailable, "CPU level %v: this machine has %v at best", o.Level, kernel.Best())
+	}
+	if o.Threads < 1 {
+		return nil, fault.Newf(fault.Usage, "%d threads: want at least 1", o.Threads)
+	}
+	return &Device{options: o, table: kernel.For(o.Level), pool: pool.New(o.Threads)}, nil
+}
+
+func (d *Device) Name() string {
+	return fmt.Sprintf("cpu %v %d threads", d.options.Level, d.options.Threads)
+}
+
+// Close ends the workers.
+func (d *Device) Close() error {
+	d.pool.Close()
+	return nil
+}
+
+func (d *Device) Counters() executor.Counters { return d.counters }
+
+// Target is the target whose plans this device runs.
+const Target = "cpu:f32"
+
+// Load binds p. It allocates what does not depend on a batch.
+func (d *Device) Load(p *plan.Plan, maxTokens int) error {
+	if p.Target != Target {
+		return fault.Newf(fault.Unfit, "plan is for %s, this device runs %s", p.Target, Target).WithHint("etc compile --target %s makes one that fits", Target)
+	}
+	d.plan, d.counters = p, executor.Counters{}
+	if err := d.bindWeights(); err != nil {
+		return err
+	}
+	if err := d.checkMemory(maxTokens); err != nil {
+		return err
+	}
+	need := 0
+	d.steps = d.steps[:0]
+	for i := range p.Steps {
+		s, scratch := d.bind(i)
+		d.steps = append(d.steps, s)
+		need = max(need, scratch)
+	}
+	d.scratch = make([][]float32, d.options.Threads)
+	for i := range d.scratch {
+		d.scratch[i] = alignedFloats(need)
+	}
+	d.results = make([][]float32, len(p.Outputs))
+	return nil
+}
+
+// Run computes the wanted outputs of b.
+func (d *Device) Run(b *executor.Batch) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fault.Recovered(r)
+		}
+	}()
+	return mapped.Guard(func() error {
+		d.begin(b)
+		for i := range d.steps {
+			s := &d.steps[i]
+			if s.Needed&b.Wanted == 0 {
+				continue
+			}
+			d.pool.Run(s.cut(), s.task)
+			d.counters.MultiplyAdds += s.macs()
+			d.observe(s)
+			d.copyTaps(i)
+		}
+		d.copyOutputs()
+		return nil
+	})
+}
+
+// begin points the arena at a batch.
+func (d *Device) begin(b *executor.Batch) {
+	d.batch = b
+	d.counters.Batches++
+	d.counters.Tokens += int64(len(b.IDs))
+	d.counters.Rows += int64(len(b.Offsets) - 1)
+	perToken, perRow := d.plan.ArenaBytes(b.Wanted)
+	d.grow(plan.PerToken, perToken/4*d.tokens())
+	d.grow(plan.PerRow, perRow/4*d.rows())
+	d.cutQueries()
+}
+
+func (d *Device) grow(kind plan.Rows, n int) {
+	if a := &d.arena[kind-plan.PerToken]; len(*a) < n {
+		*a = alignedFloats(n)
+	}
+}
+
+func (d *Device) tokens() int { return len(d.batch.IDs) }
+func (d *Device) rows() int   { return len(d.batch.Offsets) - 1 }
+
+// count is the number of rows of a buffer in this batch.
+func (d *Device) count(r plan.Rows) int {
+	if r == plan.PerRow {
+		return d.rows()
+	}
+	return d.tokens()
+}
+
+// view is buffer i in this batch.
+func (d *Device) view(i int) Rows {
+	b := &d.plan.Buffers[i]
+	n := d.count(b.Rows)
+	from := b.Offset / 4 * n
+	return Rows{d.arena[b.Rows-plan.PerToken][from : from+n*b.Stride/4], n, b.Width, b.Stride / 4}
+}
+
+// input is the view of operand i of s, which is a buffer.
+func (d *Device) input(s *plan.Step, i int) Rows { return d.view(s.Args[i].Index) }
+
+// optional is input, empty where the operand is absent.
+func (d *Device) optional(s *plan.Step, i int) Rows {
+	if s.Args[i].Kind == plan.None {
+		return Rows{}
+	}
+	return d.input(s, i)
+}
+
+// output is the view of result i, empty where nothing reads it.
+func (d *Device) output(s *plan.Step, i int) Rows {
+	if s.Results[i] == plan.Unused {
+		return Rows{}
+	}
+	return d.view(s.Results[i])
+}
+
+// copyTaps copies the outputs that step i defines and a later one may write
+// over; copyOutputs the others, at the end.
+func (d *Device) copyTaps(i int) {
+	for j, o := range d.plan.Outputs {
+		if o.When == plan.Tap && o.After == i && d.batch.Wanted>>j&1 != 0 {
+			d.copyOut(j)
+		}
+	}
+}
+
+func (d *Device) copyOutputs() {
+	for j, o := range d.plan.Outputs {
+		if o.When != plan.Tap && d.batch.Wanted>>j&1 != 0 {
+			d.copyOut(j)
+		}
+	}
+}
+
+func (d *Device) copyOut(j int) {
+	v := d.view(d.plan.Outputs[j].Buffer)
+	out := d.results[j][:0]
+	for r := range v.Count {
+		out = append(out, v.Row(r)...)
+	}
+	d.results[j], d.batch.Results[j] = out, out
+}
+
+func (d *Device) observe(s *step) {
+	if d.options.Observe == nil || s.Reduction.Instruction == "" {
+		return
+	}
+	d.options.Observe(d.plan.Weights[s.Args[1].Index].Name, d.input(s.Step, 0))
+}
+
+// faultAsPanic makes a fault on a mapped file that has shrunk a panic of the
+// goroutine that meets it, which the pool carries to Run.
+func faultAsPanic() { debug.SetPanicOnFault(true) }
+
+// cacheLine is the alignment of arena and scratch, in bytes.
+const cacheLine = 64
+
+// alignedFloats returns n zeroed values that begin on a cache line.
+func alignedFloats(n int) []float32 {
+	const line = cacheLine / 4
+	v := make([]float32, n+line)
+	skip := 0
+	for uintptr(unsafe.Pointer(&v[skip]))%cacheLine != 0 {
+		skip++
+	}
+	return v[skip : skip+n : skip+n]
+}

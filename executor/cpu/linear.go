@@ -1,0 +1,132 @@
+package cpu
+
+import (
+	"etc/executor/cpu/kernel"
+	"etc/formats/plan"
+	"etc/formats/plan/layout"
+)
+
+// Operands of linear and its sparse forms, in the order of the operator table.
+const (
+	linearX = iota
+	linearW
+	linearB
+	linearResidual
+	linearColumns
+)
+
+// tasksPerThread is how many tasks a step is cut into for each thread, so
+// that a thread that loses its core costs its share and no more.
+const tasksPerThread = 4
+
+// rowChunk is how many rows a task takes at most: with K = 1536 they and a
+// group of panels fit the second-level cache. A multiple of the rows of a
+// product block at every level.
+const rowChunk = 96
+
+// panelGroup is the number of panels that a product block goes over at once.
+const panelGroup = 3
+
+// A grid cuts rows × panels of a product into tasks.
+type grid struct{ rows, panels, rowTasks, panelTasks, groupPanels int }
+
+// newGrid prefers to cut rows, because then each task reads its rows once;
+// it cuts panels as well where there are too few rows for the threads.
+func newGrid(rows, panels, threads int) grid {
+	g := grid{rows: rows, panels: panels}
+	g.rowTasks = max(1, (rows+rowChunk-1)/rowChunk)
+	groups := (panels + panelGroup - 1) / panelGroup
+	want := (threads*tasksPerThread + g.rowTasks - 1) / g.rowTasks
+	if threads == 1 {
+		want = 1
+	}
+	perTask := max(1, groups/max(1, want))
+	g.groupPanels = perTask * panelGroup
+	g.panelTasks = max(1, (panels+g.groupPanels-1)/g.groupPanels)
+	return g
+}
+
+func (g grid) tasks() int { return g.rowTasks * g.panelTasks }
+
+// at is the part of task i: rows from to to, panels first to last. Tasks next
+// to each other share panels, which several threads then read together.
+func (g grid) at(i int) (from, to, first, last int) {
+	r, p := i%g.rowTasks, i/g.rowTasks
+	from, to = g.rows*r/g.rowTasks, g.rows*(r+1)/g.rowTasks
+	first = p * g.groupPanels
+	return from, to, first, min(first+g.groupPanels, g.panels)
+}
+
+// bindLinear binds linear in all its forms.
+func (d *Device) bindLinear(s *plan.Step) (step, int) {
+	w := &d.weights[s.Args[linearW].Index]
+	n, k := d.plan.Weights[s.Args[linearW].Index].Shape[0], d.plan.Weights[s.Args[linearW].Index].Shape[1]
+	columns := d.indices(s, linearColumns)
+	gathered := 0
+	if columns != nil {
+		gathered = rowChunk * k
+	}
+	scratch := gathered
+	if s.Op == plan.CSRLinear || s.Op == plan.Sparse24Linear {
+		scratch += kernel.CSRScratch(k)
+	}
+	base := kernel.Linear{
+		Bias: d.vector(s, linearB), Scaled: s.Params.Scaled, Scale: float32(s.Params.Scale),
+		Activation: kernel.Activation(s.Params.Act),
+	}
+	out := d.plan.Buffers[s.Results[0]].Rows
+	var g grid
+	var x, y, residual Rows
+	return step{
+		Step: s,
+		cut: func() int {
+			x, y, residual = d.input(s, linearX), d.output(s, 0), d.optional(s, linearResidual)
+			g = newGrid(y.Count, layout.Blocks(n), d.options.Threads)
+			return g.tasks()
+		},
+		task: func(worker, task int) {
+			faultAsPanic()
+			from, to, first, last := g.at(task)
+			l := base
+			l.Rows, l.X, l.XStride = to-from, x.Data[from*x.Stride:], x.Stride
+			l.Y, l.YStride = y.Data[from*y.Stride:], y.Stride
+			if residual.Data != nil {
+				l.Residual, l.ResidualStride = residual.Data[from*residual.Stride:], residual.Stride
+			}
+			if columns != nil {
+				l.X, l.XStride = d.scratch[worker], k
+				gather(l.X, x, columns, from, to)
+			}
+			switch s.Op {
+			case plan.Linear:
+				d.table.Dense(&l, w.panels, first, last)
+			case plan.BlockSparseLinear:
+				d.table.Tiles(&l, w.tiles, first, last)
+			default:
+				d.table.CSR(&l, w.csr, first, last, d.scratch[worker][gathered:])
+			}
+		},
+		macs: func() int64 { return int64(d.count(out)) * w.multiplyAdds(n, k) },
+	}, scratch
+}
+
+// multiplyAdds counts those of one row, by the elements that are kept.
+func (w *weight) multiplyAdds(n, k int) int64 {
+	switch {
+	case w.tiles.Values != nil || w.tiles.Offsets != nil:
+		return int64(len(w.tiles.Values))
+	case w.csr.Offsets != nil:
+		return int64(len(w.csr.Values))
+	}
+	return int64(n) * int64(k)
+}
+
+// gather puts the given columns of rows from to to into dst, without gaps.
+func gather(dst []float32, x Rows, columns []int32, from, to int) {
+	for r := from; r < to; r++ {
+		row, out := x.Row(r), dst[(r-from)*len(columns):][:len(columns)]
+		for j, c := range columns {
+			out[j] = row[c]
+		}
+	}
+}

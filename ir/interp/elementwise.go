@@ -1,34 +1,13 @@
 package interp
 
-import (
-	"math"
+import "etc/ir"
 
-	"etc/ir"
-)
-
-// apply is an activation function.
-func apply(act ir.ActKind, x float64) float64 {
-	switch act {
-	case ir.NoAct:
-		return x
-	case ir.GELU:
-		return x * 0.5 * (1 + math.Erf(x/math.Sqrt2))
-	case ir.GELUTanh:
-		return 0.5 * x * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
-	case ir.ReLU:
-		return max(x, 0)
-	case ir.Tanh:
-		return math.Tanh(x)
-	}
-	panic("bug: interp: unknown activation")
-}
-
-// activation is y = act(x).
+// activation is y = act(x); ir.ActKind.Apply defines each function.
 func activation(c *call) ([]*Array, error) {
-	x := c.arg("x")
+	x, act := c.arg("x"), c.op.Attrs.(*ir.ActivationAttrs).Act
 	y := zeros(x.Shape...)
 	for i, v := range x.F {
-		y.F[i] = apply(c.op.Attrs.(*ir.ActivationAttrs).Act, v)
+		y.F[i] = act.Apply(v)
 	}
 	return one(y)
 }

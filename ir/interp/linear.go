@@ -18,7 +18,7 @@ func linear(c *call) ([]*Array, error) {
 			row[n] *= a.Scale
 		}
 		for n, v := range row {
-			row[n] = apply(a.Act, v)
+			row[n] = a.Act.Apply(v)
 		}
 		if residual != nil {
 			for n, v := range residual.row(t) {

@@ -1,0 +1,153 @@
+package tokenizer
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// megabyte is a little more than keepSize.
+const megabyte = 1<<20 + 1<<16
+
+// longLines are the lines of one megabyte that were slow in other tokenizers.
+func longLines() map[string]string {
+	to := func(s string) string { return strings.Repeat(s, megabyte/len(s)) }
+	random := make([]rune, 0, megabyte/3)
+	r := rand.New(rand.NewPCG(1, 2))
+	for range cap(random) {
+		random = append(random, rune(r.IntN(0x110000)))
+	}
+	letters := []byte(to(" "))
+	for i := range letters {
+		letters[i] = byte('a' + r.IntN(26))
+	}
+	return map[string]string{
+		"one word":       to("incomprehensibilities"),
+		"random letters": string(letters),
+		"a":              to("a"),
+		"words of 100":   to(strings.Repeat("re", 50) + " "),
+		"chinese":        to("日本語"),
+		"hangul":         to("한국어"),
+		"emoji":          to("👩‍👩‍👧‍👦"),
+		"accents":        to("é"),
+		"marks":          "a" + to("\u0301"),
+		"ordered marks":  "a" + to("\u302e\U0001d165"),
+		"spaces":         to(" ") + "x",
+		"newlines":       to("\n \u2003") + "x",
+		"punctuation":    to("!?"),
+		"letters digits": to("a1"),
+		"quotes":         to("'s'"),
+		"added":          to("[MASK]"),
+		"nearly added":   to("[MAS"),
+		"controls":       to("\x00\x01"),
+		"random":         string(random),
+	}
+}
+
+func TestLongLines(t *testing.T) {
+	for _, dir := range []string{tinyDir, gptDir} {
+		tok := load(t, dir)
+		for name, line := range longLines() {
+			took := encodeTime(t, tok, line)
+			// Another process may have had the processor: a slow line is slow every time.
+			for try := 1; took > time.Second && try < 5; try++ {
+				took = min(took, encodeTime(t, tok, line))
+			}
+			if took > time.Second {
+				t.Errorf("%s: %s: %v for a megabyte, want less than a second", dir, name, took)
+			}
+			t.Logf("%s: %s: %v", dir, name, took.Round(time.Millisecond))
+		}
+	}
+}
+
+// encodeTime encodes line with a new encoder, which must not keep what it grew to.
+func encodeTime(t *testing.T, tok *Tokenizer, line string) time.Duration {
+	t.Helper()
+	e := tok.NewEncoder()
+	var got Encoding
+	start := time.Now()
+	if err := e.Encode(&got, line, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	took := time.Since(start)
+	if most := max(cap(e.text), cap(e.norm), cap(e.a), cap(e.symbols), cap(e.queue), cap(e.marks)); most > keepSize {
+		t.Errorf("the encoder keeps a buffer of %d, want at most %d", most, keepSize)
+	}
+	return took
+}
+
+// TestBPEAgainstScan compares the heap with the definition of BPE, which
+// merges the leftmost pair of the lowest rank until there is none, on long random words.
+func TestBPEAgainstScan(t *testing.T) {
+	tok := load(t, gptDir)
+	e := tok.NewEncoder()
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 300 {
+		word := make([]byte, 1+r.IntN(200))
+		for i := range word {
+			word[i] = "aeinorst"[r.IntN(8)]
+		}
+		if got, want := e.appendBPE(nil, word), scanBPE(tok, word); !slices.Equal(got, want) {
+			t.Fatalf("%s:\n got %v\nwant %v", word, got, want)
+		}
+	}
+}
+
+func scanBPE(tok *Tokenizer, word []byte) (ids []int32) {
+	for _, b := range word {
+		ids = append(ids, tok.def.byteID[b])
+	}
+	for {
+		best, at := int32(len(tok.def.merges)), -1
+		for i := range len(ids) - 1 {
+			if rank, ok := tok.merges.get(pairKey(ids[i], ids[i+1])); ok && rank < best {
+				best, at = rank, i
+			}
+		}
+		if at < 0 {
+			return ids
+		}
+		ids[at] = tok.def.merges[best].result
+		ids = slices.Delete(ids, at+1, at+2)
+	}
+}
+
+func TestNoAllocationPerRow(t *testing.T) {
+	pair := "Zürich, again and again [SEP] don't"
+	for _, dir := range []string{tinyDir, gptDir} {
+		e := load(t, dir).NewEncoder()
+		var got Encoding
+		encode := func() {
+			if err := e.Encode(&got, "The quick brown fox, naïve café 日本 "+"jumps", &pair, 32); err != nil {
+				t.Fatal(err)
+			}
+		}
+		encode()
+		if n := testing.AllocsPerRun(100, encode); n != 0 {
+			t.Errorf("%s: %v allocations a row, want none", dir, n)
+		}
+	}
+}
+
+// TestTableHoldsAll fills a table far past its first size, with keys that share low or high bits.
+func TestTableHoldsAll(t *testing.T) {
+	tab := newTable(0)
+	const n = 50000
+	for i := range uint64(n) {
+		tab.set(i<<32, int32(i))
+		tab.set(i, int32(i)+1)
+	}
+	for i := range uint64(n) {
+		high, okHigh := tab.get(i << 32)
+		low, okLow := tab.get(i)
+		if i > 0 && (!okHigh || high != int32(i)) || !okLow || low != int32(i)+1 {
+			t.Fatalf("key %d: %d %v, %d %v", i, high, okHigh, low, okLow)
+		}
+	}
+	if _, ok := tab.get(n); ok || tab.used != 2*n-1 {
+		t.Errorf("a key that was never set is there: %v; %d used", ok, tab.used)
+	}
+}

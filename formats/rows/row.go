@@ -1,7 +1,6 @@
 // Package rows carries what a user feeds and gets back: input rows (plain text
 // or JSON objects, one a line) stream in, results stream out as one JSON
 // object a line, and labelled data files for eval and prune are loaded whole.
-// docs of the formats: "Rows" and "Data files" of the command line's page.
 //
 // Every input line gives exactly one Row, in input order. What is wrong with a
 // line stays inside its Row, as Err of kind fault.Corrupt; only a failing

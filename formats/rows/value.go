@@ -11,10 +11,13 @@ import (
 // This file walks text that encoding/json has found to be valid JSON, so that
 // no bracket, quote or escape can be missing.
 
-const jsonSpace = " \t\r\n"
-
-// next drops the white space before the next token of valid JSON.
-func next(s []byte) []byte { return bytes.TrimLeft(s, jsonSpace) }
+// next drops the white space before the next token.
+func next(s []byte) []byte {
+	for len(s) > 0 && (s[0] == ' ' || s[0] == '\t' || s[0] == '\r' || s[0] == '\n') {
+		s = s[1:]
+	}
+	return s
+}
 
 // cutValue cuts the first value off s, which continues valid JSON.
 func cutValue(s []byte) (value, rest []byte) {

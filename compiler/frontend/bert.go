@@ -25,8 +25,21 @@ func bertConfig(c *checkpoint.Config) config {
 // buildBERT is BertModel and BertForSequenceClassification of transformers.
 // An embedding does not use the pooler.
 func buildBERT(m *model) {
-	m.mustBe("position_embedding_type", "absolute")
 	m.mustBeBool("is_decoder", false)
+	x := m.bertEncoder()
+	if m.class.task == plan.Embedding {
+		m.embedding(x)
+		return
+	}
+	m.label = "head"
+	h := m.Hidden
+	x = m.activate(ir.Tanh, m.apply(m.linear("pooler.dense", h, h), m.token(ir.FirstRows, x)))
+	m.output("logits", m.apply(m.linear("classifier", h, len(m.labels)), x), ir.Always)
+}
+
+// bertEncoder is embeddings and layers, up to the last hidden state [T,H].
+func (m *model) bertEncoder() *ir.Value {
+	m.mustBe("position_embedding_type", "absolute")
 	h := m.Hidden
 	x := m.embed(1,
 		m.weight("embeddings.word_embeddings.weight", m.Vocab, h),
@@ -49,11 +62,5 @@ func buildBERT(m *model) {
 		})
 		m.tap(i+1, x)
 	}
-	if m.class.task == plan.Embedding {
-		m.embedding(x)
-		return
-	}
-	m.label = "head"
-	x = m.activate(ir.Tanh, m.apply(m.linear("pooler.dense", h, h), m.token(ir.FirstRows, x)))
-	m.output("logits", m.apply(m.linear("classifier", h, len(m.labels)), x), ir.Always)
+	return x
 }

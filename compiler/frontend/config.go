@@ -10,6 +10,7 @@ import (
 // A config is what every architecture says of itself, under names of its own.
 type config struct {
 	Vocab, Positions, Types      int // rows of the embedding tables; Types is 0 where there is none
+	FirstPosition                int // position id of a row's first token; those below are never used
 	Hidden, Layers, Heads, Inner int // Inner is the width inside a feed-forward block
 	Activation                   string
 	Eps                          float64 // of the layer norms
@@ -27,6 +28,9 @@ func (c *config) check() error {
 	}
 	if c.Hidden%c.Heads != 0 {
 		return fault.Newf(fault.Corrupt, "config.json: hidden size %d, want a multiple of the %d heads", c.Hidden, c.Heads)
+	}
+	if c.FirstPosition >= c.Positions {
+		return fault.Newf(fault.Corrupt, "config.json: %d positions, want more than the %d that come before a row's first", c.Positions, c.FirstPosition)
 	}
 	_, err := activationNamed(c.Activation)
 	return err

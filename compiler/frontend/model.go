@@ -55,13 +55,13 @@ func (m *model) refuse(err error) {
 
 // facts is what a plan says of the model.
 func (m *model) facts() plan.Model {
-	longest := m.Positions
+	longest := m.Positions - m.FirstPosition
 	if p := m.source.Pooling; p != nil && p.MaxSeqLength > 0 {
 		longest = min(longest, p.MaxSeqLength)
 	}
 	return plan.Model{
 		Architecture: m.class.name, Task: m.task, Labels: m.labels, MaxTokens: longest,
-		VocabSize: m.Vocab, TypeVocabSize: m.Types, Layers: m.Layers, Hidden: m.Hidden,
+		VocabSize: m.Vocab, TypeVocabSize: m.Types, PositionOffset: m.FirstPosition, Layers: m.Layers, Hidden: m.Hidden,
 	}
 }
 

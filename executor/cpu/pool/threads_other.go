@@ -1,0 +1,8 @@
+//go:build !linux
+
+package pool
+
+import "runtime"
+
+// DefaultThreads is the number of CPUs.
+func DefaultThreads() int { return runtime.NumCPU() }

@@ -23,7 +23,9 @@ const (
 	// maxAddedBytes bounds an added token, and with it the time to look for one at every byte.
 	maxAddedBytes = 256
 	// maxWordChars bounds max_input_chars_per_word, and with it the time a word takes. BERT says 100.
-	maxWordChars = 1000
+	maxWordChars = 256
+	// maxPieces bounds a template; the longest in use, RoBERTa's for a pair, has six.
+	maxPieces = 64
 	// maxTypeID bounds type ids; models have one to five.
 	maxTypeID = 255
 )

@@ -178,13 +178,16 @@ func (d *definition) readTemplates(stage json.RawMessage) error {
 func (t templateJSON) template(ids map[string][]int32) (template, error) {
 	var out template
 	for _, p := range t {
+		if len(out) > maxPieces {
+			break // definition.check refuses it; the rest could be without end
+		}
 		switch {
 		case p.Sequence != nil && p.Sequence.ID == "A":
 			out = append(out, piece{kind: pieceText, typeID: p.Sequence.TypeID})
 		case p.Sequence != nil && p.Sequence.ID == "B":
 			out = append(out, piece{kind: piecePair, typeID: p.Sequence.TypeID})
 		case p.SpecialToken != nil && ids[p.SpecialToken.ID] != nil:
-			for _, id := range ids[p.SpecialToken.ID] {
+			for _, id := range ids[p.SpecialToken.ID][:min(maxPieces+1, len(ids[p.SpecialToken.ID]))] {
 				out = append(out, piece{kind: pieceSpecial, id: id, typeID: p.SpecialToken.TypeID})
 			}
 		default:

@@ -39,6 +39,9 @@ func (t template) specials() int {
 // check wants each text as often as texts and pairs say, since a text that comes twice
 // or not at all has no length that truncation could keep to.
 func (t template) check(d *definition, name string, texts, pairs int) error {
+	if len(t) > maxPieces {
+		return fault.Newf(fault.Unsupported, "tokenizer: template %q has more than %d pieces", name, maxPieces)
+	}
 	found := [2]int{}
 	for _, p := range t {
 		switch {

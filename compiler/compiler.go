@@ -87,7 +87,11 @@ func Compile(c *checkpoint.Checkpoint, o Options) (*Result, error) {
 	cpu.Generate(g, s, p)
 	r := &Result{Plan: p, Graph: g, Unclaimed: imported.Unclaimed}
 	r.chooseAttention(s, buckets)
-	p.Provenance = plan.Provenance{Version: o.Version, Source: c.Digest(), Flags: flags(o, p, buckets)}
+	source, err := c.Digest()
+	if err != nil {
+		return nil, err
+	}
+	p.Provenance = plan.Provenance{Version: o.Version, Source: source, Flags: flags(o, p, buckets)}
 	if err := plan.Check(p); err != nil {
 		panic(fmt.Sprintf("bug: compiler: the plan made is refused: %v", err))
 	}

@@ -127,6 +127,17 @@ func (x *Executor) Output(name string) int {
 	return -1
 }
 
+// Default names the outputs that are always computed.
+func (x *Executor) Default() []string {
+	var names []string
+	for _, o := range x.plan.Outputs {
+		if o.When == plan.Always {
+			names = append(names, o.Name)
+		}
+	}
+	return names
+}
+
 func (x *Executor) outputNames() string {
 	var names []string
 	for _, o := range x.plan.Outputs {

@@ -213,6 +213,14 @@ func (p *program) create(path string, write func(io.Writer) error) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
+// createBytes is create for what is in memory.
+func (p *program) createBytes(path string, b []byte) error {
+	return p.create(path, func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+}
+
 // discardUnfinished removes what a run that was cut short left behind.
 func (p *program) discardUnfinished() {
 	for _, path := range p.unfinished {

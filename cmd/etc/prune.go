@@ -132,7 +132,7 @@ func (r *pruning) readFlags() error {
 }
 
 // load compiles c in memory and opens it on all threads.
-func (r *pruning) load(c *checkpoint.Checkpoint, o compiler.Options, observe func(string, cpu.Rows)) (*executor.Executor, error) {
+func (r *pruning) load(c *checkpoint.Checkpoint, o compiler.Options, observe func(label, weight string, in cpu.Rows)) (*executor.Executor, error) {
 	o.Target, o.Version = cpu.Target, version
 	result, err := compiler.Compile(c, o)
 	if err != nil {
@@ -167,11 +167,17 @@ func (r *pruning) calibrate() error {
 		r.note("no calibration rows: scores are magnitudes, and biases are not refitted (--calib FILE does better)")
 		return nil
 	}
-	x, err := r.load(r.ckpt, compiler.Options{Dense: true}, func(weight string, in cpu.Rows) {
-		for _, name := range strings.Split(weight, compiler.Joined) {
-			for i := range in.Count {
-				r.stats.Add(name, in.Row(i))
-			}
+	own, err := r.weightNames()
+	if err != nil {
+		return err
+	}
+	x, err := r.load(r.ckpt, compiler.Options{Dense: true}, func(label, weight string, in cpu.Rows) {
+		name := weight
+		if !own[weight] { // the compiler made it of several in one block
+			name = label
+		}
+		for i := range in.Count {
+			r.stats.Add(name, in.Row(i))
 		}
 	})
 	if err != nil {
@@ -214,6 +220,21 @@ func calibrationRows(x *executor.Executor, data *rows.Data) ([]*rows.Row, error)
 		return nil, fault.Newf(fault.Corrupt, "%s: no rows to calibrate on", data.Name)
 	}
 	return list[:min(len(list), maxCalibrationRows)], nil
+}
+
+// weightNames are the names of the weights as imported.
+func (r *pruning) weightNames() (map[string]bool, error) {
+	g, err := r.fresh()
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]bool{}
+	for _, op := range g.Ops {
+		if op.Kind == ir.Weight {
+			names[op.Result().WeightName()] = true
+		}
+	}
+	return names, nil
 }
 
 func (r *pruning) fresh() (*ir.Graph, error) {
@@ -336,12 +357,16 @@ func (r *pruning) write(found *prune.Found) error {
 	if !r.stats.Empty() {
 		found.Recipe.Scores = fmt.Sprintf("activation and weight, over %d calibration tokens", r.stats.Tokens)
 	}
+	source, err := r.ckpt.Digest()
+	if err != nil {
+		return err
+	}
 	recipe, err := json.MarshalIndent(struct {
 		*prune.Recipe
 		Version string   `json:"etc"`
 		Source  string   `json:"source"`
 		Gates   []string `json:"gates,omitempty"`
-	}{found.Recipe, version, fmt.Sprintf("%x", r.ckpt.Digest()), r.lines}, "", "\t")
+	}{found.Recipe, version, fmt.Sprintf("%x", source), r.lines}, "", "\t")
 	if err != nil {
 		return err
 	}
@@ -350,7 +375,7 @@ func (r *pruning) write(found *prune.Found) error {
 		return err
 	}
 	extra := map[string][]byte{"etc-recipe.json": append(recipe, '\n'), "etc-masks.safetensors": masks}
-	if err := r.ckpt.With(changed).Write(r.flags.output, extra, r.force); err != nil {
+	if err := r.ckpt.With(changed).Write(r.flags.output, r.force, extra); err != nil {
 		return err
 	}
 	r.note("%s: %.1f %% of the encoder's weights are zero (method %s)", r.flags.output, 100*found.Recipe.Sparsity, found.Recipe.Method)

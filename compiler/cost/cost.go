@@ -11,6 +11,7 @@ import (
 	"math"
 
 	"etc/ir"
+	"etc/ir/sparse"
 )
 
 // A Machine is what the model knows of a target. Rates are of one core.
@@ -94,21 +95,10 @@ func PrecomputePays(a *ir.AttentionAttrs, k, n, s int) bool {
 	return a.Heads*n*(s*k+s*s) < factored
 }
 
-// A Matrix counts what a sparse form of a weight would keep.
-type Matrix struct {
-	N, K     int
-	Tiles    int  // 16×16 tiles with an element that is not zero
-	NonZeros int  // elements
-	NM24     bool // no group of four inputs keeps more than two
-}
-
-// tile is the side of a tile.
-const tile = 16
-
 // Linear chooses the form of a product by the predicted time of one token.
-func (m Machine) Linear(w Matrix) ir.Kind {
+func (m Machine) Linear(w sparse.Matrix) ir.Kind {
 	dense := 2 * float64(w.N*w.K) / m.Flops
-	tiles := 2 * float64(w.Tiles*tile*tile) / m.TileFlops
+	tiles := 2 * float64(w.Tiles*sparse.Tile*sparse.Tile) / m.TileFlops
 	csr := 2 * float64(w.NonZeros) / m.CSRFlops
 	switch {
 	case tiles < dense && tiles <= csr:

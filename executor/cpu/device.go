@@ -24,9 +24,10 @@ import (
 type Options struct {
 	Level   kernel.Level // must be supported by this machine
 	Threads int          // at least 1
-	// Observe, if set, is called after each step that reads a weight matrix,
-	// with the rows that went in: how calibration sees activations.
-	Observe func(weight string, x Rows)
+	// Observe, if set, is called after each product with a weight matrix, with
+	// the step's label, the weight's name and the rows that went in: how
+	// calibration sees activations.
+	Observe func(label, weight string, x Rows)
 }
 
 // Rows is a matrix of float32 in the arena: Count rows of Width values, each
@@ -226,10 +227,10 @@ func (d *Device) copyOut(j int) {
 }
 
 func (d *Device) observe(s *step) {
-	if d.options.Observe == nil || s.Reduction.Instruction == "" {
+	if d.options.Observe == nil || s.Op < plan.Linear || s.Op > plan.Sparse24Linear {
 		return
 	}
-	d.options.Observe(d.plan.Weights[s.Args[1].Index].Name, d.input(s.Step, 0))
+	d.options.Observe(s.Label, d.plan.Weights[s.Args[linearW].Index].Name, d.input(s.Step, linearX))
 }
 
 // faultAsPanic makes a fault on a mapped file that has shrunk a panic of the

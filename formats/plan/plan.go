@@ -125,13 +125,13 @@ const (
 type ArgKind uint8
 
 const (
-	None        ArgKind = iota // an optional operand that is absent
-	FromBuffer                 // Index into Buffers
-	FromWeight                 // Index into Weights
-	FromIDs                    // i32[T]
-	FromTypes                  // i32[T]
-	FromPositions              // i32[T]
-	FromOffsets                // i32[B+1]
+	None          ArgKind = iota // an optional operand that is absent
+	FromBuffer                   // Index into Buffers
+	FromWeight                   // Index into Weights
+	FromIDs                      // i32[T]
+	FromTypes                    // i32[T]
+	FromPositions                // i32[T]
+	FromOffsets                  // i32[B+1]
 )
 
 // An Arg is one operand of a step, in the order of the operator's operands.

@@ -1,0 +1,159 @@
+package plan
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"etc/fault"
+	"etc/formats/mapped"
+)
+
+// Write writes p, which has passed Check. The same plan gives the same bytes.
+func Write(w io.Writer, p *Plan) error {
+	contents := [][]byte{written(p.walkModel), []byte(p.Graph), p.Tokenizer, p.Data, written(p.Provenance.walk)}
+	sums, err := digests(contents)
+	if err != nil {
+		return err
+	}
+	sections := make([]section, sectionCount)
+	for i, c := range contents {
+		sections[i] = section{kind: i + 1, size: len(c), digest: sums[i]}
+	}
+	size := arrange(sections)
+	if _, err := w.Write(header(sections, size)); err != nil {
+		return err
+	}
+	padding := make([]byte, pageSize)
+	for _, c := range contents {
+		if _, err := w.Write(c); err != nil {
+			return err
+		}
+		if _, err := w.Write(padding[:pageAlign(len(c))-len(c)]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Encode is the file that Write writes.
+func Encode(p *Plan) []byte {
+	var b bytes.Buffer
+	if err := Write(&b, p); err != nil {
+		panic(fmt.Sprintf("bug: plan: writing to memory: %v", err))
+	}
+	return b.Bytes()
+}
+
+// Decode reads a whole file and checks it. The plan's weights and tokenizer
+// are views of file. A file that is damaged or forged is fault.Corrupt, one
+// that this program is too old or too new for fault.Unfit.
+func Decode(file []byte) (*Plan, error) {
+	p, err := decode(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := Check(p); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// decode refuses damage, Check what was meant.
+func decode(file []byte) (*Plan, error) {
+	sections, err := parseHeader(file)
+	if err != nil {
+		return nil, err
+	}
+	contents, err := verified(file, sections)
+	if err != nil {
+		return nil, err
+	}
+	content := func(kind int) []byte { return contents[kind-1] }
+	p := &Plan{Graph: string(content(graphSection)), Tokenizer: content(tokenizerSection), Data: content(weightsSection)}
+	if !utf8.ValidString(p.Graph) {
+		return nil, fault.Newf(fault.Corrupt, "graph section: not UTF-8")
+	}
+	if err := read(content(modelSection), p.walkModel); err != nil {
+		return nil, prefix("model section", err)
+	}
+	if err := read(content(provenanceSection), p.Provenance.walk); err != nil {
+		return nil, prefix("provenance section", err)
+	}
+	return p, nil
+}
+
+// verified is the content of each section, once every byte of file is known
+// to be the one that was written.
+func verified(file []byte, sections []section) ([][]byte, error) {
+	var contents [][]byte
+	for _, s := range sections {
+		end := s.start + s.size
+		contents = append(contents, file[s.start:end:end])
+		for _, b := range file[end:pageAlign(end)] {
+			if b != 0 {
+				return nil, fault.Newf(fault.Corrupt, "padding after the %s section is not zero: the plan is damaged", sectionNames[s.kind])
+			}
+		}
+	}
+	sums, err := digests(contents)
+	if err != nil {
+		return nil, err
+	}
+	for i, s := range sections {
+		if sums[i] != s.digest {
+			return nil, fault.Newf(fault.Corrupt, "%s section does not have its digest: the plan is damaged", sectionNames[s.kind])
+		}
+	}
+	return contents, nil
+}
+
+// A File is an open plan. Its Plan's Data and Tokenizer are views of the
+// mapped file: whoever reads them does so under mapped.Guard, and not after
+// Close.
+type File struct {
+	Plan   *Plan
+	id     string
+	mapped *mapped.File
+}
+
+// Open maps the plan at path and checks it as Decode does. A path that is
+// not there is fault.Usage.
+func Open(path string) (*File, error) {
+	m, err := mapped.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	f := &File{mapped: m}
+	err = mapped.Guard(func() (err error) {
+		if f.Plan, err = Decode(m.Data); err == nil {
+			f.id = hex.EncodeToString(m.Data[digestAt:pageSize])
+		}
+		return err
+	})
+	if err != nil {
+		m.Close() // the fault is what matters
+		return nil, prefix(path, err)
+	}
+	return f, nil
+}
+
+// ID is the digest of the header in hexadecimal. As the header holds the
+// digests of all sections, it stands for the whole file.
+func (f *File) ID() string { return f.id }
+
+// Close gives the mapped file back.
+func (f *File) Close() error { return f.mapped.Close() }
+
+// prefix puts a name in front of the text of a fault that does not have it.
+func prefix(name string, err error) error {
+	if f, ok := errors.AsType[*fault.Error](err); ok && !strings.HasPrefix(f.Text, name+": ") {
+		f.Text = name + ": " + f.Text
+		return f
+	}
+	return err
+}

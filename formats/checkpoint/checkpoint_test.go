@@ -89,9 +89,15 @@ func TestOpenByFolderOrFile(t *testing.T) {
 
 func TestOpenOfAnotherName(t *testing.T) {
 	dir := folder(t, map[string][]byte{"config.json": []byte("{}"), "x.safetensors": weights(t, vector("w", 1))})
-	if c := open(t, dir+"/x.safetensors"); !c.Has("w") {
+	c := open(t, dir+"/x.safetensors")
+	if !c.Has("w") {
 		t.Error("no weight w")
 	}
+	out := filepath.Join(t.TempDir(), "out")
+	if err := c.Write(out, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	sameFile(t, dir+"/x.safetensors", out+"/model.safetensors")
 }
 
 func TestOpenRefuses(t *testing.T) {

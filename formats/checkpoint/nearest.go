@@ -43,13 +43,9 @@ func distance(a, b string, limit int) int {
 		}
 		least := row[from-1]
 		for j := from; j <= to; j++ {
-			above := limit + 1
-			if j < i+limit { // the last of the band has nothing above it
-				above = row[j]
-			}
 			d := diagonal
 			if a[i-1] != b[j-1] {
-				d = min(diagonal, above, row[j-1]) + 1
+				d = min(diagonal, row[j], row[j-1]) + 1
 			}
 			diagonal = row[j]
 			row[j] = min(d, limit+1)

@@ -70,14 +70,14 @@ func TestResolverFindsGammaAndBeta(t *testing.T) {
 func TestResolverRefuses(t *testing.T) {
 	matrix := safetensors.Named{Name: "bert.encoder.layer.3.attention.self.query.weight", Tensor: tensor.FromFloat32s([]int{4, 2}, make([]float32, 8))}
 	ids := safetensors.Named{Name: "bert.ids", Tensor: tensor.FromInt32s([]int{1}, []int32{0})}
-	c := single(t, append(named("bert.a.weight", "bert.encoder.layer.0.atention.self.query.weight", "bert.encoder.layer.1.attention.self.query.weight"), matrix, ids)...)
+	c := single(t, append(named("bert.a.weight", "bert.encoder.layer.1.attention.self.query.weight", "bert.encoder.layer.0.atention.self.query.weight"), matrix, ids)...)
 	for _, test := range []struct {
 		wanted []string
 		want   string
 	}{
 		{[]string{"encoder.layer.3.attention.self.query.weight"},
 			`weight "bert.encoder.layer.3.attention.self.query.weight": shape [4 2], want [1]`},
-		{[]string{"ids"}, `weight "bert.ids": dtype i32, want f32`},
+		{[]string{"ids"}, `weight "bert.ids": dtype i32, want f32, f16, bf16 or f64`},
 		// The nearest of all is claimed later, so the misspelled one is named.
 		{[]string{"a.weight", "encoder.layer.0.attention.self.query.weight", "absent", "encoder.layer.1.attention.self.query.weight", "encoder.layer.3.attention.self.query.weight"},
 			`weight "bert.encoder.layer.0.attention.self.query.weight" [1] is missing; the nearest that nothing else uses is "bert.encoder.layer.0.atention.self.query.weight"`},
@@ -89,7 +89,7 @@ func TestResolverRefuses(t *testing.T) {
 				t.Errorf("%s: refused, and given as %v", name, got)
 			}
 		}
-		if err := r.Err(); fault.KindOf(err) != fault.Corrupt || !strings.HasPrefix(err.Error(), test.want) {
+		if err := r.Err(); fault.KindOf(err) != fault.Corrupt || err.Error() != test.want {
 			t.Errorf("%v: %v, want %q", test.wanted, err, test.want)
 		}
 	}
@@ -162,6 +162,12 @@ func TestDistance(t *testing.T) {
 		if got := min(distance(a, b, limit), limit+1); got != want {
 			t.Fatalf("distance of %q and %q up to %d: %d, want %d", a, b, limit, got, want)
 		}
+	}
+}
+
+func TestNearestPassesLongNamesOver(t *testing.T) {
+	if got := nearest(strings.Repeat("x", longest), []string{strings.Repeat("x", longest+1)}); got != "" {
+		t.Errorf("nearest is %q", got)
 	}
 }
 

@@ -25,8 +25,8 @@ const moduleFolders = "[0-9]_*"
 // Write makes the model folder dir, which transformers loads as it loaded the
 // one of c: the same weight files with the same names, order, dtypes and
 // metadata, the replaced tensors in their places, the small files beside them
-// byte for byte, and the files of extra, by plain name, which go before those
-// of the same name. The folder is written beside its place and renamed when
+// byte for byte, and the files of extra, by plain name, over those of the same
+// name. The folder is written beside its place and renamed when
 // whole. An existing dir is fault.Usage; with force it is replaced where it is
 // empty or a model folder, and not the one that is read.
 func (c *Checkpoint) Write(dir string, force bool, extra map[string][]byte) error {
@@ -56,7 +56,7 @@ func (c *Checkpoint) WriteInto(dir string, extra map[string][]byte) error {
 			panic(fmt.Sprintf("bug: checkpoint: extra file %q", name))
 		}
 	}
-	if err := c.copySideFiles(dir, extra); err != nil {
+	if err := c.copySideFiles(dir); err != nil {
 		return err
 	}
 	if c.index != nil {
@@ -105,15 +105,15 @@ func create(path string, write func(io.Writer) error) error {
 	return f.Close()
 }
 
-// copySideFiles copies the small files byte for byte, except those of extra
-// and the indices of weight files.
-func (c *Checkpoint) copySideFiles(dir string, extra map[string][]byte) error {
+// copySideFiles copies the small files byte for byte, except the indices of
+// weight files.
+func (c *Checkpoint) copySideFiles(dir string) error {
 	names, err := listSideFiles(c.Dir)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		if _, ok := extra[name]; ok || strings.HasSuffix(name, ".index.json") {
+		if strings.HasSuffix(name, ".index.json") {
 			continue
 		}
 		to := filepath.Join(dir, name)

@@ -172,9 +172,11 @@ func TestWriteDoesNotReplaceItsSource(t *testing.T) {
 	if err := os.Symlink(parent+"/in", link); err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range []string{parent + "/in", parent, link} {
-		if err := c.Write(dir, true, nil); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "holds the checkpoint") {
-			t.Errorf("%s: %v", dir, err)
+	for _, c := range []*Checkpoint{c, open(t, link)} {
+		for _, dir := range []string{parent + "/in", parent, link} {
+			if err := c.Write(dir, true, nil); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "holds the checkpoint") {
+				t.Errorf("%s over %s: %v", c.Dir, dir, err)
+			}
 		}
 	}
 	if !exists(parent + "/in/model.safetensors") {

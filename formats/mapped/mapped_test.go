@@ -43,6 +43,16 @@ func TestOpenReadsTheFile(t *testing.T) {
 	}
 }
 
+func TestRegionsEndWithTheirFile(t *testing.T) {
+	f, _ := open(t)
+	first, end := start(f), start(f)+pages
+	for address, want := range map[uintptr]*File{first - 1: nil, first: f, end - 1: f, end: nil} {
+		if got := regions.find(address); got != want {
+			t.Errorf("address %#x of %#x to %#x lies in %p, want %p", address, first, end, got, want)
+		}
+	}
+}
+
 func TestOpenOfWhatIsNoFile(t *testing.T) {
 	dir := t.TempDir()
 	pipe := filepath.Join(dir, "pipe")

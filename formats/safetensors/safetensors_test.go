@@ -100,6 +100,7 @@ var damaged = map[string]struct {
 	"header over 100 MB":            {binary.LittleEndian.AppendUint64(nil, maxHeader+1), "header of 100000001 bytes, want at most"},
 	"header length 2^64-1":          {bytes.Repeat([]byte{0xff}, 64), "want at most"},
 	"header longer than file":       {file(`{`+one+`}`, 8)[:30], "in a file that has 22 left"},
+	"header a byte too long":        {file("{}", 0)[:9], "header of 2 bytes in a file that has 1 left"},
 	"no header":                     {file("", 0), "want {"},
 	"header null (lib)":             {file("null", 0), `header begins with "n"`},
 	"header an array":               {file("[]", 0), `header begins with "["`},

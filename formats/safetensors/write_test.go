@@ -111,10 +111,10 @@ func TestWriteReads(t *testing.T) {
 func TestWriteHeader(t *testing.T) {
 	var out bytes.Buffer
 	mask := tensor.Tensor{DType: tensor.U8, Shape: []int{1}, Data: []byte{7}}
-	if err := Write(&out, []Named{{"m", mask}, {"w", tensor.FromFloat32s(nil, []float32{0})}}, map[string]string{"b": "2", "a": "1"}); err != nil {
+	if err := Write(&out, []Named{{"m", mask}, {"<w>", tensor.FromFloat32s(nil, []float32{0})}}, map[string]string{"b": "2", "a": "1"}); err != nil {
 		t.Fatal(err)
 	}
-	want := `{"__metadata__":{"a":"1","b":"2"},"m":{"dtype":"U8","shape":[1],"data_offsets":[4,5]},"w":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}`
+	want := `{"__metadata__":{"a":"1","b":"2"},"m":{"dtype":"U8","shape":[1],"data_offsets":[4,5]},"<w>":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}`
 	if got := string(bytes.TrimRight(out.Bytes()[8:out.Len()-5], " ")); got != want {
 		t.Errorf("header\n%s, want\n%s", got, want)
 	}

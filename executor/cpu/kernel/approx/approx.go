@@ -24,8 +24,9 @@ var (
 	TanhDenominator = []float64{1, 0.467130444559, 0.025871123593, 0.00032831135133, 7.76212790625e-7}
 )
 
-// TanhLimit is where tanh is 1 to float32.
-const TanhLimit = 9.02
+// TanhLimit is where tanh is 1 to float32. There, and at GELULimit, P/Q
+// evaluated in float32 is not below 1, so that with a bound of 1 it is exact.
+const TanhLimit = 9.03
 
 // GELU in its tanh form is x/2·(1 + tanh(x·(GELUTanhLinear + GELUTanhCubic·x²))).
 const (

@@ -15,11 +15,17 @@ import (
 
 // Write writes p, which has passed Check. The same plan gives the same bytes.
 func Write(w io.Writer, p *Plan) error {
-	head, contents, err := assemble(p)
+	contents := [][]byte{written(p.walkModel), []byte(p.Graph), p.Tokenizer, p.Data, written(p.Provenance.walk)}
+	sums, err := digests(contents)
 	if err != nil {
 		return err
 	}
-	if _, err := w.Write(head); err != nil {
+	sections := make([]section, sectionCount)
+	for i, c := range contents {
+		sections[i] = section{kind: i + 1, size: len(c), digest: sums[i]}
+	}
+	size := arrange(sections)
+	if _, err := w.Write(header(sections, size)); err != nil {
 		return err
 	}
 	padding := make([]byte, pageSize)
@@ -32,20 +38,6 @@ func Write(w io.Writer, p *Plan) error {
 		}
 	}
 	return nil
-}
-
-// assemble makes the header and the contents of the sections.
-func assemble(p *Plan) (head []byte, contents [][]byte, err error) {
-	contents = [][]byte{written(p.walkModel), []byte(p.Graph), p.Tokenizer, p.Data, written(p.Provenance.walk)}
-	sums, err := digests(contents)
-	if err != nil {
-		return nil, nil, err
-	}
-	sections := make([]section, sectionCount)
-	for i, c := range contents {
-		sections[i] = section{kind: i + 1, size: len(c), digest: sums[i]}
-	}
-	return header(sections, arrange(sections)), contents, nil
 }
 
 // Encode is the file that Write writes.
@@ -82,10 +74,7 @@ func decode(file []byte) (*Plan, error) {
 		return nil, err
 	}
 	content := func(kind int) []byte { return contents[kind-1] }
-	p := &Plan{
-		Graph: string(content(graphSection)), Tokenizer: content(tokenizerSection), Data: content(weightsSection),
-		id: idOf(file),
-	}
+	p := &Plan{Graph: string(content(graphSection)), Tokenizer: content(tokenizerSection), Data: content(weightsSection)}
 	if !utf8.ValidString(p.Graph) {
 		return nil, fault.Newf(fault.Corrupt, "graph section: not UTF-8")
 	}
@@ -153,24 +142,12 @@ func Open(path string) (*File, error) {
 // Bytes is the whole file, a view of the map.
 func (f *File) Bytes() []byte { return f.mapped.Data }
 
+// ID is the digest in the file's header, in hexadecimal. As the header holds
+// the digests of all sections, it stands for the whole file.
+func (f *File) ID() string { return hex.EncodeToString(f.mapped.Data[digestAt:pageSize]) }
+
 // Close gives the mapped file back.
 func (f *File) Close() error { return f.mapped.Close() }
-
-// ID is the digest in the header of p's file, in hexadecimal. As the header
-// holds the digests of all sections, it stands for the whole file. For a plan
-// that was read it is that of the file; else it is computed.
-func (p *Plan) ID() string {
-	if p.id != "" {
-		return p.id
-	}
-	head, _, err := assemble(p)
-	if err != nil {
-		panic(fmt.Sprintf("bug: plan: hashing memory: %v", err))
-	}
-	return idOf(head)
-}
-
-func idOf(file []byte) string { return hex.EncodeToString(file[digestAt:pageSize]) }
 
 // prefix puts a name in front of the text of a fault that does not have it.
 func prefix(name string, err error) error {

@@ -25,7 +25,6 @@ type Plan struct {
 	Outputs    []Output
 	// MaxBatchTokens is the default budget of tokens in one batch. A longer row runs alone.
 	MaxBatchTokens int
-	id             string // of the file it was read from
 }
 
 // A Task says which answers a model gives.

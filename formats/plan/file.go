@@ -117,6 +117,7 @@ func verified(file []byte, sections []section) ([][]byte, error) {
 // Close.
 type File struct {
 	Plan   *Plan
+	id     string
 	mapped *mapped.File
 }
 
@@ -129,7 +130,9 @@ func Open(path string) (*File, error) {
 	}
 	f := &File{mapped: m}
 	err = mapped.Guard(func() (err error) {
-		f.Plan, err = Decode(m.Data)
+		if f.Plan, err = Decode(m.Data); err == nil {
+			f.id = hex.EncodeToString(m.Data[digestAt:pageSize])
+		}
 		return err
 	})
 	if err != nil {
@@ -144,7 +147,7 @@ func (f *File) Bytes() []byte { return f.mapped.Data }
 
 // ID is the digest in the file's header, in hexadecimal. As the header holds
 // the digests of all sections, it stands for the whole file.
-func (f *File) ID() string { return hex.EncodeToString(f.mapped.Data[digestAt:pageSize]) }
+func (f *File) ID() string { return f.id }
 
 // Close gives the mapped file back.
 func (f *File) Close() error { return f.mapped.Close() }

@@ -102,7 +102,7 @@ func (p *program) bench(path string, f *benchFlags) error {
 		return err
 	}
 	defer s.close()
-	record := &benchRecord{Schema: 1, Plan: s.Plan().ID(), Device: s.Device().Name()}
+	record := &benchRecord{Schema: 1, Plan: s.file.ID(), Device: s.Device().Name()}
 	record.Start.LoadMs = ms(time.Since(start))
 	start = time.Now()
 	if err := forward(s, randomRows(s, []int{min(16, longestBucket(s))})); err != nil {

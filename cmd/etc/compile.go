@@ -87,6 +87,11 @@ func (p *program) compile(model, output, dump string, f *compileFlags, asJSON bo
 	if err := p.create(output, func(out io.Writer) error { return plan.Write(out, r.Plan) }); err != nil {
 		return err
 	}
+	file, err := plan.Open(output) // what was written can be read
+	if err != nil {
+		return err
+	}
+	defer file.Close()
 	info, err := os.Stat(output)
 	if err != nil {
 		return err
@@ -101,9 +106,15 @@ func (p *program) compile(model, output, dump string, f *compileFlags, asJSON bo
 	if !asJSON {
 		return nil
 	}
-	return json.NewEncoder(p.out).Encode(map[string]any{
-		"schema": 1, "plan": planRecord(r.Plan), "bytes": info.Size(), "passes": w.rows, "unclaimed": r.Unclaimed,
-	})
+	return json.NewEncoder(p.out).Encode(struct {
+		Schema    int       `json:"schema"`
+		Plan      string    `json:"plan"`
+		Target    string    `json:"target"`
+		Bytes     int64     `json:"bytes"`
+		Buckets   []int     `json:"buckets"`
+		Passes    []passRow `json:"passes"`
+		Unclaimed []string  `json:"unclaimed"`
+	}{1, file.ID(), r.Plan.Target, info.Size(), bucketLengths(r.Plan), w.rows, r.Unclaimed})
 }
 
 func bucketLengths(p *plan.Plan) []int {

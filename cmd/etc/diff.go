@@ -34,7 +34,7 @@ func diffCommand(p *program) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				sides[i] = newPlanDetail(f.Plan, info.Size(), false)
+				sides[i] = newPlanDetail(f, info.Size(), false)
 			}
 			d := diffPlans(sides[0], sides[1])
 			if asJSON {
@@ -191,7 +191,11 @@ func (p *program) reproduce(path, model string) error {
 	if err != nil {
 		return err
 	}
-	now, before := plan.Encode(r.Plan), f.Bytes()
+	now := plan.Encode(r.Plan)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
 	if !bytes.Equal(now, before) {
 		at := 0
 		for at < min(len(now), len(before)) && now[at] == before[at] {

@@ -72,7 +72,7 @@ func (p *program) eval(ctx context.Context, path string, f *evalFlags) error {
 			*eval.Report
 			Plan   string `json:"plan"`
 			Device string `json:"device"`
-		}{o.report, s.Plan().ID(), s.Device().Name()})
+		}{o.report, s.file.ID(), s.Device().Name()})
 	}
 	printReport(p, o.report)
 	return nil

@@ -57,7 +57,7 @@ func inspect(path string, memory bool) (any, func(io.Writer), error) {
 			return nil, nil, err
 		}
 		defer f.Close()
-		r := newPlanDetail(f.Plan, info.Size(), memory)
+		r := newPlanDetail(f, info.Size(), memory)
 		return r, r.print, nil
 	case info.IsDir():
 		r, err := inspectCheckpoint(path)
@@ -68,11 +68,6 @@ func inspect(path string, memory bool) (any, func(io.Writer), error) {
 	}
 	r, err := inspectGraph(path)
 	return r, r.print, err
-}
-
-// planRecord is how every record names a plan.
-func planRecord(p *plan.Plan) map[string]any {
-	return map[string]any{"id": p.ID(), "architecture": p.Model.Architecture, "task": taskName(p.Model.Task), "target": p.Target}
 }
 
 type planDetail struct {
@@ -115,11 +110,12 @@ type bufferDetail struct {
 	Stride int    `json:"stride"`
 }
 
-func newPlanDetail(p *plan.Plan, size int64, memory bool) *planDetail {
+func newPlanDetail(f *plan.File, size int64, memory bool) *planDetail {
+	p := f.Plan
 	always := alwaysMask(p)
 	token, row := p.ArenaBytes(always)
 	d := &planDetail{
-		Schema: 1, ID: p.ID(), Architecture: p.Model.Architecture, Task: taskName(p.Model.Task), Target: p.Target,
+		Schema: 1, ID: f.ID(), Architecture: p.Model.Architecture, Task: taskName(p.Model.Task), Target: p.Target,
 		Labels: p.Model.Labels, MaxTokens: p.Model.MaxTokens, Buckets: bucketLengths(p), Bytes: size,
 		WeightBytes: len(p.Data), ArenaToken: token, ArenaRow: row, Provenance: p.Provenance.Flags,
 		Version: p.Provenance.Version, Source: fmt.Sprintf("%x", p.Provenance.Source),

@@ -82,10 +82,13 @@ func isPlan(path string) bool {
 		return false
 	}
 	defer f.Close()
-	head := make([]byte, len(plan.Magic))
+	head := make([]byte, len(planHead))
 	_, err = io.ReadFull(f, head)
-	return err == nil && string(head) == plan.Magic
+	return err == nil && string(head) == planHead
 }
+
+// planHead is how a plan begins; docs/plan-format.md.
+const planHead = "\x89ETP"
 
 func (p *program) tokenize(t *tokenizer.Tokenizer, reader *rows.Reader) error {
 	e := t.NewEncoder()

@@ -117,7 +117,7 @@ func (p *program) printVerify(f *verifyFlags, s *session, all []comparison) erro
 			Plan    string       `json:"plan"`
 			Device  string       `json:"device"`
 			Outputs []comparison `json:"outputs"`
-		}{1, s.Plan().ID(), s.Device().Name(), all})
+		}{1, s.file.ID(), s.Device().Name(), all})
 		if err != nil {
 			return err
 		}

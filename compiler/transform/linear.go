@@ -92,8 +92,8 @@ func reweight(g *ir.Graph, at *ir.Op, operand string, t tensor.Tensor) *ir.Value
 		return old
 	}
 	name := old.WeightName()
-	if name == "" {
-		name = at.Label + " " + operand
+	if old == nil {
+		name = at.Label + " bias" // no other operand of a linear that passes fill in may be absent
 	}
 	return g.NewWeightBefore(at, name, t)
 }

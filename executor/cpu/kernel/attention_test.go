@@ -231,10 +231,7 @@ func BenchmarkAttention(b *testing.B) {
 					qkv := matrix(rand.New(rand.NewPCG(1, 1)), s[0], 1152, 1152).data
 					c.Q, c.K, c.V = qkv, qkv[384:], qkv[768:]
 					scratch := make([]float32, AttentionScratch(c.NK, c.D, c.DV))
-					for b.Loop() {
-						table.Attention(&c.Attention, scratch)
-					}
-					reportFlops(b, 4*s[0]*s[0]*s[1])
+					rate(b, 4*s[0]*s[0]*s[1], func() { table.Attention(&c.Attention, scratch) })
 				})
 			}
 		}

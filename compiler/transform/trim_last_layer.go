@@ -17,7 +17,7 @@ import (
 // It stops where the full value is needed: at the input of the last layer,
 // for keys and values, or higher up where a pooling or a loss reads it. What
 // only outputs on demand need in full is computed apart, when it is asked
-// for. A tap shows the picked rows, [B,H], where no run needs the others.
+// for. A tap on a value that moved shows the picked rows, [B,H].
 var TrimLastLayer = pass.Pass{
 	Name: "trim-last-layer",
 	Doc:  "compute only the rows that the head picks",
@@ -45,7 +45,7 @@ func trim(g *ir.Graph, rows ir.RowKind) int {
 		}
 	}
 	for i, o := range g.Outputs {
-		if by, ok := t.picked[o.Value]; ok && o.When == ir.Tap && !t.full[o.Value] {
+		if by, ok := t.picked[o.Value]; ok && o.When == ir.Tap && t.moves(o.Value) {
 			g.Outputs[i].Value = by
 		}
 	}

@@ -190,3 +190,34 @@ func weightNamed(t *testing.T, g *ir.Graph, suffix string) *ir.WeightAttrs {
 	t.Fatalf("no weight ends in %q", suffix)
 	return nil
 }
+
+func TestPartsOfOneTensorAreWrittenTogether(t *testing.T) {
+	for _, class := range []string{"GPT2LMHeadModel", "TransformerModel"} {
+		c := open(t, frontendtest.Random(t, newRand(1), class, frontendtest.Options{Layers: 1}))
+		im, err := frontend.Import(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts, fused := map[string]int{}, 0
+		for _, op := range im.Graph.Ops {
+			if a, ok := op.Attrs.(*ir.WeightAttrs); ok && a.Tensor != "" {
+				v := a.Data.Float64s()
+				v[0] = mark
+				a.Data = tensor.FromFloat64s(a.Data.Shape, v)
+				parts[a.Tensor]++
+			}
+		}
+		changed := writeBack(t, im.Graph, c)
+		for name, n := range parts {
+			if got := countMarks(changed[name]); got != n {
+				t.Errorf("%s: %d of %d parts were written", name, got, n)
+			}
+			if n == 3 {
+				fused++
+			}
+		}
+		if fused != 2 {
+			t.Errorf("%s: %d tensors in three parts, want a weight and a bias", class, fused)
+		}
+	}
+}

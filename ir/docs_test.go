@@ -58,8 +58,8 @@ func TestIRPageNamesInputs(t *testing.T) {
 }
 
 // TestOperatorsPage: every operator has a heading with its level, its operands
-// in order, its attributes by name, and an example that uses it and verifies;
-// and there is no other heading.
+// in order, and an example that ends with it and verifies; and there is no
+// other heading.
 func TestOperatorsPage(t *testing.T) {
 	text := page(t, "operators.md")
 	sections := map[string]string{}

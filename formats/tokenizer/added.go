@@ -9,7 +9,6 @@ import (
 // Its text is that of its id.
 type addedToken struct {
 	id         int32
-	special    bool
 	singleWord bool // only where no word character stands beside it
 	lstrip     bool // takes the white space before it
 	rstrip     bool // takes the white space after it
@@ -50,7 +49,7 @@ func (t *Tokenizer) makeAddedSets() {
 	}
 }
 
-// add adds a token; of two with the same text the first wins.
+// add adds a token. Of two with the same normalised text the first wins; Hugging Face takes either, by chance.
 func (s *addedSet) add(text string, a addedToken) {
 	if s.texts.insert(text, int32(len(s.tokens))) {
 		s.tokens = append(s.tokens, a)
@@ -58,10 +57,10 @@ func (s *addedSet) add(text string, a addedToken) {
 	}
 }
 
-// find finds the next token at or after byte from. White space before done is
-// taken already. The rules, with what they do to overlaps, are those of
+// find finds the next token at or after byte from. It may start in white space that the
+// token before took. The rules, with what they do to overlaps, are those of
 // AddedVocabulary::find_matches in huggingface/tokenizers.
-func (s *addedSet) find(text []byte, from, done int) (addedMatch, bool) {
+func (s *addedSet) find(text []byte, from int) (addedMatch, bool) {
 	for i := from; i < len(text); {
 		if !s.first[text[i]] {
 			i++
@@ -79,7 +78,7 @@ func (s *addedSet) find(text []byte, from, done int) (addedMatch, bool) {
 			continue
 		}
 		if token.lstrip {
-			m.start = max(spaceBefore(text, m.start), done)
+			m.start = spaceBefore(text, m.start)
 		}
 		if token.rstrip {
 			m.stop = spaceAfter(text, m.stop)

@@ -49,7 +49,7 @@ type definition struct {
 	byteID         [256]int32 // token of each byte, or noID
 	merges         []merge    // by ascending rank
 
-	added        []addedToken // as Hugging Face ranks them: special ones first
+	added        []addedToken
 	single, pair template
 
 	typeIDs        bool

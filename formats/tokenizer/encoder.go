@@ -99,7 +99,7 @@ func (e *Encoder) split(ids []int32, text []byte, set *addedSet, piece func(*Enc
 	}
 	done := 0
 	for from := 0; ; {
-		m, ok := set.find(text, from, done)
+		m, ok := set.find(text, from)
 		if !ok {
 			return piece(e, ids, text[done:])
 		}

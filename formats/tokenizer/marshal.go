@@ -44,8 +44,7 @@ const (
 )
 
 const (
-	addedSpecial    = 1 << iota // special
-	addedSingleWord             // single_word
+	addedSingleWord = 1 << iota // single_word
 	addedLStrip                 // lstrip
 	addedRStrip                 // rstrip
 	addedNormalized             // normalized
@@ -142,8 +141,7 @@ func (d *definition) setFlags(f int) {
 }
 
 func (a *addedToken) flags() byte {
-	return byte(flagIf(a.special, addedSpecial) |
-		flagIf(a.singleWord, addedSingleWord) |
+	return byte(flagIf(a.singleWord, addedSingleWord) |
 		flagIf(a.lstrip, addedLStrip) |
 		flagIf(a.rstrip, addedRStrip) |
 		flagIf(a.normalized, addedNormalized) |
@@ -151,7 +149,6 @@ func (a *addedToken) flags() byte {
 }
 
 func (a *addedToken) setFlags(f byte) {
-	a.special = f&addedSpecial != 0
 	a.singleWord = f&addedSingleWord != 0
 	a.lstrip = f&addedLStrip != 0
 	a.rstrip = f&addedRStrip != 0

@@ -32,7 +32,7 @@ func smallForm() []byte {
 	b = append(b, make([]byte, 256)...) // bytes: none but
 	b[len(b)-256+'a'], b[len(b)-256+'b'] = 1, 2
 	b = append(b, 1, 0, 1, 2)             // one merge: a b to ab
-	b = append(b, 1, 3, addedSpecial)     // <u> is added
+	b = append(b, 1, 3, addedRStrip)      // <u> is added
 	b = append(b, 2, 2, 3, 0, 0, 0, 0)    // single: <u> A
 	return append(b, 2, 0, 0, 0, 1, 0, 1) // pair: A, B of type 1
 }
@@ -44,7 +44,7 @@ func TestFormatAsDocumented(t *testing.T) {
 	}
 	var got Encoding
 	pair := "b?"
-	if err := tok.NewEncoder().Encode(&got, "ab<u>a", &pair, 0); err != nil {
+	if err := tok.NewEncoder().Encode(&got, "ab<u> a", &pair, 0); err != nil {
 		t.Fatal(err)
 	}
 	if s := words(tok, got.IDs); s != "ab <u> a b <u>" || tok.ModelMaxLength() != 512 || got.TypeIDs[2] != 0 || got.TypeIDs[3] != 1 {
@@ -85,7 +85,7 @@ func TestUnmarshalRefuses(t *testing.T) {
 		{"merge of a hole", end - 19, 4, fault.Corrupt},
 		{"merge to a hole", end - 18, 4, fault.Corrupt},
 		{"added a hole", end - 16, 4, fault.Corrupt},
-		{"added flags", end - 15, 0x40, fault.Corrupt},
+		{"added flags", end - 15, 0x20, fault.Corrupt},
 		{"piece kind", end - 13, 3, fault.Corrupt},
 		{"piece is a hole", end - 12, 4, fault.Corrupt},
 		{"text with an id", end - 9, 1, fault.Corrupt},

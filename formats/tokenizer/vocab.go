@@ -1,10 +1,6 @@
 package tokenizer
 
-import (
-	"slices"
-
-	"etc/fault"
-)
+import "etc/fault"
 
 // maxHoles bounds ids by the number of tokens, so that one wild id does not
 // make a table of gigabytes: at most as many holes as tokens, and these.
@@ -50,8 +46,8 @@ func (d *definition) setMerges(file string, v vocabulary, merges []mergeJSON) er
 	return nil
 }
 
-// addTokens adds what a file lists as added tokens: special ones first, else in
-// order. Empty ones are ignored, as in Hugging Face.
+// addTokens adds what a file lists as added tokens. Empty ones are ignored, as in
+// Hugging Face; "special" matters to decoders only.
 func (d *definition) addTokens(file string, tokens []addedJSON) error {
 	limit := 2*(len(d.text)+len(tokens)) + maxHoles
 	known := make(map[string]int32, len(d.text))
@@ -76,17 +72,8 @@ func (d *definition) addTokens(file string, tokens []addedJSON) error {
 			}
 			known[a.Content] = id
 		}
-		d.added = append(d.added, addedToken{id, a.Special, a.SingleWord, a.LStrip, a.RStrip, a.Normalized, !inside})
+		d.added = append(d.added, addedToken{id, a.SingleWord, a.LStrip, a.RStrip, a.Normalized, !inside})
 	}
-	slices.SortStableFunc(d.added, func(a, b addedToken) int {
-		switch {
-		case a.special == b.special:
-			return 0
-		case a.special:
-			return -1
-		}
-		return 1
-	})
 	return nil
 }
 

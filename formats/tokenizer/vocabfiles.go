@@ -141,7 +141,7 @@ func (d *definition) addSpecial(file string, v vocabulary, special []addedJSON, 
 		if id == int64(noID) || listed[a.Content] {
 			continue
 		}
-		a.ID, a.Special = &id, true
+		a.ID = &id
 		tokens = append(tokens, a)
 		listed[a.Content] = true
 	}

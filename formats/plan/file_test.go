@@ -1,0 +1,252 @@
+package plan
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"etc/fault"
+)
+
+// repaired puts right digests into a file whose bytes were changed, as far as
+// its header leads to sections.
+func repaired(file []byte) []byte {
+	if len(file) < pageSize {
+		return file
+	}
+	for i := range sectionCount {
+		e := file[tableAt+i*entrySize:]
+		start, size := binary.LittleEndian.Uint64(e[entryStart:]), binary.LittleEndian.Uint64(e[entryBytes:])
+		if start > uint64(len(file)) || size > uint64(len(file))-start {
+			continue
+		}
+		var sums []byte
+		for content := file[start : start+size]; len(content) > 0; content = content[min(len(content), chunkSize):] {
+			sum := sha256.Sum256(content[:min(len(content), chunkSize)])
+			sums = append(sums, sum[:]...)
+		}
+		sum := sha256.Sum256(sums)
+		copy(e[entrySum:], sum[:])
+	}
+	sum := sha256.Sum256(file[:digestAt])
+	copy(file[digestAt:], sum[:])
+	return file
+}
+
+func refused(t *testing.T, what string, kind fault.Kind, err error) {
+	t.Helper()
+	if err == nil || fault.KindOf(err) != kind {
+		t.Errorf("%s: error %v, want one of kind %d", what, err, kind)
+	}
+}
+
+func TestPlanIsReadAsWritten(t *testing.T) {
+	p := mini()
+	got, err := Decode(Encode(p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, p) {
+		t.Errorf("read %+v\nwrote %+v", got, p)
+	}
+}
+
+func TestPlanWithEmptySectionsIsReadAsWritten(t *testing.T) {
+	p := mini()
+	p.Graph, p.Tokenizer = "", []byte{}
+	got, err := Decode(Encode(p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, p) {
+		t.Errorf("read %+v\nwrote %+v", got, p)
+	}
+}
+
+func TestEveryOperatorIsInTheTestPlan(t *testing.T) {
+	there := map[Op]bool{}
+	for _, s := range mini().Steps {
+		there[s.Op] = true
+	}
+	for _, o := range Ops() {
+		if !there[o] {
+			t.Errorf("%v is not", o)
+		}
+	}
+}
+
+func TestSamePlanGivesSameBytes(t *testing.T) {
+	if a, b := Encode(mini()), Encode(mini()); !bytes.Equal(a, b) {
+		t.Error("two files differ")
+	}
+}
+
+// TestDigestsAreThoseOfTheFormat holds the writer against digests computed
+// here, in one thread, of a section of several chunks.
+func TestDigestsAreThoseOfTheFormat(t *testing.T) {
+	p := mini()
+	p.Tokenizer = bytes.Repeat([]byte("0123456789"), 850_000)
+	file := Encode(p)
+	if !bytes.Equal(file, repaired(bytes.Clone(file))) {
+		t.Error("digests differ")
+	}
+	if len(file)%pageSize != 0 {
+		t.Errorf("file of %d bytes, want whole pages", len(file))
+	}
+}
+
+func TestEveryChangedBitIsRefused(t *testing.T) {
+	file := Encode(mini())
+	for i := range len(file) * 8 {
+		file[i/8] ^= 1 << (i % 8)
+		if _, err := Decode(file); err == nil || fault.KindOf(err) != fault.Corrupt {
+			t.Fatalf("bit %d of byte %d changed: error %v, want one of kind Corrupt", i%8, i/8, err)
+		}
+		file[i/8] ^= 1 << (i % 8)
+	}
+	if _, err := Decode(file); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestEveryLengthButTheRightOneIsRefused(t *testing.T) {
+	file := Encode(mini())
+	for n := range len(file) {
+		if n > 2*pageSize && n%97 != 0 && n%pageSize > 1 {
+			continue
+		}
+		if _, err := Decode(file[:n]); fault.KindOf(err) != fault.Corrupt {
+			t.Fatalf("cut to %d bytes: error %v", n, err)
+		}
+	}
+	for _, more := range []int{1, 63, pageSize, 2 * pageSize} {
+		_, err := Decode(append(bytes.Clone(file), make([]byte, more)...))
+		refused(t, fmt.Sprint(more, " bytes more"), fault.Corrupt, err)
+	}
+}
+
+func TestOtherVersionsAreUnfit(t *testing.T) {
+	for _, v := range []struct {
+		major, minor uint16
+		says         string
+	}{{Major + 1, 0, "upgrade etc"}, {Major, Minor + 1, "upgrade etc"}, {Major - 1, 7, "compile the model again"}, {1 << 15, 0, "upgrade etc"}} {
+		file := Encode(mini())
+		binary.LittleEndian.PutUint16(file[majorAt:], v.major)
+		binary.LittleEndian.PutUint16(file[minorAt:], v.minor)
+		_, err := Decode(file)
+		refused(t, "version without its digest", fault.Corrupt, err)
+		_, err = Decode(repaired(file))
+		refused(t, fmt.Sprint("version ", v), fault.Unfit, err)
+		if err != nil && !strings.Contains(err.Error(), v.says) {
+			t.Errorf("version %v: %q does not say %q", v, err, v.says)
+		}
+	}
+	p := mini()
+	p.Target = "sm_80:f16"
+	_, err := Decode(Encode(p))
+	refused(t, "target", fault.Unfit, err)
+}
+
+// TestForgedHeadersAreRefused changes fields of the header and repairs the digests.
+func TestForgedHeadersAreRefused(t *testing.T) {
+	entry := func(section, field int) int { return tableAt + (section-1)*entrySize + field }
+	for _, f := range []struct {
+		name  string
+		at    int
+		width int
+		value uint64
+	}{
+		{"no sections", countAt, 4, 0},
+		{"one section fewer", countAt, 4, sectionCount - 1},
+		{"one section more", countAt, 4, sectionCount + 1},
+		{"very many sections", countAt, 4, 1<<32 - 1},
+		{"file size", sizeAt, 8, 1},
+		{"reserved", sizeAt + 8, 8, 1},
+		{"unknown kind", entry(graphSection, entryKind), 4, 9},
+		{"kind twice", entry(graphSection, entryKind), 4, modelSection},
+		{"reserved of an entry", entry(graphSection, entryKind+4), 4, 1},
+		{"start in the header", entry(modelSection, entryStart), 8, 0},
+		{"start past the file", entry(modelSection, entryStart), 8, 1 << 63},
+		{"start of another", entry(graphSection, entryStart), 8, pageSize},
+		{"size past the file", entry(weightsSection, entryBytes), 8, 1 << 40},
+		{"size past everything", entry(weightsSection, entryBytes), 8, 1<<64 - 1},
+		{"size one less than the text", entry(graphSection, entryBytes), 8, uint64(len(mini().Graph)) - 1},
+		{"size of more pages", entry(provenanceSection, entryBytes), 8, pageSize + 1},
+		{"size one more than the record", entry(provenanceSection, entryBytes), 8, uint64(len(written(mini().Provenance.walk))) + 1},
+		{"reserved after the size", entry(graphSection, entryBytes+8), 8, 1},
+		{"a sixth entry", tableAt + sectionCount*entrySize, 4, 6},
+		{"the last unused byte", digestAt - 1, 1, 1},
+	} {
+		file := Encode(mini())
+		for i := range f.width {
+			file[f.at+i] = byte(f.value >> (8 * i))
+		}
+		_, err := Decode(repaired(file))
+		refused(t, f.name, fault.Corrupt, err)
+	}
+}
+
+func TestSectionsAreReadToTheirEnd(t *testing.T) {
+	for _, walk := range []struct {
+		name string
+		b    []byte
+		read func([]byte) error
+	}{
+		{"model", written(mini().walkModel), func(b []byte) error { return read(b, new(Plan).walkModel) }},
+		{"provenance", written(mini().Provenance.walk), func(b []byte) error { return read(b, new(Provenance).walk) }},
+	} {
+		if err := walk.read(walk.b); err != nil {
+			t.Errorf("%s: %v", walk.name, err)
+		}
+		for n := range walk.b {
+			refused(t, fmt.Sprint(walk.name, " cut to ", n), fault.Corrupt, walk.read(walk.b[:n]))
+		}
+		refused(t, walk.name+" with a byte more", fault.Corrupt, walk.read(append(walk.b, 0)))
+	}
+}
+
+func TestOpenNamesThePath(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.etp")
+	_, err := Open(path)
+	refused(t, "missing file", fault.Usage, err)
+	file := Encode(mini())
+	for _, f := range []struct {
+		content []byte
+		kind    fault.Kind
+	}{{nil, fault.Corrupt}, {[]byte("hello"), fault.Corrupt}, {file[:len(file)-1], fault.Corrupt}} {
+		if err := os.WriteFile(path, f.content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Open(path)
+		refused(t, "damaged file", f.kind, err)
+		if err != nil && (!strings.HasPrefix(err.Error(), path+": ") || strings.Count(err.Error(), path) != 1) {
+			t.Errorf("%q does not begin with the path, once", err)
+		}
+	}
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(f.Plan, mini()) || !bytes.Equal(f.Bytes(), file) {
+		t.Error("the plan opened is not the one written")
+	}
+	if want := hex.EncodeToString(file[digestAt:pageSize]); f.ID() != want {
+		t.Errorf("ID %s, want %s", f.ID(), want)
+	}
+	if &f.Plan.Data[0] != &f.Bytes()[len(file)-len(f.Plan.Data)-pageSize-(pageAlign(len(f.Plan.Data))-len(f.Plan.Data))] {
+		t.Error("weights are no view of the file")
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+}

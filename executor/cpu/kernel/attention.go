@@ -76,10 +76,9 @@ func (a *Attention) cutScratch(scratch []float32) attentionScratch {
 func (t *Table) Attention(a *Attention, scratch []float32) {
 	s := a.cutScratch(scratch)
 	for j := 0; j < a.NK; j += lanes {
-		t.transpose(s.keys[j*a.D:], lanes, lanes, a.K[j*a.KStride:], a.KStride, min(lanes, a.NK-j), a.D)
+		t.transpose(s.keys[j*a.D:], lanes, a.K[j*a.KStride:], a.KStride, min(lanes, a.NK-j), a.D)
 	}
 	if tail := a.DV % lanes; tail != 0 {
-		clear(s.values)
 		for j := range a.NK {
 			copy(s.values[j*lanes:], a.V[j*a.VStride+a.DV-tail:][:tail])
 		}

@@ -33,7 +33,7 @@ func (t *Table) csrTokens(l *Linear, w layout.CSR, row, rows, vecs, first, last 
 	tokens := vecs * lanes
 	xt, rest := scratch[:w.K*tokens], scratch[w.K*tokens:]
 	yt, y := rest[:lanes*tokens], rest[lanes*tokens:][:tokens*lanes]
-	t.transpose(xt, tokens, tokens, l.inputs(row), l.XStride, rows, w.K)
+	t.transpose(xt, tokens, l.inputs(row), l.XStride, rows, w.K)
 	for p := first; p < last; p++ {
 		features := min(lanes, w.N-p*lanes)
 		for j := range features {
@@ -45,15 +45,14 @@ func (t *Table) csrTokens(l *Linear, w layout.CSR, row, rows, vecs, first, last 
 			a, b := w.Offsets[i], w.Offsets[i+1]
 			t.csrRow(vecs, xt, w.Columns[a:b], w.Values[a:b], yt[j*tokens:], bias)
 		}
-		clear(yt[features*tokens:])
-		t.transpose(y, lanes, lanes, yt, tokens, lanes, tokens)
+		t.transpose(y, lanes, yt, tokens, lanes, tokens)
 		t.finishAside(l, w.N, row, rows, p, y)
 	}
 }
 
 // transpose is dst[c·dstStride+r] = src[r·srcStride+c] for rows × columns of
-// src, and zero for rows from there to width.
-func (t *Table) transpose(dst []float32, dstStride, width int, src []float32, srcStride, rows, columns int) {
+// src. What dst holds besides stays: lanes that nobody reads the result of.
+func (t *Table) transpose(dst []float32, dstStride int, src []float32, srcStride, rows, columns int) {
 	if columns == 0 {
 		return
 	}
@@ -63,12 +62,6 @@ func (t *Table) transpose(dst []float32, dstStride, width int, src []float32, sr
 		transposeRows(dst, dstStride, src, srcStride, r, r+8, done, columns)
 	}
 	transposeRows(dst, dstStride, src, srcStride, r, rows, 0, columns)
-	if rows == width {
-		return
-	}
-	for c := range columns {
-		clear(dst[c*dstStride+rows : c*dstStride+width])
-	}
 }
 
 func transposeRows(dst []float32, dstStride int, src []float32, srcStride, from, to, first, columns int) {

@@ -8,11 +8,16 @@ const chunkFloats = 96 << 10
 
 // Dense computes the panels first to last-1 of a product with a dense matrix.
 func (t *Table) Dense(l *Linear, w layout.Panels, first, last int) {
-	most := t.blockRows()
-	chunk := max(1, chunkFloats/max(1, w.K)/most) * most
+	chunk := t.chunkRows(w.K)
 	for row := 0; row < l.Rows; row += chunk {
 		t.denseChunk(l, w, row, min(chunk, l.Rows-row), first, last)
 	}
+}
+
+// chunkRows is the number of rows of X with k inputs in a chunk.
+func (t *Table) chunkRows(k int) int {
+	most := t.blockRows()
+	return max(1, chunkFloats/max(1, k)/most) * most
 }
 
 // denseChunk holds a group of panels while it goes over the rows.

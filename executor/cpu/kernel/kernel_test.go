@@ -34,7 +34,7 @@ func guardedSlice(n int) guarded {
 	for i := range all {
 		all[i] = nan
 	}
-	return guarded{all, all[guard : guard+n]}
+	return guarded{all, all[guard : guard+n : guard+n]}
 }
 
 func (g guarded) check(t *testing.T, what string) {

@@ -35,19 +35,26 @@ func TestEachTaskRunsOnce(t *testing.T) {
 	}
 }
 
-// TestWorkersTakePart: a task that waits for another one ends.
+// TestWorkersTakePart: a task that waits for another one ends, and Run waits for all.
 func TestWorkersTakePart(t *testing.T) {
 	p := New(3)
 	defer p.Close()
 	for _, rest := range []time.Duration{0, 20 * time.Millisecond} { // spinning, and asleep
 		time.Sleep(rest)
-		var met atomic.Int32
+		var met, done atomic.Int32
 		p.Run(3, func(worker, task int) {
 			met.Add(1)
 			for met.Load() < 3 {
 				runtime.Gosched()
 			}
+			if worker > 0 {
+				time.Sleep(2 * time.Millisecond)
+			}
+			done.Add(1)
 		})
+		if done.Load() != 3 {
+			t.Fatal("Run returned before its tasks")
+		}
 	}
 }
 

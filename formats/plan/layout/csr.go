@@ -71,7 +71,7 @@ func CheckCSR(n, k int, b []byte) (CSR, error) {
 	if err := checkSize(what, n, k, len(b), CSRBytes(n, entries)); err != nil {
 		return CSR{}, err
 	}
-	if err := checkOffsets(what, offsets, entries); err != nil {
+	if err := checkOffsets(what, offsets); err != nil {
 		return CSR{}, err
 	}
 	columns := ints(b[start : start+elemSize*entries])

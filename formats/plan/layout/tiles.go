@@ -109,7 +109,7 @@ func CheckTiles(n, k int, b []byte) (Tiles, error) {
 	if err := checkSize(what, n, k, len(b), TileBytes(n, k, tiles)); err != nil {
 		return Tiles{}, err
 	}
-	if err := checkOffsets(what, offsets, tiles); err != nil {
+	if err := checkOffsets(what, offsets); err != nil {
 		return Tiles{}, err
 	}
 	start := elemSize * (rows + 1)

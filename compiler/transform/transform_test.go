@@ -37,6 +37,7 @@ const graphs = 200
 // TestPassesKeepMeaning runs every pass where it stands in the list, and
 // compares what it leaves with what it got.
 func TestPassesKeepMeaning(t *testing.T) {
+	t.Parallel()
 	worked := map[string]int{}
 	for seed := range uint64(graphs) {
 		g := irtest.RandomGraph(rand.New(rand.NewPCG(seed, 0)))
@@ -69,6 +70,7 @@ func TestPassesKeepMeaning(t *testing.T) {
 // TestAnyOrder: every pass is right after any others and on a graph as it is
 // imported. The order of the list serves what passes find, never what is right.
 func TestAnyOrder(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(graphs) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		before := irtest.RandomGraph(rng)
@@ -87,6 +89,7 @@ func TestAnyOrder(t *testing.T) {
 
 // TestFixedPoint: passes that close over zeros leave nothing to themselves.
 func TestFixedPoint(t *testing.T) {
+	t.Parallel()
 	passes := transform.Passes(everything)
 	last := slices.IndexFunc(passes, func(p pass.Pass) bool { return p.Name == "prune-ffn" })
 	for seed := range uint64(graphs) {
@@ -103,6 +106,7 @@ func TestFixedPoint(t *testing.T) {
 
 // TestLoweredDense: the list is whole without what finds structure, too.
 func TestLoweredDense(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(graphs) {
 		before := irtest.RandomGraph(rand.New(rand.NewPCG(seed, 4)))
 		after := before.Clone()

@@ -15,7 +15,11 @@ import (
 
 // Write writes p, which has passed Check. The same plan gives the same bytes.
 func Write(w io.Writer, p *Plan) error {
-	contents := [][]byte{written(p.walkModel), []byte(p.Graph), p.Tokenizer, p.Data, written(p.Provenance.walk)}
+	return writeSections(w, [][]byte{written(p.walkModel), []byte(p.Graph), p.Tokenizer, p.Data, written(p.Provenance.walk)})
+}
+
+// writeSections writes a file of the sections with these contents.
+func writeSections(w io.Writer, contents [][]byte) error {
 	sums, err := digests(contents)
 	if err != nil {
 		return err

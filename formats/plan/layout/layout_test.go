@@ -116,6 +116,7 @@ func TestForgedWeightsAreRefused(t *testing.T) {
 	panels := make([]byte, PanelBytes(n, k))
 	PackPanels(panels, w, n, k)
 	w24 := PackSparse24(random24(n, k, 1), n, k)
+	odd24 := PackSparse24(random24(8, 33, 1), 8, 33) // 9 groups: half a byte of padding, 8·5 bytes of positions
 	minus := func(v int32) uint32 { return uint32(-v) }
 	first := func(b []byte, offset int) uint32 { return binary.LittleEndian.Uint32(b[offset:]) }
 	tileCols, csrCols := 4*(Blocks(n)+1), 4*(n+1)
@@ -142,6 +143,9 @@ func TestForgedWeightsAreRefused(t *testing.T) {
 		}},
 		{"2:4", w24, func(b []byte) error { _, err := CheckSparse24(n, k, b); return err }, []forgery{
 			{"equal positions", len(w24) - 4, 0}, {"value past K", 4*groupKept*groups(k) - 4, math.Float32bits(1)},
+		}},
+		{"2:4, 9 groups", odd24, func(b []byte) error { _, err := CheckSparse24(8, 33, b); return err }, []forgery{
+			{"padding", len(odd24) - 4, first(odd24, len(odd24)-4) | 1<<31},
 		}},
 	} {
 		if err := f.check(aligned(f.bytes)); err != nil {

@@ -84,24 +84,14 @@ func relinear(g *ir.Graph, lin *ir.Op, w tensor.Tensor, b ...tensor.Tensor) *ir.
 	return g.NewBefore(lin, ir.Linear, &attrs, lin.Label, args...)
 }
 
-// reweight returns a weight of the values t for an operand: the one that is
-// there where these are its own, else a new one of its name.
+// reweight returns a new weight of the values t for an operand, of the name
+// of the one that is there.
 func reweight(g *ir.Graph, at *ir.Op, operand string, t tensor.Tensor) *ir.Value {
-	old := at.Arg(operand)
-	if had, ok := old.Data(); ok && same(had, t) {
-		return old
-	}
-	name := old.WeightName()
-	if old == nil {
+	name := at.Arg(operand).WeightName()
+	if at.Arg(operand) == nil {
 		name = at.Label + " bias" // no other operand of a linear that passes fill in may be absent
 	}
 	return g.NewWeightBefore(at, name, t)
-}
-
-// same reports whether two tensors are one view of the same memory.
-func same(a, b tensor.Tensor) bool {
-	return a.DType == b.DType && len(a.Data) == len(b.Data) && len(a.Shape) == len(b.Shape) &&
-		(len(a.Data) == 0 || &a.Data[0] == &b.Data[0])
 }
 
 // keepRows returns the features of a plain linear that are listed, as a

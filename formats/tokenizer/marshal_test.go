@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"bytes"
+	"runtime"
 	"testing"
 
 	"etc/fault"
@@ -115,4 +116,21 @@ func TestUnmarshalRefusesTwins(t *testing.T) {
 	}
 	_, err = Unmarshal(bytes.Replace(b, []byte("[UNK]a[CLS]"), []byte("[CLS]a[CLS]"), 1))
 	wantFault(t, err, fault.Corrupt, "[CLS]", "two ids")
+}
+
+// TestUnmarshalAllocatesLittle claims a million items in each count.
+func TestUnmarshalAllocatesLittle(t *testing.T) {
+	whole := smallForm()
+	for name, at := range map[string]int{"tokens": 7, "merges": len(whole) - 21, "added": len(whole) - 17, "pieces": len(whole) - 14} {
+		b := append(whole[:at:at], 0xff, 0xff, 0x3f)
+		b = append(b, whole[at+1:]...)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := Unmarshal(b)
+		runtime.ReadMemStats(&after)
+		wantFault(t, err, fault.Corrupt, "1048575")
+		if got := after.TotalAlloc - before.TotalAlloc; got > 1<<16 {
+			t.Errorf("%s: %d bytes allocated", name, got)
+		}
+	}
 }

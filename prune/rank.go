@@ -6,34 +6,75 @@ import (
 	"slices"
 )
 
-// lowest returns the numbers of the count lowest scores, ties by number, in
-// ascending order of the numbers.
-func lowest(scores []float64, count int) []int {
-	order := make([]int, len(scores))
-	for i := range order {
-		order[i] = i
+// A level is a share of the units that a method knows, in steps of 1/levels.
+// What has level l is zero wherever the share is l/levels or more.
+type level uint16
+
+const (
+	levels level = 1 << 15 // enough to tell apart the 16384 tiles of a 4096×1024 matrix
+	never  level = math.MaxUint16
+)
+
+// A group is a number of units of which some go, those of least score first.
+// Groups of the same size lose the same number at each level.
+type group struct {
+	units int
+	step  int     // so many go together
+	most  int     // no more than that go
+	pace  float64 // share of the units that goes for each share asked for
+}
+
+// some is a group whose units go one by one, all but the last.
+func some(units int) group { return group{units, 1, units - 1, 1} }
+
+// all is a group whose units go one by one, the last too.
+func all(units int) group { return group{units, 1, units, 1} }
+
+// level is that of the unit which goes after rank others: the nearest number
+// of steps to the share has gone at each level.
+func (g group) level(rank int) level {
+	if rank >= g.most {
+		return never
 	}
-	slices.SortFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(scores[a], scores[b]), cmp.Compare(a, b))
+	steps := rank/g.step + 1
+	share := (float64(steps) - 0.5) * float64(g.step) / float64(g.units) / g.pace
+	if share > 1 {
+		return never
+	}
+	return level(math.Ceil(share * float64(levels)))
+}
+
+// rank calls give with each unit and its level, lowest score first, ties by
+// number. There is one score for each unit.
+func (g group) rank(scores []float64, give func(unit int, l level)) {
+	for rank, unit := range ascending(scores) {
+		give(unit, g.level(rank))
+	}
+}
+
+// ascending lists the numbers of the scores from the lowest score up, ties by
+// number.
+func ascending(scores []float64) []int {
+	type scored struct {
+		score float64
+		unit  int
+	}
+	order := make([]scored, len(scores))
+	for i, s := range scores {
+		order[i] = scored{s, i}
+	}
+	slices.SortFunc(order, func(a, b scored) int {
+		switch {
+		case a.score < b.score:
+			return -1
+		case a.score > b.score:
+			return 1
+		}
+		return cmp.Compare(a.unit, b.unit)
 	})
-	order = order[:count]
-	slices.Sort(order)
-	return order
-}
-
-// portion is the nearest whole number to share·n that is a multiple of step,
-// at most most.
-func portion(share float64, n, step, most int) int {
-	return min(int(math.Round(share*float64(n)/float64(step)))*step, most)
-}
-
-// each calls f for the numbers of the count lowest of n scores.
-func each(n, count int, score func(i int) float64, f func(i int)) {
-	scores := make([]float64, n)
-	for i := range scores {
-		scores[i] = score(i)
+	units := make([]int, len(order))
+	for i, o := range order {
+		units[i] = o.unit
 	}
-	for _, i := range lowest(scores, count) {
-		f(i)
-	}
+	return units
 }

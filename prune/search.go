@@ -1,6 +1,8 @@
 package prune
 
 import (
+	"math/bits"
+
 	"etc/fault"
 	"etc/ir"
 )
@@ -10,7 +12,7 @@ type Judge func(g *ir.Graph, r *Recipe) (bool, error)
 
 // A Quest is a search for the largest sparsity that a user's metric allows.
 type Quest struct {
-	Fresh  func() (*ir.Graph, error) // the dense graph, anew each time
+	Fresh  func() (*ir.Graph, error) // the dense graph; Run calls it once
 	Stats  *Statistics
 	Method Method
 	Search Judge // on rows that the search may see
@@ -35,47 +37,53 @@ type Found struct {
 // largest that passes confirmed by Accept, stepping back a rung where it is
 // not. Nothing confirmed is fault.Unreachable.
 func (q *Quest) Run() (*Found, error) {
-	looks := 0
-	for 1<<looks < rungs {
-		looks++
+	dense, err := q.Fresh()
+	if err != nil {
+		return nil, err
 	}
-	low, high := 0, rungs+1 // low passes (0 is the dense model), high does not
-	for done := 0; high-low > 1; done++ {
-		if q.Tell != nil {
-			q.Tell(done, looks)
-		}
-		mid := (low + high) / 2
-		if f, err := q.at(mid); err != nil {
-			return nil, err
-		} else if ok, err := q.Search(f.Graph, f.Recipe); err != nil {
+	e, err := newEdit(dense, q.Stats)
+	if err != nil {
+		return nil, err
+	}
+	q.Method.Rank(e)
+	at := func(rung int) *Found {
+		g := dense.Clone()
+		return &Found{g, e.write(g, levels/rungs*level(rung), q.Method.Name)}
+	}
+	best, err := q.bisect(at)
+	if err != nil {
+		return nil, err
+	}
+	for rung := best; rung > max(0, best-1-maxRetreat); rung-- {
+		f := at(rung)
+		if ok, err := q.Accept(f.Graph, f.Recipe); err != nil {
 			return nil, err
 		} else if ok {
-			low = mid
-		} else {
-			high = mid
-		}
-	}
-	for rung := low; rung > max(0, low-1-maxRetreat); rung-- {
-		f, err := q.at(rung)
-		if err != nil {
-			return nil, err
-		}
-		if ok, err := q.Accept(f.Graph, f.Recipe); err != nil || ok {
-			return f, err
+			return f, nil
 		}
 	}
 	return nil, fault.Newf(fault.Unreachable, "no sparsity of method %s stays inside the drop allowed", q.Method.Name).
 		WithHint("allow a larger --max-drop, try another --method, or fine-tune and prune again")
 }
 
-func (q *Quest) at(rung int) (*Found, error) {
-	g, err := q.Fresh()
-	if err != nil {
-		return nil, err
+// bisect returns the largest rung that passes Search, 0 where none does.
+func (q *Quest) bisect(at func(rung int) *Found) (int, error) {
+	low, high := 0, rungs+1 // low passes (0 is the dense model), high does not
+	for done := 0; high-low > 1; done++ {
+		if q.Tell != nil {
+			q.Tell(done, bits.Len(rungs))
+		}
+		mid := (low + high) / 2
+		f := at(mid)
+		ok, err := q.Search(f.Graph, f.Recipe)
+		switch {
+		case err != nil:
+			return 0, err
+		case ok:
+			low = mid
+		default:
+			high = mid
+		}
 	}
-	e, err := at(g, q.Stats, q.Method, float64(rung)/rungs)
-	if err != nil {
-		return nil, err
-	}
-	return &Found{g, e.apply(q.Method.Name)}, nil
+	return low, nil
 }

@@ -7,11 +7,19 @@ type Moments struct {
 }
 
 // Statistics are what calibration rows tell: the moments of the inputs of
-// each product, by the name of its weight. The zero value knows nothing, and
-// the scores are then magnitudes.
+// each product, by the name of its weight, or by the label of its block where
+// products of one input ran as one. The zero value knows nothing, and the
+// scores are then magnitudes.
 type Statistics struct {
-	Tokens int // seen by the first product
-	sums   map[string]*sums
+	Tokens int // the most that any product has seen
+	sums   map[site]*sums
+}
+
+// A site is the inputs of a product: a label may stand for products of other
+// widths too.
+type site struct {
+	name  string
+	width int
 }
 
 type sums struct {
@@ -19,15 +27,16 @@ type sums struct {
 	mean, square []float64
 }
 
-// Add counts one row of inputs of the products with the named weights.
-func (s *Statistics) Add(weight string, x []float32) {
+// Add counts one row of inputs of the product of that weight or block.
+func (s *Statistics) Add(name string, x []float32) {
 	if s.sums == nil {
-		s.sums = map[string]*sums{}
+		s.sums = map[site]*sums{}
 	}
-	t := s.sums[weight]
+	at := site{name, len(x)}
+	t := s.sums[at]
 	if t == nil {
 		t = &sums{mean: make([]float64, len(x)), square: make([]float64, len(x))}
-		s.sums[weight] = t
+		s.sums[at] = t
 	}
 	t.n++
 	s.Tokens = max(s.Tokens, t.n)
@@ -41,23 +50,25 @@ func (s *Statistics) Add(weight string, x []float32) {
 // Empty reports whether nothing was seen.
 func (s *Statistics) Empty() bool { return s == nil || len(s.sums) == 0 }
 
-// of returns the moments of the k inputs of a product: zero means and unit
-// squares where nothing is known, which makes an energy a squared magnitude.
-func (s *Statistics) of(weight string, k int) Moments {
-	m := Moments{make([]float64, k), make([]float64, k)}
-	var t *sums
-	if s != nil {
-		t = s.sums[weight]
-	}
-	if t == nil || len(t.mean) != k {
+// of returns the moments of the k inputs of a product, under the first of the
+// names that is known. Without statistics they are zero means and unit
+// squares, which makes an energy a squared magnitude.
+func (s *Statistics) of(k int, names ...string) (m Moments, ok bool) {
+	m = Moments{make([]float64, k), make([]float64, k)}
+	if s.Empty() {
 		for j := range m.Square {
 			m.Square[j] = 1
 		}
-		return m
+		return m, true
 	}
-	for j := range m.Mean {
-		m.Mean[j] = t.mean[j] / float64(t.n)
-		m.Square[j] = t.square[j] / float64(t.n)
+	for _, name := range names {
+		if t := s.sums[site{name, k}]; t != nil {
+			for j := range k {
+				m.Mean[j] = t.mean[j] / float64(t.n)
+				m.Square[j] = t.square[j] / float64(t.n)
+			}
+			return m, true
+		}
 	}
-	return m
+	return m, false
 }

@@ -1,0 +1,172 @@
+package prune_test
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"etc/ir"
+	"etc/ir/sparse"
+	"etc/prune"
+)
+
+// TestZerosHaveTheStructure prunes graphs without zeros, so that every zero
+// is the method's.
+func TestZerosHaveTheStructure(t *testing.T) {
+	found := map[string]int{}
+	eachMethod(t, 40, func(t *testing.T, m prune.Method, rng *rand.Rand) {
+		g := randomGraph(rng, false)
+		c, _ := fixed(t, g, nil, m, 0.05+0.5*rng.Float64())
+		if c == nil {
+			return
+		}
+		found[m.Name]++
+		heads := -1 // the same number in every layer
+		for _, b := range blocksOf(c) {
+			n := checkBlock(t, m.Name, b)
+			if b.o != nil && (m.Name == "heads" || m.Name == "structured") {
+				if heads >= 0 && n != heads {
+					t.Errorf("%d heads of one layer went, %d of another", n, heads)
+				}
+				heads = n
+			}
+		}
+	})
+	for _, m := range prune.Methods {
+		if found[m.Name] < 5 {
+			t.Errorf("method %s reached its sparsity on %d graphs only", m.Name, found[m.Name])
+		}
+	}
+}
+
+// dead lists which rows and columns of a matrix are zero, and which outputs
+// lost their bias too.
+type dead struct{ rows, columns, dropped []bool }
+
+func deadOf(op *ir.Op) dead {
+	w := attrs(op.Arg("w")).Data
+	d := dead{sparse.ZeroRows(w), sparse.ZeroColumns(w), sparse.ZeroRows(w)}
+	for i, b := range values(op, "b") {
+		d.dropped[i] = d.dropped[i] && b == 0
+	}
+	return d
+}
+
+// checkBlock checks the structure and returns how many heads are gone.
+func checkBlock(t *testing.T, method string, b block) int {
+	t.Helper()
+	switch method {
+	case "tiles", "nm", "elements":
+		for _, op := range b.all {
+			checkEntries(t, method, op)
+		}
+		return 0
+	}
+	if b.o == nil {
+		in, out := deadOf(b.in), deadOf(b.out)
+		same(t, "rows of W1 and columns of W2", in.dropped, out.columns)
+		onlyLines(t, b.in, in.dropped, pick(method == "columns", in.columns))
+		onlyLines(t, b.out, pick(method == "rows", out.rows), out.columns)
+		return 0
+	}
+	q, k, v, o := deadOf(b.q), deadOf(b.k), deadOf(b.v), deadOf(b.o)
+	same(t, "rows of W_Q and W_K", q.dropped, k.dropped)
+	same(t, "rows of W_V and columns of W_O", v.dropped, o.columns)
+	columns := pick(method == "columns", q.columns)
+	same(t, "columns of W_Q and W_V", q.columns, v.columns)
+	onlyLines(t, b.q, q.dropped, columns)
+	onlyLines(t, b.k, k.dropped, columns)
+	onlyLines(t, b.v, v.dropped, columns)
+	onlyLines(t, b.o, pick(method == "rows", o.rows), o.columns)
+	gone := 0
+	for h := range b.heads {
+		scores, values := count(q.dropped[h*b.d:(h+1)*b.d]), count(v.dropped[h*b.dv:(h+1)*b.dv])
+		switch method {
+		case "heads", "structured":
+			if scores != 0 && scores != b.d || values*b.d != scores*b.dv {
+				t.Errorf("head %d lost %d of %d and %d of %d features", h, scores, b.d, values, b.dv)
+			}
+			gone += scores / b.d
+		case "widths", "rows", "columns":
+			if scores != count(q.dropped[:b.d]) || values != count(v.dropped[:b.dv]) || scores == b.d || values == b.dv {
+				t.Errorf("head %d lost %d of %d and %d of %d features, the first %d and %d", h, scores, b.d, values, b.dv, count(q.dropped[:b.d]), count(v.dropped[:b.dv]))
+			}
+		}
+	}
+	return gone
+}
+
+func pick(yes bool, marks []bool) []bool {
+	if yes {
+		return marks
+	}
+	return make([]bool, len(marks))
+}
+
+func count(marks []bool) (n int) {
+	for _, m := range marks {
+		if m {
+			n++
+		}
+	}
+	return n
+}
+
+func same(t *testing.T, what string, a, b []bool) {
+	t.Helper()
+	for i := range a {
+		if a[i] != b[i] {
+			t.Errorf("%s: %d went on one side only", what, i)
+		}
+	}
+}
+
+// onlyLines checks that no entry outside the rows and columns is zero.
+func onlyLines(t *testing.T, op *ir.Op, rows, columns []bool) {
+	t.Helper()
+	_, k := shape(op)
+	for at, x := range values(op, "w") {
+		if gone := rows[at/k] || columns[at%k]; gone != (x == 0) {
+			t.Fatalf("%s: entry %d,%d is %v", op.Arg("w").WeightName(), at/k, at%k, x)
+		}
+	}
+}
+
+func checkEntries(t *testing.T, method string, op *ir.Op) {
+	t.Helper()
+	n, k := shape(op)
+	w := values(op, "w")
+	zero := func(i, j int) bool { return w[i*k+j] == 0 }
+	switch method {
+	case "tiles":
+		for i := range n {
+			for j := range k {
+				if zero(i, j) != zero(i/16*16, j/16*16) {
+					t.Fatalf("entry %d,%d is not as its tile", i, j)
+				}
+			}
+		}
+	case "nm":
+		all := sparse.Survey(attrs(op.Arg("w")).Data)
+		if all.NonZeros != n*k && !all.NM24 {
+			t.Fatalf("%d of %d entries stay, but not 2:4", all.NonZeros, n*k)
+		}
+		if want := n * (k/4*2 + min(k%4, 2)); all.NonZeros != n*k && all.NonZeros != want {
+			t.Fatalf("%d entries stay, want %d", all.NonZeros, want)
+		}
+	case "elements":
+		for i := range n {
+			row, first := 0, 0
+			for j := range k {
+				if zero(i, j) {
+					row++
+				}
+				if zero(0, j) {
+					first++
+				}
+			}
+			if row != first {
+				t.Fatalf("row %d lost %d entries, the first %d", i, row, first)
+			}
+		}
+	}
+}

@@ -127,7 +127,7 @@ func productShapes() [][3]int {
 func TestProducts(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for i, s := range productShapes() {
-		if testing.Short() && i%7 != 0 {
+		if (testing.Short() || raceEnabled) && i%7 != 0 {
 			continue
 		}
 		p := newProduct(r, s[0], s[1], s[2])

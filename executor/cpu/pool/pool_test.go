@@ -58,6 +58,23 @@ func TestWorkersTakePart(t *testing.T) {
 	}
 }
 
+// TestSleepLooksOnceMore: work published, or the end, between a worker's last
+// look and its sleep is not missed.
+func TestSleepLooksOnceMore(t *testing.T) {
+	for _, publish := range []func(p *Pool){func(p *Pool) { p.left.Store(1) }, func(p *Pool) { p.closed.Store(true) }} {
+		p := &Pool{workers: make([]worker, 2)}
+		p.workers[1].wake = make(chan struct{}, 1)
+		publish(p)
+		awake := make(chan struct{})
+		go func() { p.sleep(&p.workers[1]); close(awake) }()
+		select {
+		case <-awake:
+		case <-time.After(10 * time.Second):
+			t.Fatal("a worker sleeps though there is something to do")
+		}
+	}
+}
+
 func TestPanicReachesTheCaller(t *testing.T) {
 	p := New(3)
 	defer p.Close()

@@ -19,8 +19,9 @@ type addedToken struct {
 // An addedSet finds added tokens: the leftmost, of these the longest.
 type addedSet struct {
 	tokens []addedToken
-	texts  trie // ids are indices of tokens
-	first  [256]bool
+	texts  lexicon // of the tokens, by their index
+	empty  hashState
+	first  [256]bool // bytes that a text begins with
 }
 
 // An addedMatch is a token found: start and stop with the white space it took, next
@@ -30,43 +31,54 @@ type addedMatch struct {
 	start, stop, next int
 }
 
-// makeAddedSets fills the two sets. A token that normalises to nothing cannot be found.
-func (t *Tokenizer) makeAddedSets() {
-	t.rawAdded.texts, t.normAdded.texts = newTrie(0), newTrie(0)
+// makeAddedSets fills the two sets. A token that normalises to nothing cannot
+// be found. Of two that normalise to the same text the first wins; Hugging Face takes either, by chance.
+func (t *Tokenizer) makeAddedSets() error {
+	var raw, normal []addedToken
+	var rawTexts, normalTexts []string
+	seen := map[string]bool{}
 	var marks []mark
 	for _, a := range t.def.added {
 		text := t.def.text[a.id]
 		if !a.normalized {
-			t.rawAdded.add(text, a)
+			raw, rawTexts = append(raw, a), append(rawTexts, text)
 			continue
 		}
 		if t.normalizer.on {
 			text = string(t.normalizer.append(nil, []byte(text), &marks))
 		}
-		if text != "" {
-			t.normAdded.add(text, a)
+		if text != "" && !seen[text] {
+			normal, normalTexts = append(normal, a), append(normalTexts, text)
+			seen[text] = true
 		}
 	}
+	var err error
+	if t.rawAdded, err = newAddedSet(raw, rawTexts); err != nil {
+		return err
+	}
+	t.normAdded, err = newAddedSet(normal, normalTexts)
+	return err
 }
 
-// add adds a token. Of two with the same normalised text the first wins; Hugging Face takes either, by chance.
-func (s *addedSet) add(text string, a addedToken) {
-	if s.texts.insert(text, int32(len(s.tokens))) {
-		s.tokens = append(s.tokens, a)
+func newAddedSet(tokens []addedToken, texts []string) (addedSet, error) {
+	l, err := newLexicon(texts, nil)
+	s := addedSet{tokens: tokens, texts: l, empty: l.start("")}
+	for _, text := range texts {
 		s.first[text[0]] = true
 	}
+	return s, err
 }
 
 // find finds the next token at or after byte from. It may start in white space that the
 // token before took. The rules, with what they do to overlaps, are those of
 // AddedVocabulary::find_matches in huggingface/tokenizers.
-func (s *addedSet) find(text []byte, from int) (addedMatch, bool) {
+func (s *addedSet) find(text []byte, from int, scratch *prefixHashes) (addedMatch, bool) {
 	for i := from; i < len(text); {
 		if !s.first[text[i]] {
 			i++
 			continue
 		}
-		index, n := s.texts.longest(rootNode, text[i:])
+		index, n := s.texts.find(&s.empty, text[i:], scratch)
 		if n == 0 {
 			i++
 			continue

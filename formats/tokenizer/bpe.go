@@ -12,6 +12,7 @@ const noSymbol = int32(-1)
 
 func pairKey(left, right int32) uint64 { return uint64(left)<<32 | uint64(uint32(right)) }
 
+// makeMerges ranks the merges. Of one that comes twice the later rank holds, as in Hugging Face.
 func (t *Tokenizer) makeMerges() {
 	t.merges = newTable(len(t.def.merges))
 	for rank, m := range t.def.merges {

@@ -20,8 +20,6 @@ const noID = int32(-1)
 const (
 	// maxTokens bounds ids, so that a trie node or an id fits 24 bits.
 	maxTokens = 1 << 24
-	// maxAddedBytes bounds an added token, and with it the time to look for one at every byte.
-	maxAddedBytes = 256
 	// maxWordChars bounds max_input_chars_per_word, and with it the time a word takes. BERT says 100.
 	maxWordChars = 256
 	// maxPieces bounds a template; the longest in use, RoBERTa's for a pair, has six.
@@ -128,8 +126,6 @@ func (d *definition) checkAdded() error {
 			return fault.Newf(fault.Corrupt, "tokenizer: added token has id %d, which is not in the vocabulary", a.id)
 		case seen[a.id]:
 			return fault.Newf(fault.Corrupt, "tokenizer: added token %q stands twice", d.text[a.id])
-		case len(d.text[a.id]) > maxAddedBytes:
-			return fault.Newf(fault.Unsupported, "tokenizer: added token %d has %d bytes, supported up to %d", a.id, len(d.text[a.id]), maxAddedBytes)
 		}
 		seen[a.id] = true
 	}

@@ -21,6 +21,7 @@ type Encoder struct {
 	marks   []mark  // normalizer: marks that wait for their order
 	symbols []symbol
 	queue   []uint64 // BPE: merges that may apply, a heap
+	hashes  prefixHashes
 }
 
 // keepSize bounds a buffer, in bytes or ids, kept for the next call, so that one huge row does
@@ -99,7 +100,7 @@ func (e *Encoder) split(ids []int32, text []byte, set *addedSet, piece func(*Enc
 	}
 	done := 0
 	for from := 0; ; {
-		m, ok := set.find(text, from)
+		m, ok := set.find(text, from, &e.hashes)
 		if !ok {
 			return piece(e, ids, text[done:])
 		}
@@ -125,7 +126,7 @@ func (e *Encoder) appendWords(ids []int32, text []byte) []int32 {
 		return ids
 	}
 	if e.t.def.model == wordPiece {
-		return e.t.appendWordPieces(ids, text)
+		return e.appendWordPieces(ids, text)
 	}
 	return e.appendByteLevel(ids, text)
 }

@@ -18,8 +18,9 @@ type Tokenizer struct {
 	normAdded  addedSet // added tokens sought in the normalised text
 
 	// WordPiece
-	vocab        trie
-	continuation int32 // node of vocab behind the continuing prefix, or noNode
+	vocab        lexicon
+	wordStart    hashState // from which pieces at the start of a word are found
+	continuation hashState // from which the others are
 
 	// byte-level BPE
 	merges table // left id, right id -> rank
@@ -39,7 +40,9 @@ func newTokenizer(d definition) (*Tokenizer, error) {
 	case byteLevelBPE:
 		t.makeMerges()
 	}
-	t.makeAddedSets()
+	if err := t.makeAddedSets(); err != nil {
+		return nil, err
+	}
 	return t, nil
 }
 

@@ -22,21 +22,13 @@ func (d *definition) setVocabulary(file string, v vocabulary) error {
 	return nil
 }
 
-// setMerges resolves merges and the tokens of single bytes. Of a merge that
-// comes twice the later rank holds, as in Hugging Face.
+// setMerges resolves merges and the tokens of single bytes.
 func (d *definition) setMerges(file string, v vocabulary, merges []mergeJSON) error {
 	for b, text := range byteText() {
 		d.byteID[b] = v.id(text)
 	}
-	last := make(map[mergeJSON]int, len(merges))
-	for rank, m := range merges {
-		last[m] = rank
-	}
-	d.merges = make([]merge, 0, len(last))
-	for rank, m := range merges {
-		if last[m] != rank {
-			continue
-		}
+	d.merges = make([]merge, 0, len(merges))
+	for _, m := range merges {
 		r := merge{v.id(m[0]), v.id(m[1]), v.id(m[0] + m[1])}
 		if r.left == noID || r.right == noID || r.result == noID || m[0] == "" || m[1] == "" {
 			return fault.Newf(fault.Corrupt, "%s: merge %q %q: not all of its tokens are in the vocabulary", file, m[0], m[1])

@@ -3,11 +3,9 @@ package tokenizer
 import (
 	"unicode"
 	"unicode/utf8"
-
-	"etc/fault"
 )
 
-// makeVocab builds the trie of the model's own tokens.
+// makeVocab indexes the model's own tokens.
 func (t *Tokenizer) makeVocab() error {
 	outside := map[int32]bool{}
 	for _, a := range t.def.added {
@@ -15,22 +13,15 @@ func (t *Tokenizer) makeVocab() error {
 			outside[a.id] = true
 		}
 	}
-	t.vocab = newTrie(len(t.def.text))
-	for id, s := range t.def.text {
-		if s == "" || outside[int32(id)] {
-			continue
-		}
-		if !t.vocab.insert(s, int32(id)) {
-			return fault.Newf(fault.Corrupt, "tokenizer: token %q has two ids, one is %d", s, id)
-		}
-	}
-	t.continuation = t.vocab.find(t.def.continuingPrefix)
-	return nil
+	var err error
+	t.vocab, err = newLexicon(t.def.text, outside)
+	t.wordStart, t.continuation = t.vocab.start(""), t.vocab.start(t.def.continuingPrefix)
+	return err
 }
 
 // appendWordPieces cuts text into words as BertPreTokenizer does, at white
 // space, which vanishes, and around each punctuation character, and appends the ids of each word.
-func (t *Tokenizer) appendWordPieces(ids []int32, text []byte) []int32 {
+func (e *Encoder) appendWordPieces(ids []int32, text []byte) []int32 {
 	start, chars := 0, 0
 	for i := 0; i < len(text); {
 		class, size := bertClass(text[i:])
@@ -39,28 +30,26 @@ func (t *Tokenizer) appendWordPieces(ids []int32, text []byte) []int32 {
 			chars++
 			continue
 		}
-		ids = t.appendWord(ids, text[start:i], chars)
+		ids = e.appendWord(ids, text[start:i], chars)
 		if class == punctuation {
-			ids = t.appendWord(ids, text[i:i+size], 1)
+			ids = e.appendWord(ids, text[i:i+size], 1)
 		}
 		i += size
 		start, chars = i, 0
 	}
-	return t.appendWord(ids, text[start:], chars)
+	return e.appendWord(ids, text[start:], chars)
 }
 
 // appendWord appends the pieces of a word: each the longest the vocabulary
 // has, or the unknown token alone if somewhere there is none.
-func (t *Tokenizer) appendWord(ids []int32, word []byte, chars int) []int32 {
+func (e *Encoder) appendWord(ids []int32, word []byte, chars int) []int32 {
+	t := e.t
 	if chars > t.def.maxWordChars {
 		return append(ids, t.def.unk)
 	}
 	before := len(ids)
-	for node := rootNode; len(word) > 0; node = t.continuation {
-		id, n := noID, 0
-		if node != noNode {
-			id, n = t.vocab.longest(node, word)
-		}
+	for from := &t.wordStart; len(word) > 0; from = &t.continuation {
+		id, n := t.vocab.find(from, word, &e.hashes)
 		if n == 0 {
 			return append(ids[:before], t.def.unk)
 		}

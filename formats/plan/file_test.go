@@ -6,9 +6,11 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -190,6 +192,38 @@ func TestForgedHeadersAreRefused(t *testing.T) {
 		}
 		_, err := Decode(repaired(file))
 		refused(t, f.name, fault.Corrupt, err)
+	}
+}
+
+// TestSizesThatWrapAroundAreRefused gives two sections sizes whose sum is
+// right in 64 bits, in a header that is otherwise as it should be.
+func TestSizesThatWrapAroundAreRefused(t *testing.T) {
+	file := Encode(mini())
+	sections, err := parseHeader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, wrap := range [][2]int{{math.MinInt, math.MinInt}, {1 << 62, -1 << 62}, {-pageSize, pageSize}} {
+		forged := slices.Clone(sections)
+		forged[tokenizerSection-1].size += wrap[0]
+		forged[weightsSection-1].size += wrap[1]
+		if got := arrange(forged); got != len(file) {
+			t.Fatalf("sizes do not wrap around: %d", got)
+		}
+		_, err := Decode(append(header(forged, len(file)), file[pageSize:]...))
+		refused(t, fmt.Sprint("sizes changed by ", wrap), fault.Corrupt, err)
+	}
+}
+
+func TestBooleansHaveTwoValues(t *testing.T) {
+	for value := range 256 {
+		var b bool
+		err := read([]byte{byte(value)}, func(c *codec) { c.bool(&b) })
+		if value > 1 {
+			refused(t, fmt.Sprint("boolean ", value), fault.Corrupt, err)
+		} else if err != nil || b != (value == 1) {
+			t.Errorf("boolean %d: %v, %v", value, b, err)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package compiler
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,7 +37,7 @@ func ParseBuckets(list string) ([]int, error) {
 	return slices.Compact(buckets), nil
 }
 
-// maxBuckets bounds what a range may expand to.
+// maxBuckets bounds how many lengths a plan may tell apart.
 const maxBuckets = 256
 
 func parseRange(item string) ([]int, bool) {
@@ -72,8 +73,8 @@ func parseRange(item string) ([]int, bool) {
 const maxLength = 1 << 20
 
 func parseLength(s string) (int, bool) {
-	n, err := strconv.Atoi(s)
-	return n, err == nil && n >= 1 && n <= maxLength
+	n, err := strconv.ParseUint(s, 10, 32) // no sign
+	return int(n), err == nil && n >= 1 && n <= maxLength
 }
 
 // autoQuantiles are the shares of rows that fit the buckets chosen from data.
@@ -88,8 +89,8 @@ func AutoBuckets(lengths []int, maxTokens int) []int {
 	var buckets []int
 	for _, q := range autoQuantiles {
 		if len(sorted) > 0 {
-			n := sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
-			buckets = append(buckets, min((n+15)/16*16, maxTokens))
+			n := sorted[int(math.Ceil(q*float64(len(sorted))))-1]
+			buckets = append(buckets, min(max(1, (n+15)/16)*16, maxTokens))
 		}
 	}
 	buckets = append(buckets, maxTokens)

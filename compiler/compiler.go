@@ -8,9 +8,6 @@ package compiler
 
 import (
 	"fmt"
-	"slices"
-	"strconv"
-	"strings"
 
 	"etc/codegen/cpu"
 	"etc/compiler/cost"
@@ -19,6 +16,7 @@ import (
 	"etc/compiler/transform"
 	"etc/fault"
 	"etc/formats/checkpoint"
+	"etc/formats/mapped"
 	"etc/formats/plan"
 	"etc/formats/tokenizer"
 	"etc/ir"
@@ -29,6 +27,9 @@ import (
 // is asked for: 32 rows of 128, enough for products to run at full rate.
 const DefaultMaxBatchTokens = 4096
 
+// MostBatchTokens is the largest budget that plan.Check lets pass.
+const MostBatchTokens = 1 << 24
+
 // Targets are the targets that Compile knows.
 var Targets = []string{cost.CPU.Target}
 
@@ -36,8 +37,8 @@ var Targets = []string{cost.CPU.Target}
 type Options struct {
 	Target         string // one of Targets
 	Buckets        []int  // ascending; empty: DefaultBuckets
-	MaxBatchTokens int    // 0: DefaultMaxBatchTokens
-	Dense          bool   // find no structure in zeros, for comparison and statistics
+	MaxBatchTokens int    // 1 to MostBatchTokens; 0: DefaultMaxBatchTokens
+	Dense          bool   // find no structure in zeros, for comparison and statistics; not recorded
 	Version        string // of etc
 	Observe        pass.Observer
 }
@@ -60,81 +61,71 @@ type Estimate struct {
 
 // Compile compiles c. Errors are of kind Unsupported, Corrupt or Usage.
 func Compile(c *checkpoint.Checkpoint, o Options) (*Result, error) {
-	if !slices.Contains(Targets, o.Target) {
-		return nil, fault.Newf(fault.Unsupported, "target %q: supported are %s", o.Target, strings.Join(Targets, ", "))
-	}
 	imported, err := frontend.Import(c)
 	if err != nil {
 		return nil, err
 	}
-	p := &plan.Plan{Target: o.Target, Model: imported.Model, MaxBatchTokens: o.MaxBatchTokens}
-	if p.MaxBatchTokens == 0 {
-		p.MaxBatchTokens = DefaultMaxBatchTokens
-	}
-	if err := addTokenizer(p, c); err != nil {
-		return nil, err
-	}
-	buckets, err := resolveBuckets(o.Buckets, p.Model.MaxTokens)
+	model := imported.Model
+	t, err := readTokenizer(c, &model)
 	if err != nil {
 		return nil, err
 	}
-	g := imported.Graph
-	passes := transform.Passes(passOptions(o, buckets))
-	pass.Run(g, passes, transform.Lowered, o.Observe)
-	p.Graph = ir.Print(g)
+	var r *Result
+	err = mapped.Guard(func() (err error) { // weights are views of c's files
+		r, err = Lower(imported.Graph, model, o)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.Unclaimed = imported.Unclaimed
+	r.Plan.Tokenizer = t
+	r.Plan.Provenance.Source, err = c.Digest()
+	return r, err
+}
 
-	s := schedule.Make(g)
-	cpu.Generate(g, s, p)
-	r := &Result{Plan: p, Graph: g, Unclaimed: imported.Unclaimed}
-	r.chooseAttention(s, buckets)
-	source, err := c.Digest()
-	if err != nil {
+// Lower makes the plan of a graph of model operators, which it rewrites, of
+// the model described. The plan has passed plan.Check; it has no tokenizer
+// and no source.
+func Lower(g *ir.Graph, model plan.Model, o Options) (*Result, error) {
+	if err := o.resolve(&model); err != nil {
 		return nil, err
 	}
-	p.Provenance = plan.Provenance{Version: o.Version, Source: source, Flags: flags(o, p, buckets)}
+	if len(g.Outputs) > maxOutputs {
+		return nil, fault.Newf(fault.Unsupported, "model of %d layers: a plan has at most %d outputs, and each layer is one", model.Layers, maxOutputs)
+	}
+	pass.Run(g, transform.Passes(passOptions(o)), transform.Lowered, o.Observe)
+	s := schedule.Make(g)
+	p := &plan.Plan{
+		Target: o.Target, Model: model, MaxBatchTokens: o.MaxBatchTokens, Graph: ir.Print(g),
+		Provenance: plan.Provenance{Version: o.Version, Flags: o.flags()},
+	}
+	cpu.Generate(g, s, p)
+	r := &Result{Plan: p, Graph: g}
+	r.chooseAttention(s, o.Buckets)
 	if err := plan.Check(p); err != nil {
 		panic(fmt.Sprintf("bug: compiler: the plan made is refused: %v", err))
 	}
 	return r, nil
 }
 
-// addTokenizer puts the tokenizer into p. A model without one takes rows of ids.
-func addTokenizer(p *plan.Plan, c *checkpoint.Checkpoint) error {
+// maxOutputs is the number of bits in plan.Step.Needed.
+const maxOutputs = 64
+
+// readTokenizer returns the tokenizer of c as a plan holds it, nil where c has
+// none and takes rows of ids only. It may shorten the model's longest row.
+func readTokenizer(c *checkpoint.Checkpoint, m *plan.Model) ([]byte, error) {
 	t, err := tokenizer.New(c.Tokenizer)
 	if err != nil || t == nil {
-		return err
+		return nil, err
 	}
-	if t.VocabSize() > p.Model.VocabSize {
-		return fault.Newf(fault.Corrupt, "tokenizer: ids up to %d, but the model's vocabulary has %d", t.VocabSize()-1, p.Model.VocabSize)
+	if t.VocabSize() > m.VocabSize {
+		return nil, fault.Newf(fault.Corrupt, "tokenizer: ids up to %d, but the model's vocabulary has %d", t.VocabSize()-1, m.VocabSize)
 	}
 	if n := t.ModelMaxLength(); n > 0 {
-		p.Model.MaxTokens = min(p.Model.MaxTokens, n)
+		m.MaxTokens = min(m.MaxTokens, n)
 	}
-	p.Tokenizer = t.Marshal()
-	return nil
-}
-
-func resolveBuckets(asked []int, maxTokens int) ([]int, error) {
-	if len(asked) == 0 {
-		return DefaultBuckets(maxTokens), nil
-	}
-	if last := asked[len(asked)-1]; last > maxTokens {
-		return nil, fault.Newf(fault.Usage, "bucket %d: this model takes at most %d tokens", last, maxTokens)
-	}
-	return asked, nil
-}
-
-// flags are recorded as resolved, so that a rebuild needs no defaults.
-func flags(o Options, p *plan.Plan, buckets []int) []plan.Flag {
-	var lengths []string
-	for _, b := range buckets {
-		lengths = append(lengths, strconv.Itoa(b))
-	}
-	return []plan.Flag{
-		{Name: "max-batch-tokens", Value: strconv.Itoa(p.MaxBatchTokens)},
-		{Name: "seqlen-buckets", Value: strings.Join(lengths, ",")},
-		{Name: "target", Value: o.Target},
-	}
+	return t.Marshal(), nil
 }
 
 // chooseAttention makes the buckets of the plan.

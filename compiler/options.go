@@ -1,7 +1,9 @@
 package compiler
 
 import (
+	"slices"
 	"strconv"
+	"strings"
 
 	"etc/compiler/cost"
 	"etc/compiler/transform"
@@ -11,11 +13,11 @@ import (
 )
 
 // passOptions lets the cost model decide what is not always a gain.
-func passOptions(o Options, buckets []int) transform.Options {
+func passOptions(o Options) transform.Options {
 	return transform.Options{
 		Dense: o.Dense,
 		PrecomputePays: func(a *ir.AttentionAttrs, k, n int) bool {
-			for _, s := range buckets { // weights are shared, so it must pay in every bucket
+			for _, s := range o.Buckets { // weights are shared, so it must pay in every bucket
 				if !cost.PrecomputePays(a, k, n, s) {
 					return false
 				}
@@ -23,6 +25,49 @@ func passOptions(o Options, buckets []int) transform.Options {
 			return true
 		},
 		LinearForm: cost.CPU.Linear,
+	}
+}
+
+// resolve checks o against the model and puts defaults in place.
+func (o *Options) resolve(m *plan.Model) error {
+	if !slices.Contains(Targets, o.Target) {
+		return fault.Newf(fault.Unsupported, "target %q: supported are %s", o.Target, strings.Join(Targets, ", "))
+	}
+	if o.MaxBatchTokens == 0 {
+		o.MaxBatchTokens = DefaultMaxBatchTokens
+	}
+	if o.MaxBatchTokens < 1 || o.MaxBatchTokens > MostBatchTokens {
+		return fault.Newf(fault.Usage, "%d tokens in a batch, want 1 to %d", o.MaxBatchTokens, MostBatchTokens)
+	}
+	if len(o.Buckets) == 0 {
+		o.Buckets = DefaultBuckets(m.MaxTokens)
+	}
+	if len(o.Buckets) > maxBuckets {
+		return fault.Newf(fault.Usage, "%d sequence length buckets, want at most %d", len(o.Buckets), maxBuckets)
+	}
+	last := 0
+	for _, b := range o.Buckets {
+		switch {
+		case b <= last:
+			return fault.Newf(fault.Usage, "bucket %d after %d: want them ascending from 1", b, last)
+		case b > m.MaxTokens:
+			return fault.Newf(fault.Usage, "bucket %d: this model takes at most %d tokens", b, m.MaxTokens)
+		}
+		last = b
+	}
+	return nil
+}
+
+// flags are recorded as resolved, so that a rebuild needs no defaults.
+func (o *Options) flags() []plan.Flag {
+	var lengths []string
+	for _, b := range o.Buckets {
+		lengths = append(lengths, strconv.Itoa(b))
+	}
+	return []plan.Flag{
+		{Name: "max-batch-tokens", Value: strconv.Itoa(o.MaxBatchTokens)},
+		{Name: "seqlen-buckets", Value: strings.Join(lengths, ",")},
+		{Name: "target", Value: o.Target},
 	}
 }
 

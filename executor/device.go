@@ -7,10 +7,12 @@ import "etc/formats/plan"
 type Device interface {
 	// Name says what it is, for records: "cpu avx512 2 threads".
 	Name() string
-	// Load prepares p, which must outlive the device. maxTokens is the largest
-	// batch that will come.
-	Load(p *plan.Plan, maxTokens int) error
-	// Run computes the wanted outputs of a batch.
+	// Load prepares p, which must outlive the device, for batches of up to
+	// maxTokens tokens and the outputs wanted, bit i for output i. Where there
+	// is not memory for them, it is fault.Memory.
+	Load(p *plan.Plan, maxTokens int, wanted uint64) error
+	// Run computes the wanted outputs of a batch. One that needs more memory
+	// than Load asked for is checked as Load checks.
 	Run(b *Batch) error
 	// Counters tells what has run since Load.
 	Counters() Counters

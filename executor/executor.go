@@ -7,17 +7,20 @@
 // by the window, not by the input. The package knows kernels, arenas and
 // buckets, and nothing of graphs or checkpoints.
 //
-//	p, err := plan.Open("model.etp")
-//	x, err := executor.New(p.Plan, cpu.New(cpu.Options{}), executor.Options{})
+//	file, err := plan.Open("model.etp")
+//	device, err := cpu.New(cpu.Options{Level: kernel.Best(), Threads: pool.DefaultThreads()})
+//	x, err := executor.New(file.Plan, device, executor.Options{})
 //	err = x.Run(ctx, rows.NewReader(ctx, os.Stdin, "", rows.Auto), func(r *executor.Result) error { … })
 //	err = x.Close()
 package executor
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"etc/fault"
+	"etc/formats/mapped"
 	"etc/formats/plan"
 	"etc/formats/tokenizer"
 )
@@ -36,6 +39,21 @@ type Want struct {
 	Probabilities, Logits, LastLogits, Hidden bool
 }
 
+// demands lists the outputs that are computed only on demand.
+func (w *Want) demands() []demand {
+	return []demand{{"hidden", "--hidden", w.Hidden}, {"last_logits", "--last-logits", w.LastLogits}, {"logits", "--logits", w.Logits}}
+}
+
+// A demand is one output, the flag that asks for it, and whether it does.
+type demand struct {
+	output, flag string
+	asked        bool
+}
+
+// maxBatchTokens bounds the budget of tokens, as plan.Check does: a batch's
+// offsets are 32 bits.
+const maxBatchTokens = 1 << 24
+
 // An Executor runs one plan on one device. It serves one Run at a time.
 type Executor struct {
 	plan    *plan.Plan
@@ -44,32 +62,64 @@ type Executor struct {
 	tokens  *tokenizer.Tokenizer // nil: rows of ids only
 	single  int                  // special tokens added to one text
 	wanted  uint64
+	budget  int // tokens in one batch
 	head    head
 	batch   Batch
 }
 
 // New loads p, which must have passed plan.Check, onto the device.
 func New(p *plan.Plan, d Device, o Options) (*Executor, error) {
-	x := &Executor{plan: p, device: d, options: o}
-	if x.options.MaxBatchTokens <= 0 {
-		x.options.MaxBatchTokens = p.MaxBatchTokens
+	if o.MaxBatchTokens < 0 || o.MaxBatchTokens > maxBatchTokens {
+		return nil, fault.Newf(fault.Usage, "%d tokens in a batch, want 1 to %d", o.MaxBatchTokens, maxBatchTokens)
 	}
+	x := &Executor{plan: p, device: d, options: o}
 	x.options.Tokenizers = max(1, o.Tokenizers)
-	if len(p.Tokenizer) > 0 {
-		t, err := tokenizer.Unmarshal(p.Tokenizer)
-		if err != nil {
-			return nil, err
-		}
-		x.tokens = t
-		x.single, _ = t.Specials()
+	if err := x.loadTokenizer(); err != nil {
+		return nil, err
 	}
 	if err := x.bind(o.Want); err != nil {
 		return nil, err
 	}
-	if err := d.Load(p, max(x.options.MaxBatchTokens, x.longest())); err != nil {
+	x.setBudget()
+	if err := d.Load(p, max(x.budget, x.longest()), x.wanted); err != nil {
 		return nil, err
 	}
 	return x, nil
+}
+
+// loadTokenizer reads the plan's tokenizer, which may lie in a mapped file.
+func (x *Executor) loadTokenizer() error {
+	if len(x.plan.Tokenizer) == 0 {
+		return nil
+	}
+	return mapped.Guard(func() (err error) {
+		if x.tokens, err = tokenizer.Unmarshal(x.plan.Tokenizer); err == nil {
+			x.single, _ = x.tokens.Specials()
+		}
+		return err
+	})
+}
+
+// maxResultBytes bounds the results of the tokens of one batch. Only logits of
+// every token are as large: 200 KB a token for a vocabulary of 50 000.
+const maxResultBytes = 16 << 20
+
+// setBudget is what was asked for, else the plan's, less where the results
+// wanted are so large that a window of them would fill the memory.
+func (x *Executor) setBudget() {
+	x.budget = x.options.MaxBatchTokens
+	if x.budget == 0 {
+		x.budget = x.plan.MaxBatchTokens
+	}
+	perToken := 0
+	for i, o := range x.plan.Outputs {
+		if b := x.plan.Buffers[o.Buffer]; b.Rows == plan.PerToken && x.wanted>>i&1 != 0 {
+			perToken += 4 * b.Width
+		}
+	}
+	if perToken > 0 {
+		x.budget = min(x.budget, max(1, maxResultBytes/perToken))
+	}
 }
 
 // Plan is the plan that runs.
@@ -99,20 +149,23 @@ func (x *Executor) bucketOf(n int) int {
 
 // bind finds the outputs that are wanted by name.
 func (x *Executor) bind(want Want) error {
-	x.head = head{model: &x.plan.Model, want: want}
+	x.head = head{model: &x.plan.Model, probabilities: want.Probabilities}
 	x.batch.Results = make([][]float32, len(x.plan.Outputs))
 	for i, o := range x.plan.Outputs {
-		demanded := o.Name == "logits" && want.Logits || o.Name == "last_logits" && want.LastLogits || o.Name == "hidden" && want.Hidden
-		if o.When == plan.Always || o.When == plan.OnDemand && demanded {
+		if o.When == plan.Always {
 			x.wanted |= 1 << i
 		}
 		x.head.outputs = append(x.head.outputs, o.Name)
 	}
-	for flag, name := range map[string]string{"--hidden": "hidden", "--last-logits": "last_logits", "--logits": "logits"} {
-		asked := map[string]bool{"hidden": want.Hidden, "last_logits": want.LastLogits, "logits": want.Logits}[name]
-		if asked && x.Output(name) < 0 {
-			return fault.Newf(fault.Usage, "%s: this plan has no output %q: it has %s", flag, name, x.outputNames())
+	for _, d := range want.demands() {
+		if !d.asked {
+			continue
 		}
+		i := x.Output(d.output)
+		if i < 0 {
+			return fault.Newf(fault.Usage, "%s: this plan has no output %q: it has %s", d.flag, d.output, x.outputNames())
+		}
+		x.wanted |= 1 << i
 	}
 	return nil
 }
@@ -150,41 +203,55 @@ func (x *Executor) outputNames() string {
 
 // Forward runs rows of ids as one batch of bucket bucketOf(the longest) and
 // returns the named outputs, [T or B][width] without gaps. It is the way to
-// see taps; benchmarks and verification use it. The slices are valid until
-// the next call.
+// see taps; benchmarks and verification use it. Nil types are zeros. The
+// slices are valid until the next call. Rows that the model does not take are
+// fault.Corrupt, an output that it does not have is fault.Usage.
 func (x *Executor) Forward(ids, types [][]int32, outputs ...string) ([][]float32, error) {
 	b := &x.batch
-	b.reset()
-	longest := 0
-	for i, row := range ids {
-		var t []int32
-		if types != nil {
-			t = types[i]
-		}
-		x.append(b, row, t)
-		longest = max(longest, len(row))
+	if err := x.gatherBatch(b, ids, types); err != nil {
+		return nil, err
 	}
-	if b.Bucket = x.bucketOf(longest); b.Bucket < 0 {
-		return nil, fault.Newf(fault.Corrupt, "row of %d tokens: the longest bucket is %d", longest, x.longest())
-	}
+	at := make([]int, len(outputs))
 	b.Wanted = 0
-	var at []int
-	for _, name := range outputs {
-		i := x.Output(name)
-		if i < 0 {
+	for i, name := range outputs {
+		if at[i] = x.Output(name); at[i] < 0 {
 			return nil, fault.Newf(fault.Usage, "this plan has no output %q", name)
 		}
-		at = append(at, i)
-		b.Wanted |= 1 << i
+		b.Wanted |= 1 << at[i]
 	}
 	if err := x.device.Run(b); err != nil {
 		return nil, err
 	}
-	var results [][]float32
-	for _, i := range at {
-		results = append(results, b.Results[i])
+	results := make([][]float32, len(outputs))
+	for i, o := range at {
+		results[i] = b.Results[o]
 	}
 	return results, nil
+}
+
+// gatherBatch fills b with all rows, whatever the budget.
+func (x *Executor) gatherBatch(b *Batch, ids, types [][]int32) error {
+	if len(ids) == 0 || types != nil && len(types) != len(ids) {
+		return fault.Newf(fault.Corrupt, "batch of %d rows with %d rows of types", len(ids), len(types))
+	}
+	b.reset()
+	longest, total := 0, 0
+	for i, row := range ids {
+		enc := tokenizer.Encoding{IDs: row}
+		if types != nil {
+			enc.TypeIDs = types[i]
+		}
+		if err := x.checkIDs(&enc); err != nil {
+			return err
+		}
+		longest, total = max(longest, len(row)), total+len(row)
+		if total > math.MaxInt32 {
+			return fault.Newf(fault.Corrupt, "batch of more than %d tokens", math.MaxInt32)
+		}
+		x.append(b, &enc)
+	}
+	b.Bucket = x.bucketOf(longest)
+	return nil
 }
 
 func (b *Batch) reset() {
@@ -194,13 +261,13 @@ func (b *Batch) reset() {
 
 // append adds a row to b: positions count up from the model's first one, and
 // absent type ids are zeros.
-func (x *Executor) append(b *Batch, ids, types []int32) {
-	b.IDs = append(b.IDs, ids...)
-	b.Types = append(b.Types, types...)
-	for range len(ids) - len(types) {
+func (x *Executor) append(b *Batch, row *tokenizer.Encoding) {
+	b.IDs = append(b.IDs, row.IDs...)
+	b.Types = append(b.Types, row.TypeIDs...)
+	for range len(row.IDs) - len(row.TypeIDs) {
 		b.Types = append(b.Types, 0)
 	}
-	for i := range ids {
+	for i := range row.IDs {
 		b.Positions = append(b.Positions, int32(x.plan.Model.PositionOffset+i))
 	}
 	b.Offsets = append(b.Offsets, int32(len(b.IDs)))

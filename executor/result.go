@@ -17,44 +17,39 @@ type Result struct {
 	Last   bool // of its window: what was written should be flushed
 }
 
-// reset keeps the slices for reuse and takes over what identifies the row.
-func (r *Result) reset(row *rows.Row) {
-	r.ID, r.Line, r.Err = row.ID, row.Line, row.Err
-	r.Last = false
-	r.Tokens, r.Class, r.Hits, r.NLL, r.Scored, r.Score, r.Label = 0, 0, 0, 0, 0, 0, ""
-}
-
-// A head turns the outputs of a batch into the fields of results.
+// A head turns the outputs of a batch into the fields of results. The numbers
+// of all results of a window lie in values.
 type head struct {
-	model   *plan.Model
-	want    Want
-	outputs []string // names, by index
-	scratch []float32
+	model         *plan.Model
+	probabilities bool
+	outputs       []string // names, by index
+	values        store[float32]
+	scratch       []float32
 }
 
 // fill sets the fields of r from row number row of the batch.
 func (h *head) fill(r *Result, b *Batch, row int) {
 	from, to := int(b.Offsets[row]), int(b.Offsets[row+1])
-	r.Tokens = to - from
-	r.Task = taskOf(h.model.Task)
+	r.Tokens, r.Task = to-from, taskOf(h.model.Task)
+	tokens := lines{len(b.IDs), from, to}
+	one := lines{len(b.Offsets) - 1, row, row + 1}
 	for i, name := range h.outputs {
 		if b.Wanted>>i&1 == 0 {
 			continue
 		}
 		out := b.Results[i]
-		tokens, rowCount := len(b.IDs), len(b.Offsets)-1
 		switch {
 		case name == "logits" && h.model.Task == plan.CausalLM:
-			r.TokenLogits = part(r.TokenLogits, out, tokens, from, to)
+			r.TokenLogits = h.keep(out, tokens)
 		case name == "logits":
-			r.Logits = part(rows.Matrix{Data: r.Logits}, out, rowCount, row, row+1).Data
+			r.Logits = h.keep(out, one).Data
 			h.classify(r)
 		case name == "embedding":
-			r.Vector = part(rows.Matrix{Data: r.Vector}, out, rowCount, row, row+1).Data
+			r.Vector = h.keep(out, one).Data
 		case name == "hidden":
-			r.Hidden = part(r.Hidden, out, tokens, from, to)
+			r.Hidden = h.keep(out, tokens)
 		case name == "last_logits":
-			r.LastLogits = part(rows.Matrix{Data: r.LastLogits}, out, rowCount, row, row+1).Data
+			r.LastLogits = h.keep(out, one).Data
 		case name == "nll":
 			r.NLL, r.Scored = float32(sum(out[from:to])), to-from-1
 		case name == "hit":
@@ -66,10 +61,13 @@ func (h *head) fill(r *Result, b *Batch, row int) {
 	}
 }
 
-// part copies lines from to to of out, which has n lines, over dst.
-func part(dst rows.Matrix, out []float32, n, from, to int) rows.Matrix {
-	width := len(out) / n
-	return rows.Matrix{Data: append(dst.Data[:0], out[from*width:to*width]...), Width: width}
+// lines are from to to of all the lines of an output.
+type lines struct{ all, from, to int }
+
+// keep copies lines of out.
+func (h *head) keep(out []float32, l lines) rows.Matrix {
+	width := len(out) / l.all
+	return rows.Matrix{Data: h.values.keep(out[l.from*width : l.to*width]), Width: width}
 }
 
 // sum adds in float64, in order.
@@ -116,8 +114,8 @@ func (h *head) classify(r *Result) {
 		softmax(p)
 		r.Score = p[r.Class]
 	}
-	if h.want.Probabilities {
-		r.Probabilities = append(r.Probabilities[:0], p...)
+	if h.probabilities {
+		r.Probabilities = h.values.keep(p)
 	}
 }
 
@@ -135,9 +133,9 @@ func softmax(p []float32) {
 }
 
 func (r *Result) finite() bool {
-	for _, v := range [][]float32{r.Logits, r.Vector, r.Hidden.Data, r.TokenLogits.Data, r.LastLogits, {r.NLL, r.Score}} {
+	for _, v := range [...][]float32{r.Logits, r.Vector, r.Hidden.Data, r.TokenLogits.Data, r.LastLogits, {r.NLL, r.Score}} {
 		for _, x := range v {
-			if x-x != 0 {
+			if x-x != 0 { // NaN, or an infinity
 				return false
 			}
 		}

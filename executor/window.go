@@ -12,8 +12,9 @@ import (
 )
 
 // A Source gives rows in order. TryNext returns nil, nil where none is ready
-// yet; Next waits, and ends with io.EOF. Release takes rows back, Close ends a
-// Next that waits. A *rows.Reader is one; List makes one of rows in memory.
+// yet; Next waits, and ends with io.EOF. Release takes rows back. Close ends a
+// Next that waits; it may come from any goroutine. A *rows.Reader is one; List
+// makes one of rows in memory.
 type Source interface {
 	TryNext() (*rows.Row, error)
 	Next() (*rows.Row, error)
@@ -39,7 +40,7 @@ func (l *list) Next() (*rows.Row, error) { return l.TryNext() }
 
 func (l *list) Release(...*rows.Row) {}
 
-func (l *list) Close() { l.rest = nil }
+func (l *list) Close() {} // Next never waits
 
 // windowBatches is how many full batches a window gathers: enough that the
 // last batch of each bucket, which may be small, is a small part.
@@ -57,18 +58,21 @@ const maxWindowRows = 8192
 // row by row.
 type window struct {
 	rows      []*rows.Row
-	encodings []tokenizer.Encoding
+	encodings []tokenizer.Encoding // of rows of ids the row's own, else in ids
+	ids       []store[int32]       // by stripe
 	results   []Result
-	order     []int // rows without an error, by bucket, in input order
+	order     []int // rows of one bucket without an error, in input order
 	last      error // why reading ended, io.EOF at the end of the input
 }
 
 // Run runs every row of src and hands each result, in input order, to emit.
 // The result and its slices are valid during the call. Errors of rows are in
-// their results; Run's own error is the source's, the device's or emit's.
+// their results; Run's own error is the source's, the device's, emit's or
+// ctx's. Where it is not nil, src is closed.
 func (x *Executor) Run(ctx context.Context, src Source, emit func(*Result) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer context.AfterFunc(ctx, src.Close)()
 	full, free := make(chan *window, 1), make(chan *window, 2)
 	free <- &window{}
 	free <- &window{}
@@ -79,7 +83,6 @@ func (x *Executor) Run(ctx context.Context, src Source, emit func(*Result) error
 	err := x.consume(ctx, src, full, free, emit)
 	if err != nil {
 		cancel()
-		src.Close()
 	}
 	for range full { // lets the reader end
 	}
@@ -108,10 +111,10 @@ func (x *Executor) consume(ctx context.Context, src Source, full <-chan *window,
 
 // read fills windows until the input ends, tokenised.
 func (x *Executor) read(ctx context.Context, src Source, full chan<- *window, free <-chan *window) error {
-	var encoders []*tokenizer.Encoder
-	for range x.options.Tokenizers {
-		if x.tokens != nil {
-			encoders = append(encoders, x.tokens.NewEncoder())
+	stripes := make([]encoder, x.options.Tokenizers)
+	if x.tokens != nil {
+		for i := range stripes {
+			stripes[i].Encoder = x.tokens.NewEncoder()
 		}
 	}
 	for {
@@ -123,7 +126,7 @@ func (x *Executor) read(ctx context.Context, src Source, full chan<- *window, fr
 		}
 		x.gather(src, w)
 		if len(w.rows) > 0 {
-			if err := x.tokenise(w, encoders); err != nil {
+			if err := x.tokenise(w, stripes); err != nil {
 				return err
 			}
 			select {
@@ -146,7 +149,7 @@ func (x *Executor) read(ctx context.Context, src Source, full chan<- *window, fr
 func (x *Executor) gather(src Source, w *window) {
 	w.rows, w.last = w.rows[:0], nil
 	tokens := 0
-	for tokens < windowBatches*x.options.MaxBatchTokens && len(w.rows) < maxWindowRows {
+	for tokens < windowBatches*x.budget && len(w.rows) < maxWindowRows {
 		r, err := src.TryNext()
 		if r == nil && err == nil {
 			if len(w.rows) > 0 {
@@ -167,16 +170,19 @@ func (x *Executor) gather(src Source, w *window) {
 }
 
 // tokenise fills encodings and the errors of rows, in parallel by stripes.
-func (x *Executor) tokenise(w *window, encoders []*tokenizer.Encoder) error {
+func (x *Executor) tokenise(w *window, stripes []encoder) error {
 	n := len(w.rows)
 	w.encodings = slices.Grow(w.encodings[:0], n)[:n]
 	w.results = slices.Grow(w.results[:0], n)[:n]
-	stripes := min(x.options.Tokenizers, n)
-	var tasks []*fault.Task
-	for s := 1; s < stripes; s++ {
-		tasks = append(tasks, fault.Go(func() error { x.stripe(w, s, stripes, encoders); return nil }))
+	if w.ids == nil {
+		w.ids = make([]store[int32], len(stripes))
 	}
-	x.stripe(w, 0, stripes, encoders)
+	stripes = stripes[:min(len(stripes), n)]
+	var tasks []*fault.Task
+	for s := 1; s < len(stripes); s++ {
+		tasks = append(tasks, fault.Go(func() error { x.stripe(w, s, stripes); return nil }))
+	}
+	x.stripe(w, 0, stripes)
 	var errs []error
 	for _, t := range tasks {
 		errs = append(errs, t.Wait())
@@ -184,97 +190,51 @@ func (x *Executor) tokenise(w *window, encoders []*tokenizer.Encoder) error {
 	return errors.Join(errs...)
 }
 
-func (x *Executor) stripe(w *window, s, stripes int, encoders []*tokenizer.Encoder) {
-	for i := s; i < len(w.rows); i += stripes {
-		r := w.rows[i]
-		var e *tokenizer.Encoder
-		if encoders != nil {
-			e = encoders[s]
-		}
-		w.results[i].reset(r)
+// stripe encodes every row that is s modulo the number of stripes.
+func (x *Executor) stripe(w *window, s int, stripes []encoder) {
+	w.ids[s].clear()
+	for i := s; i < len(w.rows); i += len(stripes) {
+		row, r := w.rows[i], &w.results[i]
+		*r = Result{Result: rows.Result{ID: row.ID, Line: row.Line, Err: row.Err}}
 		if r.Err == nil {
-			w.results[i].Err = x.encode(e, r, &w.encodings[i])
+			w.encodings[i], r.Err = x.encode(&stripes[s], row, &w.ids[s])
 		}
 	}
 }
 
-// encode turns one row into ids that the plan can run, or says why not.
-func (x *Executor) encode(e *tokenizer.Encoder, r *rows.Row, dst *tokenizer.Encoding) error {
-	switch {
-	case len(r.IDs) > 0:
-		dst.IDs = append(dst.IDs[:0], r.IDs...)
-		dst.TypeIDs = append(dst.TypeIDs[:0], r.TypeIDs...)
-		if x.options.Truncate && len(dst.IDs) > x.longest() {
-			dst.IDs = dst.IDs[:x.longest()]
-			dst.TypeIDs = dst.TypeIDs[:min(len(dst.TypeIDs), x.longest())]
-		}
-	case e == nil:
-		return fault.Newf(fault.Corrupt, "text row: this plan has no tokenizer, so it takes rows of ids")
-	default:
-		limit := 0
-		if x.options.Truncate {
-			limit = x.longest()
-		}
-		if err := e.Encode(dst, r.Text, r.Pair, limit); err != nil {
-			return err
-		}
-	}
-	return x.checkIDs(dst)
-}
-
-func (x *Executor) checkIDs(enc *tokenizer.Encoding) error {
-	m := &x.plan.Model
-	switch n := len(enc.IDs); {
-	case n == 0:
-		return fault.Newf(fault.Corrupt, "row has no tokens")
-	case n > x.longest():
-		return fault.Newf(fault.Corrupt, "row has %d tokens, the longest bucket takes %d (--truncate cuts)", n, x.longest())
-	}
-	for _, id := range enc.IDs {
-		if id < 0 || int(id) >= m.VocabSize {
-			return fault.Newf(fault.Corrupt, "token id %d is outside the vocabulary of %d", id, m.VocabSize)
-		}
-	}
-	for _, t := range enc.TypeIDs {
-		if t < 0 || int(t) >= max(1, m.TypeVocabSize) {
-			return fault.Newf(fault.Corrupt, "type id %d: the model has %d types", t, m.TypeVocabSize)
-		}
-	}
-	return nil
-}
-
-// compute runs the rows of a window, bucket by bucket, in batches of at most
-// the budget; a row longer than the budget runs alone.
+// compute runs the rows of a window, bucket by bucket.
 func (x *Executor) compute(ctx context.Context, w *window) error {
-	w.order = w.order[:0]
+	x.head.values.clear()
 	for bucket := range x.plan.Buckets {
-		start := len(w.order)
+		w.order = w.order[:0]
 		for i := range w.rows {
 			if w.results[i].Err == nil && x.bucketOf(len(w.encodings[i].IDs)) == bucket {
 				w.order = append(w.order, i)
 			}
 		}
-		if err := x.runBucket(ctx, w, bucket, w.order[start:]); err != nil {
+		if err := x.runBucket(ctx, w, bucket); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (x *Executor) runBucket(ctx context.Context, w *window, bucket int, order []int) error {
-	for len(order) > 0 {
+// runBucket runs the rows in w.order in batches of at most the budget; a row
+// longer than the budget runs alone.
+func (x *Executor) runBucket(ctx context.Context, w *window, bucket int) error {
+	b := &x.batch
+	for order := w.order; len(order) > 0; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		b := &x.batch
 		b.reset()
 		n := 0
 		for n < len(order) {
 			enc := &w.encodings[order[n]]
-			if n > 0 && len(b.IDs)+len(enc.IDs) > x.options.MaxBatchTokens {
+			if n > 0 && len(b.IDs)+len(enc.IDs) > x.budget {
 				break
 			}
-			x.append(b, enc.IDs, enc.TypeIDs)
+			x.append(b, enc)
 			n++
 		}
 		b.Bucket, b.Wanted = bucket, x.wanted

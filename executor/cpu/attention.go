@@ -71,7 +71,6 @@ func (d *Device) bindAttention(s *plan.Step) (step, int) {
 			return d.rows() * p.Heads
 		},
 		task: func(worker, task int) {
-			faultAsPanic()
 			item, head := task/p.Heads, task%p.Heads
 			block := queryBlock{row: item}
 			if all {

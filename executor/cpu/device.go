@@ -9,7 +9,6 @@ package cpu
 
 import (
 	"fmt"
-	"runtime/debug"
 	"unsafe"
 
 	"etc/executor"
@@ -49,12 +48,16 @@ type Device struct {
 	weights []weight
 	steps   []step
 
-	arena    [2][]float32 // by plan.Rows: per token, per row
-	scratch  [][]float32  // by worker
-	batch    *executor.Batch
-	queries  []queryBlock
-	results  [][]float32
-	counters executor.Counters
+	arena       [2][]float32 // per token, per row
+	scratch     [][]float32  // by worker
+	scratchSize int          // of each, in values
+	sizes       sizes
+	checked     int64 // bytes that there was memory for
+	available   func() int64
+	batch       *executor.Batch
+	queries     []queryBlock
+	results     [][]float32
+	counters    executor.Counters
 }
 
 // A step is a plan step bound to the device. Run calls cut for the number of
@@ -74,7 +77,7 @@ func New(o Options) (*Device, error) {
 	if o.Threads < 1 {
 		return nil, fault.Newf(fault.Usage, "%d threads: want at least 1", o.Threads)
 	}
-	return &Device{options: o, table: kernel.For(o.Level), pool: pool.New(o.Threads)}, nil
+	return &Device{options: o, table: kernel.For(o.Level), pool: pool.New(o.Threads), available: availableMemory}, nil
 }
 
 func (d *Device) Name() string {
@@ -92,71 +95,79 @@ func (d *Device) Counters() executor.Counters { return d.counters }
 // Target is the target whose plans this device runs.
 const Target = "cpu:f32"
 
-// Load binds p. It allocates what does not depend on a batch.
-func (d *Device) Load(p *plan.Plan, maxTokens int) error {
+// Load binds p. It allocates what does not depend on a batch, once it has seen
+// that there is memory for all that batches will take.
+func (d *Device) Load(p *plan.Plan, maxTokens int, wanted uint64) error {
 	if p.Target != Target {
 		return fault.Newf(fault.Unfit, "plan is for %s, this device runs %s", p.Target, Target).WithHint("etc compile --target %s makes one that fits", Target)
 	}
 	d.plan, d.counters = p, executor.Counters{}
-	if err := d.bindWeights(); err != nil {
+	d.arena, d.scratch = [2][]float32{}, nil
+	if err := mapped.Guard(d.bindWeights); err != nil {
 		return err
 	}
-	if err := d.checkMemory(maxTokens); err != nil {
-		return err
-	}
-	need := 0
-	d.steps = d.steps[:0]
+	d.steps, d.scratchSize, d.sizes, d.checked = d.steps[:0], 0, sizes{}, 0
 	for i := range p.Steps {
 		s, scratch := d.bind(i)
 		d.steps = append(d.steps, s)
-		need = max(need, scratch)
+		d.scratchSize = max(d.scratchSize, scratch)
 	}
-	d.scratch = make([][]float32, d.options.Threads)
-	for i := range d.scratch {
-		d.scratch[i] = alignedFloats(need)
+	if err := d.checkMemory(maxTokens, maxTokens, wanted); err != nil {
+		return err
+	}
+	for range d.options.Threads {
+		d.scratch = append(d.scratch, alignedFloats(d.scratchSize))
 	}
 	d.results = make([][]float32, len(p.Outputs))
 	return nil
 }
 
-// Run computes the wanted outputs of b.
+// Run computes the wanted outputs of b. A panic of a kernel, on whichever
+// worker, is its error, and so is a mapped plan that shrinks meanwhile.
 func (d *Device) Run(b *executor.Batch) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fault.Recovered(r)
 		}
 	}()
-	return mapped.Guard(func() error {
-		d.begin(b)
-		for i := range d.steps {
-			s := &d.steps[i]
-			if s.Needed&b.Wanted == 0 {
-				continue
-			}
-			d.pool.Run(s.cut(), s.task)
-			d.counters.MultiplyAdds += s.macs()
-			d.observe(s)
-			d.copyTaps(i)
-		}
-		d.copyOutputs()
-		return nil
-	})
+	d.batch = b
+	if err := d.checkMemory(d.tokens(), d.rows(), b.Wanted); err != nil {
+		return err
+	}
+	return mapped.Guard(d.runSteps)
 }
 
-// begin points the arena at a batch.
-func (d *Device) begin(b *executor.Batch) {
-	d.batch = b
+func (d *Device) runSteps() error {
+	d.begin()
+	for i := range d.steps {
+		s := &d.steps[i]
+		if s.Needed&d.batch.Wanted == 0 {
+			continue
+		}
+		d.pool.Run(s.cut(), s.task)
+		d.counters.MultiplyAdds += s.macs()
+		d.observe(s)
+		d.copyTaps(i)
+	}
+	d.copyOutputs()
+	return nil
+}
+
+// begin points the arena at the batch.
+func (d *Device) begin() {
 	d.counters.Batches++
-	d.counters.Tokens += int64(len(b.IDs))
-	d.counters.Rows += int64(len(b.Offsets) - 1)
-	perToken, perRow := d.plan.ArenaBytes(b.Wanted)
-	d.grow(plan.PerToken, perToken/4*d.tokens())
-	d.grow(plan.PerRow, perRow/4*d.rows())
+	d.counters.Tokens += int64(d.tokens())
+	d.counters.Rows += int64(d.rows())
+	arena := d.sizesOf(d.batch.Wanted).arena
+	d.grow(plan.PerToken, arena[0]/elementBytes*d.tokens())
+	d.grow(plan.PerRow, arena[1]/elementBytes*d.rows())
 	d.cutQueries()
 }
 
+// grow makes an arena of at least n values. The old one is let go first.
 func (d *Device) grow(kind plan.Rows, n int) {
 	if a := &d.arena[kind-plan.PerToken]; len(*a) < n {
+		*a = nil
 		*a = alignedFloats(n)
 	}
 }
@@ -176,8 +187,8 @@ func (d *Device) count(r plan.Rows) int {
 func (d *Device) view(i int) Rows {
 	b := &d.plan.Buffers[i]
 	n := d.count(b.Rows)
-	from := b.Offset / 4 * n
-	return Rows{d.arena[b.Rows-plan.PerToken][from : from+n*b.Stride/4], n, b.Width, b.Stride / 4}
+	from := b.Offset / elementBytes * n
+	return Rows{d.arena[b.Rows-plan.PerToken][from : from+n*b.Stride/elementBytes], n, b.Width, b.Stride / elementBytes}
 }
 
 // input is the view of operand i of s, which is a buffer.
@@ -233,16 +244,14 @@ func (d *Device) observe(s *step) {
 	d.options.Observe(s.Label, d.plan.Weights[s.Args[linearW].Index].Name, d.input(s.Step, linearX))
 }
 
-// faultAsPanic makes a fault on a mapped file that has shrunk a panic of the
-// goroutine that meets it, which the pool carries to Run.
-func faultAsPanic() { debug.SetPanicOnFault(true) }
-
-// cacheLine is the alignment of arena and scratch, in bytes.
-const cacheLine = 64
+const (
+	elementBytes = 4
+	cacheLine    = 64 // alignment of arena and scratch, in bytes
+)
 
 // alignedFloats returns n zeroed values that begin on a cache line.
 func alignedFloats(n int) []float32 {
-	const line = cacheLine / 4
+	const line = cacheLine / elementBytes
 	v := make([]float32, n+line)
 	skip := 0
 	for uintptr(unsafe.Pointer(&v[skip]))%cacheLine != 0 {

@@ -60,7 +60,8 @@ func (g grid) at(i int) (from, to, first, last int) {
 // bindLinear binds linear in all its forms.
 func (d *Device) bindLinear(s *plan.Step) (step, int) {
 	w := &d.weights[s.Args[linearW].Index]
-	n, k := d.plan.Weights[s.Args[linearW].Index].Shape[0], d.plan.Weights[s.Args[linearW].Index].Shape[1]
+	shape := d.plan.Weights[s.Args[linearW].Index].Shape
+	n, k := shape[0], shape[1]
 	columns := d.indices(s, linearColumns)
 	gathered := 0
 	if columns != nil {
@@ -85,7 +86,6 @@ func (d *Device) bindLinear(s *plan.Step) (step, int) {
 			return g.tasks()
 		},
 		task: func(worker, task int) {
-			faultAsPanic()
 			from, to, first, last := g.at(task)
 			l := base
 			l.Rows, l.X, l.XStride = to-from, x.Data[from*x.Stride:], x.Stride
@@ -106,19 +106,19 @@ func (d *Device) bindLinear(s *plan.Step) (step, int) {
 				d.table.CSR(&l, w.csr, first, last, d.scratch[worker][gathered:])
 			}
 		},
-		macs: func() int64 { return int64(d.count(out)) * w.multiplyAdds(n, k) },
+		macs: func() int64 { return int64(d.count(out)) * w.kept(s.Op) },
 	}, scratch
 }
 
-// multiplyAdds counts those of one row, by the elements that are kept.
-func (w *weight) multiplyAdds(n, k int) int64 {
-	switch {
-	case w.tiles.Values != nil || w.tiles.Offsets != nil:
+// kept is the number of elements that a product with w multiplies by.
+func (w *weight) kept(op plan.Op) int64 {
+	switch op {
+	case plan.Linear:
+		return int64(w.panels.N) * int64(w.panels.K)
+	case plan.BlockSparseLinear:
 		return int64(len(w.tiles.Values))
-	case w.csr.Offsets != nil:
-		return int64(len(w.csr.Values))
 	}
-	return int64(n) * int64(k)
+	return int64(len(w.csr.Values))
 }
 
 // gather puts the given columns of rows from to to into dst, without gaps.

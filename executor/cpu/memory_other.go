@@ -2,5 +2,5 @@
 
 package cpu
 
-// available is not known here.
-func available() int64 { return 0 }
+// availableMemory is not known here.
+func availableMemory() int64 { return 0 }

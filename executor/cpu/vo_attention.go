@@ -33,7 +33,6 @@ func (d *Device) bindVOAttention(s *plan.Step) (step, int) {
 			return d.rows()
 		},
 		task: func(worker, row int) {
-			faultAsPanic()
 			start, n := int(d.batch.Offsets[row]), d.rowLength(row)
 			scratch := d.scratch[worker]
 			xm, y, rest := scratch[:values], scratch[values:values+result], scratch[values+result:]

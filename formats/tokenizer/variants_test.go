@@ -101,3 +101,17 @@ func TestWordEnd(t *testing.T) {
 		}
 	}
 }
+
+// TestAddedTokensNormalisedAlike: where Hugging Face takes either of two by
+// chance the first holds, and a token that normalises to nothing, over which it panics, is never found.
+func TestAddedTokensNormalisedAlike(t *testing.T) {
+	file := changed(t, smallWordPiece, `{"id": 9, "content": "<new>"}`,
+		`{"id": 9, "content": "QÉ", "normalized": true}, {"id": 10, "content": "qe", "normalized": true}, {"id": 11, "content": "\u0301", "normalized": true}`)
+	tok := mustNew(t, Files{TokenizerJSON: file})
+	for _, e := range []*Encoder{tok.NewEncoder(), travelled(t, tok).NewEncoder()} {
+		ids, err := e.AppendIDs(nil, "a\u0301 qE")
+		if want := []int32{1, 9}; err != nil || !slices.Equal(ids, want) {
+			t.Errorf("ids %v, %v; want %v", ids, err, want)
+		}
+	}
+}

@@ -1,10 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
-	"fmt"
 	"math"
-	"math/rand/v2"
 	"os"
 	"slices"
 	"strconv"
@@ -15,7 +14,7 @@ import (
 
 	"etc/executor"
 	"etc/fault"
-	"etc/formats/rows"
+	"etc/formats/plan"
 )
 
 type benchFlags struct {
@@ -32,39 +31,20 @@ func benchCommand(p *program) *cobra.Command {
 		Use:   "bench PLAN.etp",
 		Short: "Measure a plan on full-length rows of ids",
 		Args:  cobra.ExactArgs(1),
-		RunE:  func(c *cobra.Command, args []string) error { return p.bench(args[0], &f) },
+		RunE:  func(c *cobra.Command, args []string) error { return p.bench(c.Context(), args[0], &f) },
 	}
-	f.deviceFlags.add(c)
 	c.Flags().StringVar(&f.batch, "batch", "1,8", "numbers of rows")
 	c.Flags().StringVar(&f.seqlen, "seqlen", "32,128", "tokens in each row")
 	c.Flags().StringVar(&f.lengths, "lengths", "", "take the lengths of the rows in this file instead of --seqlen")
-	c.Flags().StringVar(&f.format, "format", "md", "md, json or csv")
+	c.Flags().StringVar(&f.format, "format", formatMarkdown, "md, json or csv")
 	c.Flags().BoolVar(&f.json, "json", false, "same as --format json")
-	c.Flags().StringVarP(&f.output, "output", "o", "-", "where the table goes, - for standard output")
+	c.Flags().StringVarP(&f.output, "output", "o", stdio, "where the table goes, - for standard output")
 	c.Flags().Float64Var(&f.seconds, "seconds", 1, "how long each cell is measured")
 	c.Flags().StringVar(&f.baseline, "baseline", "", "an earlier --json record, or a plan that is measured in turns with this one")
-	c.Flags().StringVar(&f.maxRegress, "max-regress", "5%", "how much slower than the baseline a cell may be")
+	c.Flags().StringVar(&f.maxRegress, "max-regress", defaultRegress, "how much slower than the baseline a cell may be")
+	f.deviceFlags.add(c)
 	p.addForce(c)
 	return c
-}
-
-// A cell is one shape and what was measured. The JSON names are the ones that
-// scripts rely on.
-type cell struct {
-	Batch     int     `json:"batch"`
-	SeqLen    int     `json:"seqlen"`
-	Median    float64 `json:"median_ms"`
-	Mean      float64 `json:"mean_ms"`
-	P90       float64 `json:"p90_ms"`
-	P99       float64 `json:"p99_ms"`
-	Runs      int     `json:"runs"`
-	TokensPS  float64 `json:"tokens_per_s"`
-	GFLOPS    float64 `json:"gflops"`
-	Baseline  float64 `json:"baseline_ms,omitempty"` // median
-	Speedup   float64 `json:"speedup,omitempty"`     // baseline / this
-	tokens    int
-	times     []float64
-	otherTime []float64
 }
 
 // A benchRecord is what --json prints. Start has the times of opening.
@@ -85,19 +65,54 @@ type benchStart struct {
 // warmup is how long a cell runs before it is measured.
 const warmup = 200 * time.Millisecond
 
-func (p *program) bench(path string, f *benchFlags) error {
+// maxSeconds bounds --seconds for one cell.
+const maxSeconds = 3600
+
+// check refuses flags that no plan makes right.
+func (f *benchFlags) check(p *program) error {
 	if f.json {
-		f.format = "json"
+		f.format = formatJSON
 	}
-	if !slices.Contains([]string{"md", "json", "csv"}, f.format) {
+	switch {
+	case !slices.Contains([]string{formatMarkdown, formatJSON, formatCSV}, f.format):
 		return fault.Newf(fault.Usage, "--format %q: want md, json or csv", f.format)
+	case !(f.seconds > 0 && f.seconds <= maxSeconds):
+		return fault.Newf(fault.Usage, "--seconds %v: want more than 0 and at most %d", f.seconds, maxSeconds)
+	case f.baseline == "" && f.maxRegress != defaultRegress:
+		return fault.Newf(fault.Usage, "--max-regress %s: --baseline FILE is wanted to compare with", f.maxRegress)
+	}
+	if f.baseline != "" {
+		if err := checkInput("--baseline", f.baseline); err != nil {
+			return err
+		}
+	}
+	if f.output != stdio {
+		return p.checkOutput(f.output)
+	}
+	return nil
+}
+
+const (
+	formatMarkdown = "md"
+	formatJSON     = "json"
+	formatCSV      = "csv"
+	defaultRegress = "5%"
+)
+
+func (p *program) bench(ctx context.Context, path string, f *benchFlags) error {
+	if err := f.check(p); err != nil {
+		return err
 	}
 	limit, err := parsePercent(f.maxRegress)
 	if err != nil {
 		return err
 	}
+	baseline, err := f.readBaseline()
+	if err != nil {
+		return err
+	}
 	start := time.Now()
-	s, err := p.openSession(path, &f.deviceFlags, executor.Want{})
+	s, shapes, err := p.openBench(path, f)
 	if err != nil {
 		return err
 	}
@@ -105,116 +120,65 @@ func (p *program) bench(path string, f *benchFlags) error {
 	record := &benchRecord{Schema: 1, Plan: s.file.ID(), Device: s.Device().Name()}
 	record.Start.LoadMs = ms(time.Since(start))
 	start = time.Now()
-	if err := forward(s, randomRows(s, []int{min(16, longestBucket(s))})); err != nil {
+	if err := forward(s, randomRows(s.Plan().Model.VocabSize, []int{min(firstTokens, longestBucket(s.Plan()))})); err != nil {
 		return err
 	}
 	record.Start.FirstMs = ms(time.Since(start))
-	shapes, err := f.shapes(s)
-	if err != nil {
-		return err
-	}
-	other, err := p.openBaseline(f)
-	if err != nil {
-		return err
-	}
-	if other != nil {
+	var other *session
+	if f.baseline != "" && baseline == nil {
+		if other, _, err = p.openBench(f.baseline, f); err != nil {
+			return err
+		}
 		defer other.close()
 	}
-	for _, shape := range shapes {
-		c, err := measureCell(s, other, shape, f.seconds)
+	bar := p.newProgress()
+	for i, shape := range shapes {
+		bar.set("bench", i, len(shapes))
+		c, err := measureCell(ctx, s, other, shape, f.seconds)
 		if err != nil {
 			return err
 		}
 		record.Results = append(record.Results, c)
 	}
+	bar.clear()
 	record.Start.PeakMB = peakMB()
-	if err := f.addRecorded(record); err != nil {
-		return err
-	}
+	baseline.addTo(record)
 	if err := p.printBench(f, record); err != nil {
 		return err
 	}
 	return gate(record, limit, f.baseline != "")
 }
 
+// firstTokens is the length of the row that the first answer is timed on.
+const firstTokens = 16
+
+// openBench opens a plan for the shapes of the flags: its memory is checked
+// for the largest of them.
+func (p *program) openBench(path string, f *benchFlags) (*session, []shape, error) {
+	device, err := f.open()
+	if err != nil {
+		return nil, nil, err
+	}
+	file, err := plan.Open(path)
+	if err != nil {
+		device.Close()
+		return nil, nil, err
+	}
+	shapes, err := f.shapes(file.Plan)
+	if err != nil {
+		device.Close()
+		file.Close()
+		return nil, nil, err
+	}
+	flags := f.deviceFlags
+	for _, s := range shapes {
+		flags.maxBatchTokens = min(max(flags.maxBatchTokens, s.tokens()), math.MaxInt32) // no machine has memory for more
+	}
+	s, err := p.newSession(file, device, &flags, executor.Want{})
+	return s, shapes, err
+}
+
 func ms(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
-
-func longestBucket(s *session) int { return slices.Max(bucketLengths(s.Plan())) }
-
-// A shape is the lengths of the rows of one batch.
-type shape struct {
-	batch, seqlen int
-	lengths       []int
-}
-
-func (f *benchFlags) shapes(s *session) ([]shape, error) {
-	batches, err := parseSizes("--batch", f.batch)
-	if err != nil {
-		return nil, err
-	}
-	if f.lengths != "" {
-		return shapesOfFile(s, f.lengths, batches)
-	}
-	lengths, err := parseSizes("--seqlen", f.seqlen)
-	if err != nil {
-		return nil, err
-	}
-	var all []shape
-	for _, n := range lengths {
-		if n > longestBucket(s) {
-			return nil, fault.Newf(fault.Usage, "--seqlen %d: the longest bucket is %d", n, longestBucket(s))
-		}
-	}
-	for _, b := range batches {
-		for _, n := range lengths {
-			all = append(all, shape{b, n, slices.Repeat([]int{n}, b)})
-		}
-	}
-	return all, nil
-}
-
-// shapesOfFile takes the lengths of the first rows of a file; the length
-// named in the table is their mean.
-func shapesOfFile(s *session, path string, batches []int) ([]shape, error) {
-	data, err := rows.LoadFile(path, rows.DataOptions{})
-	if err != nil {
-		return nil, err
-	}
-	var lengths []int
-	for i := range data.Examples {
-		n, err := lengthOf(s.Tokenizer(), &data.Examples[i].Row)
-		if err != nil {
-			return nil, err
-		}
-		lengths = append(lengths, min(n, longestBucket(s)))
-	}
-	if len(lengths) == 0 {
-		return nil, fault.Newf(fault.Corrupt, "%s: no rows", path)
-	}
-	var all []shape
-	for _, b := range batches {
-		var of []int
-		total := 0
-		for i := range b {
-			of = append(of, lengths[i%len(lengths)])
-			total += of[i]
-		}
-		all = append(all, shape{b, total / b, of})
-	}
-	return all, nil
-}
-
-func parseSizes(flag, list string) ([]int, error) {
-	var sizes []int
-	for item := range strings.SplitSeq(list, ",") {
-		n, err := strconv.Atoi(strings.TrimSpace(item))
-		if err != nil || n < 1 || n > 1<<20 {
-			return nil, fault.Newf(fault.Usage, "%s %q: want numbers such as 1,8", flag, list)
-		}
-		sizes = append(sizes, n)
-	}
-	return sizes, nil
-}
 
 func parsePercent(s string) (float64, error) {
 	x, err := strconv.ParseFloat(strings.TrimSuffix(s, "%"), 64)
@@ -224,108 +188,34 @@ func parsePercent(s string) (float64, error) {
 	return x / 100, nil
 }
 
-// randomRows are ids all over the vocabulary, the same in every run.
-func randomRows(s *session, lengths []int) [][]int32 {
-	rng := rand.New(rand.NewPCG(1, 2))
-	all := make([][]int32, len(lengths))
-	for i, n := range lengths {
-		for range n {
-			all[i] = append(all[i], int32(rng.IntN(s.Plan().Model.VocabSize)))
-		}
-	}
-	return all
-}
-
-// forward runs one batch for the outputs that are always computed.
-func forward(s *session, ids [][]int32) error {
-	_, err := s.Forward(ids, nil, s.Default()...)
-	return err
-}
-
-// openBaseline opens --baseline where it is a plan.
-func (p *program) openBaseline(f *benchFlags) (*session, error) {
-	if f.baseline == "" || !isPlan(f.baseline) {
-		return nil, nil
-	}
-	return p.openSession(f.baseline, &f.deviceFlags, executor.Want{})
-}
-
-// measureCell runs a shape for the given time. With another session the two
-// take turns, so that what else the machine does hits both.
-func measureCell(s, other *session, sh shape, seconds float64) (*cell, error) {
-	ids := randomRows(s, sh.lengths)
-	c := &cell{Batch: sh.batch, SeqLen: sh.seqlen}
-	for _, n := range sh.lengths {
-		c.tokens += n
-	}
-	once := func(s *session, to *[]float64) error {
-		start := time.Now()
-		err := forward(s, ids)
-		*to = append(*to, ms(time.Since(start)))
-		return err
-	}
-	both := func() error {
-		if other != nil {
-			if err := once(other, &c.otherTime); err != nil {
-				return err
-			}
-		}
-		return once(s, &c.times)
-	}
-	for end := time.Now().Add(warmup); time.Now().Before(end); {
-		if err := both(); err != nil {
-			return nil, err
-		}
-	}
-	c.times, c.otherTime = nil, nil
-	before := s.Device().Counters().MultiplyAdds
-	for end := time.Now().Add(time.Duration(seconds * float64(time.Second))); len(c.times) < 3 || time.Now().Before(end); {
-		if err := both(); err != nil {
-			return nil, err
-		}
-	}
-	c.summarise(float64(s.Device().Counters().MultiplyAdds-before) / float64(len(c.times)))
-	return c, nil
-}
-
-// summarise turns the times into figures; macs are multiply-adds of one run.
-func (c *cell) summarise(macs float64) {
-	slices.Sort(c.times)
-	at := func(q float64) float64 { return c.times[min(len(c.times)-1, int(q*float64(len(c.times))))] }
-	for _, t := range c.times {
-		c.Mean += t / float64(len(c.times))
-	}
-	c.Runs, c.Median, c.P90, c.P99 = len(c.times), at(0.5), at(0.9), at(0.99)
-	c.TokensPS = float64(c.tokens) / c.Median * 1e3
-	c.GFLOPS = 2 * macs / c.Median / 1e6
-	if len(c.otherTime) > 0 {
-		slices.Sort(c.otherTime)
-		c.Baseline = c.otherTime[len(c.otherTime)/2]
-		c.Speedup = c.Baseline / c.Median
-	}
-}
-
-// addRecorded fills the baseline from an earlier record.
-func (f *benchFlags) addRecorded(r *benchRecord) error {
+// readBaseline reads --baseline where it is a record, not a plan.
+func (f *benchFlags) readBaseline() (*benchRecord, error) {
 	if f.baseline == "" || isPlan(f.baseline) {
-		return nil
+		return nil, nil
 	}
 	b, err := os.ReadFile(f.baseline)
 	if err != nil {
-		return fault.Newf(fault.Usage, "baseline: %v", err)
+		return nil, err
 	}
 	var earlier benchRecord
 	if err := json.Unmarshal(b, &earlier); err != nil || earlier.Schema != 1 {
-		return fault.Newf(fault.Corrupt, "%s: neither a plan nor a record of etc bench --json", f.baseline)
+		return nil, fault.Newf(fault.Corrupt, "%s: neither a plan nor a record of etc bench --json", f.baseline)
 	}
-	for _, c := range r.Results {
-		for _, e := range earlier.Results {
-			if e.Batch == c.Batch && e.SeqLen == c.SeqLen && e.Median > 0 {
+	return &earlier, nil
+}
+
+// addTo fills the baseline of the cells that an earlier record has too.
+func (r *benchRecord) addTo(now *benchRecord) {
+	if r == nil {
+		return
+	}
+	for _, c := range now.Results {
+		for _, e := range r.Results {
+			if e != nil && e.Batch == c.Batch && e.SeqLen == c.SeqLen && e.Median > 0 {
 				c.Baseline, c.Speedup = e.Median, e.Median/c.Median
 			}
 		}
 	}
-	return nil
 }
 
 // gate fails where a cell is slower than its baseline by more than allowed.
@@ -337,49 +227,11 @@ func gate(r *benchRecord, limit float64, wanted bool) error {
 		}
 		compared++
 		if c.Median > c.Baseline*(1+limit) {
-			return fault.Newf(fault.Regressed, "%dx%d: %.3f ms, baseline %.3f ms, allowed %.0f %% more", c.Batch, c.SeqLen, c.Median, c.Baseline, 100*limit)
+			return fault.Newf(fault.Regressed, "FAILED: %dx%d: %.3f ms, baseline %.3f ms, allowed %.0f %% more", c.Batch, c.SeqLen, c.Median, c.Baseline, 100*limit)
 		}
 	}
 	if wanted && compared == 0 {
 		return fault.Newf(fault.Usage, "the baseline has none of the shapes measured")
 	}
 	return nil
-}
-
-func (p *program) printBench(f *benchFlags, r *benchRecord) error {
-	var b strings.Builder
-	switch f.format {
-	case "json":
-		text, err := json.Marshal(r)
-		if err != nil {
-			return err
-		}
-		b.Write(append(text, '\n'))
-	case "csv":
-		b.WriteString("batch,seqlen,median_ms,mean_ms,p90_ms,p99_ms,runs,tokens_per_s,gflops,baseline_ms,speedup\n")
-		for _, c := range r.Results {
-			fmt.Fprintf(&b, "%d,%d,%g,%g,%g,%g,%d,%g,%g,%g,%g\n", c.Batch, c.SeqLen, c.Median, c.Mean, c.P90, c.P99, c.Runs, c.TokensPS, c.GFLOPS, c.Baseline, c.Speedup)
-		}
-	default:
-		fmt.Fprintf(&b, "%s, plan %.12s: load %.1f ms, first answer %.1f ms, peak %.0f MB\n\n", r.Device, r.Plan, r.Start.LoadMs, r.Start.FirstMs, r.Start.PeakMB)
-		b.WriteString("| batch | tokens | median ms | mean | p90 | p99 | runs | tokens/s | GFLOP/s | baseline ms | speed-up |\n|---|---|---|---|---|---|---|---|---|---|---|\n")
-		for _, c := range r.Results {
-			fmt.Fprintf(&b, "| %d | %d | %.3f | %.3f | %.3f | %.3f | %d | %.0f | %.1f | %s |\n", c.Batch, c.SeqLen, c.Median, c.Mean, c.P90, c.P99, c.Runs, c.TokensPS, c.GFLOPS, c.compared())
-		}
-	}
-	if f.output == "-" {
-		_, err := p.out.Write([]byte(b.String()))
-		return err
-	}
-	if err := p.checkOutput(f.output); err != nil {
-		return err
-	}
-	return p.createBytes(f.output, []byte(b.String()))
-}
-
-func (c *cell) compared() string {
-	if c.Baseline == 0 {
-		return "– | –"
-	}
-	return fmt.Sprintf("%.3f | %.2f×", c.Baseline, c.Speedup)
 }

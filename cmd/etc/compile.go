@@ -1,12 +1,7 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
-	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -17,10 +12,7 @@ import (
 	"etc/fault"
 	"etc/formats/checkpoint"
 	"etc/formats/plan"
-	"etc/formats/rows"
 	"etc/formats/tokenizer"
-	"etc/ir"
-	"etc/ir/pass"
 )
 
 // compileFlags are the flags that the bytes of a plan depend on.
@@ -59,7 +51,23 @@ func compileCommand(p *program) *cobra.Command {
 	return c
 }
 
+// A compileRecord is what compile --json prints.
+type compileRecord struct {
+	Schema    int       `json:"schema"`
+	Plan      string    `json:"plan"`
+	Device    string    `json:"device"`
+	Target    string    `json:"target"`
+	Bytes     int64     `json:"bytes"`
+	Buckets   []int     `json:"buckets"`
+	Passes    []passRow `json:"passes"`
+	Unclaimed []string  `json:"unclaimed,omitempty"`
+}
+
 func (p *program) compile(model, output, dump string, f *compileFlags, asJSON bool) error {
+	start := time.Now()
+	if err := f.check(); err != nil {
+		return err
+	}
 	ckpt, err := checkpoint.Open(model)
 	if err != nil {
 		return err
@@ -69,30 +77,25 @@ func (p *program) compile(model, output, dump string, f *compileFlags, asJSON bo
 	if err != nil {
 		return err
 	}
+	if err := p.makeDump(dump); err != nil {
+		return err
+	}
 	w := &passWatcher{dump: dump}
-	if dump != "" {
-		if err := os.MkdirAll(dump, 0o755); err != nil {
+	o.Observe = w.observe
+	r, err := compiler.Compile(ckpt, o)
+	if err == nil {
+		err = w.err
+	}
+	if err != nil {
+		return err
+	}
+	record := &compileRecord{Schema: 1, Device: noDevice, Target: r.Plan.Target, Buckets: bucketLengths(r.Plan), Passes: w.rows, Unclaimed: r.Unclaimed}
+	err = p.create(output, func(out *os.File) error {
+		if err := plan.Write(out, r.Plan); err != nil {
 			return err
 		}
-	}
-	o.Observe = w.observe
-	start := time.Now()
-	r, err := compiler.Compile(ckpt, o)
-	if err != nil {
-		return err
-	}
-	if w.err != nil {
-		return w.err
-	}
-	if err := p.create(output, func(out io.Writer) error { return plan.Write(out, r.Plan) }); err != nil {
-		return err
-	}
-	file, err := plan.Open(output) // what was written can be read
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	info, err := os.Stat(output)
+		return record.read(out.Name())
+	})
 	if err != nil {
 		return err
 	}
@@ -102,19 +105,26 @@ func (p *program) compile(model, output, dump string, f *compileFlags, asJSON bo
 	if len(r.Unclaimed) > 0 {
 		p.note("not used: %s", strings.Join(r.Unclaimed, ", "))
 	}
-	p.note("%s: %s, %d steps, buckets %v, %.1f MB, %.2f s", output, r.Plan.Model.Architecture, len(r.Plan.Steps), bucketLengths(r.Plan), float64(info.Size())/1e6, time.Since(start).Seconds())
-	if !asJSON {
+	p.note("%s: %s, %d steps, buckets %v, %.1f MB, %.2f s", output, r.Plan.Model.Architecture, len(r.Plan.Steps), record.Buckets, float64(record.Bytes)/1e6, time.Since(start).Seconds())
+	if asJSON {
+		return p.printJSON(record)
+	}
+	return nil
+}
+
+// read opens the plan that was written, to see that it can be, and notes its
+// size and ID. What went to a device or a pipe cannot be read again.
+func (r *compileRecord) read(path string) error {
+	if isSpecial(path) {
 		return nil
 	}
-	return json.NewEncoder(p.out).Encode(struct {
-		Schema    int       `json:"schema"`
-		Plan      string    `json:"plan"`
-		Target    string    `json:"target"`
-		Bytes     int64     `json:"bytes"`
-		Buckets   []int     `json:"buckets"`
-		Passes    []passRow `json:"passes"`
-		Unclaimed []string  `json:"unclaimed"`
-	}{1, file.ID(), r.Plan.Target, info.Size(), bucketLengths(r.Plan), w.rows, r.Unclaimed})
+	file, err := plan.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	r.Plan, r.Bytes = file.ID(), int64(len(file.Bytes()))
+	return nil
 }
 
 func bucketLengths(p *plan.Plan) []int {
@@ -125,18 +135,38 @@ func bucketLengths(p *plan.Plan) []int {
 	return lengths
 }
 
-// options resolves the flags against the checkpoint.
+// maxBatchTokens bounds what a plan may record (formats/plan).
+const maxBatchTokens = 1 << 24
+
+// check refuses flags that no checkpoint makes right.
+func (f *compileFlags) check() error {
+	if f.maxBatchTokens < 1 || f.maxBatchTokens > maxBatchTokens {
+		return fault.Newf(fault.Usage, "--max-batch-tokens %d: want 1 to %d", f.maxBatchTokens, maxBatchTokens)
+	}
+	if path, ok := strings.CutPrefix(f.buckets, autoBucketsPrefix); ok {
+		if err := checkInput("--seqlen-buckets", path); err != nil {
+			return err
+		}
+	} else if f.buckets != "" {
+		if _, err := compiler.ParseBuckets(f.buckets); err != nil {
+			return err
+		}
+	}
+	_, err := resolveTarget(f.target, f.dtype)
+	return err
+}
+
+const autoBucketsPrefix = "auto:"
+
+// options resolves the flags, which passed check, against the checkpoint.
 func (f *compileFlags) options(c *checkpoint.Checkpoint) (compiler.Options, error) {
 	o := compiler.Options{MaxBatchTokens: f.maxBatchTokens, Version: version}
-	if f.maxBatchTokens < 1 {
-		return o, fault.Newf(fault.Usage, "--max-batch-tokens %d: want at least 1", f.maxBatchTokens)
-	}
 	target, err := resolveTarget(f.target, f.dtype)
 	if err != nil {
 		return o, err
 	}
 	o.Target = target
-	if path, ok := strings.CutPrefix(f.buckets, "auto:"); ok {
+	if path, ok := strings.CutPrefix(f.buckets, autoBucketsPrefix); ok {
 		o.Buckets, err = autoBuckets(path, c, o)
 	} else if f.buckets != "" {
 		o.Buckets, err = compiler.ParseBuckets(f.buckets)
@@ -162,11 +192,11 @@ func resolveTarget(target, dtype string) (string, error) {
 
 // autoBuckets chooses buckets from the lengths of the rows in a file.
 func autoBuckets(path string, c *checkpoint.Checkpoint, o compiler.Options) ([]int, error) {
-	data, err := rows.LoadFile(path, rows.DataOptions{})
+	t, err := tokenizer.New(c.Tokenizer)
 	if err != nil {
 		return nil, err
 	}
-	t, err := tokenizer.New(c.Tokenizer)
+	lengths, err := lengthsOf(t, "--seqlen-buckets", path)
 	if err != nil {
 		return nil, err
 	}
@@ -174,61 +204,5 @@ func autoBuckets(path string, c *checkpoint.Checkpoint, o compiler.Options) ([]i
 	if err != nil {
 		return nil, err
 	}
-	var lengths []int
-	for i := range data.Examples {
-		n, err := lengthOf(t, &data.Examples[i].Row)
-		if err != nil {
-			return nil, err
-		}
-		lengths = append(lengths, n)
-	}
-	if len(lengths) == 0 {
-		return nil, fault.Newf(fault.Corrupt, "%s: no rows to choose buckets from", path)
-	}
 	return compiler.AutoBuckets(lengths, r.Plan.Model.MaxTokens), nil
-}
-
-func lengthOf(t *tokenizer.Tokenizer, r *rows.Row) (int, error) {
-	if len(r.IDs) > 0 {
-		return len(r.IDs), nil
-	}
-	if t == nil {
-		return 0, fault.Newf(fault.Corrupt, "line %d: text row, but the checkpoint has no tokenizer", r.Line)
-	}
-	var enc tokenizer.Encoding
-	err := t.NewEncoder().Encode(&enc, r.Text, r.Pair, 0)
-	return len(enc.IDs), err
-}
-
-// A passWatcher dumps the graph after each pass and keeps the pass table.
-type passWatcher struct {
-	dump string
-	rows []passRow
-	err  error
-}
-
-type passRow struct {
-	Name    string  `json:"name"`
-	Changed int     `json:"changed"`
-	Before  int     `json:"operators_before"`
-	After   int     `json:"operators_after"`
-	Ms      float64 `json:"ms"`
-}
-
-func (w *passWatcher) observe(r pass.Report, g *ir.Graph) {
-	w.rows = append(w.rows, passRow{r.Pass.Name, r.Changed, r.Before, r.After, float64(r.Elapsed.Microseconds()) / 1e3})
-	if w.dump == "" || w.err != nil {
-		return
-	}
-	name := fmt.Sprintf("%02d-%s.ir", r.Index, r.Pass.Name)
-	w.err = os.WriteFile(filepath.Join(w.dump, name), []byte(ir.Print(g)), 0o644)
-}
-
-func (w *passWatcher) print(out io.Writer) {
-	b := bufio.NewWriter(out)
-	defer b.Flush()
-	fmt.Fprintf(b, "%-26s %8s %12s %9s\n", "pass", "changed", "operators", "ms")
-	for _, r := range w.rows {
-		fmt.Fprintf(b, "%-26s %8d %5d → %4d %9.2f\n", r.Name, r.Changed, r.Before, r.After, r.Ms)
-	}
 }

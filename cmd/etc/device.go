@@ -1,6 +1,8 @@
 package main
 
 import (
+	"math"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,29 +23,39 @@ type deviceFlags struct {
 }
 
 func (f *deviceFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.device, "device", "auto", "auto or cpu")
-	c.Flags().IntVar(&f.threads, "threads", 0, "threads (default: what affinity and cgroup allow)")
-	c.Flags().StringVar(&f.level, "cpu-level", "", "generic, avx2 or avx512 (default: the best there is)")
-	c.Flags().IntVar(&f.maxBatchTokens, "max-batch-tokens", 0, "budget of tokens in one batch (default: the plan's)")
+	c.Flags().StringVar(&f.device, "device", "auto", "auto, cpu, cuda, cuda:N or sim; this program has the CPU")
+	c.Flags().IntVar(&f.threads, "threads", 0, "threads (default what affinity and cgroup allow)")
+	c.Flags().StringVar(&f.level, "cpu-level", "", "kernels of this CPU level and no better (default the best there is)")
+	c.Flags().IntVar(&f.maxBatchTokens, "max-batch-tokens", 0, "budget of tokens in one batch (default the plan's)")
 }
 
 func (f *deviceFlags) addTruncate(c *cobra.Command) {
 	c.Flags().BoolVar(&f.truncate, "truncate", false, "cut rows that are longer than the longest bucket")
 }
 
+// maxThreads bounds --threads: each has memory of its own.
+const maxThreads = 1024
+
+// Where a plan may run.
+const (
+	autoDevice = "auto"
+	cpuDevice  = "cpu"
+	cudaDevice = "cuda"
+	simDevice  = "sim"
+)
+
 // open makes the device. CUDA and the simulator come with a later version;
 // asking for them is never answered by another device.
-func (f *deviceFlags) open(p *program) (executor.Device, error) {
-	kind, _, _ := strings.Cut(f.device, ":")
-	switch kind {
-	case "cuda", "sim":
+func (f *deviceFlags) open() (executor.Device, error) {
+	switch kind, number, numbered := strings.Cut(f.device, ":"); {
+	case kind == cudaDevice && isIndex(number, numbered), f.device == simDevice:
 		return nil, fault.Newf(fault.Unavailable, "--device %s: this program has no such executor", f.device).WithHint("--device cpu runs the plan on the CPU")
-	case "auto", "cpu":
-	default:
-		return nil, fault.Newf(fault.Usage, "--device %q: want auto or cpu", f.device)
-	}
-	if f.threads < 0 {
-		return nil, fault.Newf(fault.Usage, "--threads %d: want at least 1", f.threads)
+	case f.device != autoDevice && f.device != cpuDevice:
+		return nil, fault.Newf(fault.Usage, "--device %q: want auto, cpu, cuda, cuda:N or sim", f.device)
+	case f.threads < 0 || f.threads > maxThreads:
+		return nil, fault.Newf(fault.Usage, "--threads %d: want 1 to %d, or 0 for what the machine allows", f.threads, maxThreads)
+	case f.maxBatchTokens < 0 || f.maxBatchTokens > math.MaxInt32:
+		return nil, fault.Newf(fault.Usage, "--max-batch-tokens %d: want 1 to %d, or 0 for the plan's", f.maxBatchTokens, math.MaxInt32)
 	}
 	o := cpu.Options{Threads: f.threads, Level: kernel.Best()}
 	if f.threads == 0 {
@@ -56,14 +68,13 @@ func (f *deviceFlags) open(p *program) (executor.Device, error) {
 		}
 		o.Level = level
 	}
-	d, err := cpu.New(o)
-	if err != nil {
-		return nil, err
-	}
-	if kind == "auto" {
-		p.note("device %s (this program has no other executor)", d.Name())
-	}
-	return d, nil
+	return cpu.New(o)
+}
+
+// isIndex reports whether the N of cuda:N, if there is one, is a number.
+func isIndex(number string, numbered bool) bool {
+	_, err := strconv.ParseUint(number, 10, 8)
+	return err == nil || !numbered
 }
 
 // A session is an open plan on a device.
@@ -72,9 +83,10 @@ type session struct {
 	file *plan.File
 }
 
-// openSession opens the plan at path for running.
+// openSession opens the plan at path for running. The device is sought before
+// the plan is matched to it.
 func (p *program) openSession(path string, f *deviceFlags, want executor.Want) (*session, error) {
-	device, err := f.open(p)
+	device, err := f.open()
 	if err != nil {
 		return nil, err
 	}
@@ -83,19 +95,39 @@ func (p *program) openSession(path string, f *deviceFlags, want executor.Want) (
 		device.Close()
 		return nil, err
 	}
-	return newSession(file, device, f, want)
+	return p.newSession(file, device, f, want)
 }
 
-func newSession(file *plan.File, d executor.Device, f *deviceFlags, want executor.Want) (*session, error) {
-	x, err := executor.New(file.Plan, d, executor.Options{
-		MaxBatchTokens: f.maxBatchTokens, Truncate: f.truncate, Tokenizers: pool.DefaultThreads(), Want: want,
-	})
+// newSession takes over file and device, and closes them if it fails.
+func (p *program) newSession(file *plan.File, d executor.Device, f *deviceFlags, want executor.Want) (*session, error) {
+	err := checkWant(file.Plan, want)
+	var x *executor.Executor
+	if err == nil {
+		x, err = executor.New(file.Plan, d, executor.Options{
+			MaxBatchTokens: f.maxBatchTokens, Truncate: f.truncate, Tokenizers: pool.DefaultThreads(), Want: want,
+		})
+	}
 	if err != nil {
 		d.Close()
 		file.Close()
 		return nil, err
 	}
+	if f.device == autoDevice {
+		p.note("device %s: this program has no other executor", d.Name())
+	}
 	return &session{x, file}, nil
+}
+
+// checkWant refuses what no result of the plan's task has.
+func checkWant(p *plan.Plan, want executor.Want) error {
+	switch p.Model.Task {
+	case plan.Classification, plan.MultiLabel, plan.Regression:
+		return nil
+	}
+	if want.Probabilities {
+		return fault.Newf(fault.Usage, "--probabilities: this plan is of task %s, which has none", taskName(p.Model.Task))
+	}
+	return nil
 }
 
 func (s *session) close() {

@@ -1,18 +1,11 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
-	"etc/compiler"
-	"etc/fault"
-	"etc/formats/checkpoint"
 	"etc/formats/plan"
 )
 
@@ -30,19 +23,13 @@ func diffCommand(p *program) *cobra.Command {
 					return err
 				}
 				defer f.Close()
-				info, err := os.Stat(path)
-				if err != nil {
-					return err
-				}
-				sides[i] = newPlanDetail(f, info.Size(), false)
+				sides[i] = newPlanDetail(f, false)
 			}
 			d := diffPlans(sides[0], sides[1])
 			if asJSON {
-				return json.NewEncoder(p.out).Encode(d)
+				return p.printJSON(d)
 			}
-			w := tabwriter.NewWriter(p.out, 0, 8, 2, ' ', 0)
-			d.print(w)
-			return w.Flush()
+			return p.printTable(d)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print the record as JSON")
@@ -54,16 +41,17 @@ func diffCommand(p *program) *cobra.Command {
 type planDiff struct {
 	Schema int         `json:"schema"`
 	Plans  [2]string   `json:"plans"`
+	Device string      `json:"device"`
 	Sizes  []sizeDiff  `json:"sizes"`
 	Ops    []countDiff `json:"operators"`
 	Blocks []blockDiff `json:"blocks"`
 }
 
 type sizeDiff struct {
-	What string  `json:"what"`
-	A    int64   `json:"a"`
-	B    int64   `json:"b"`
-	Of   float64 `json:"ratio"` // B / A
+	What string `json:"what"`
+	A    int64  `json:"a"`
+	B    int64  `json:"b"`
+	Of   number `json:"ratio"` // B / A
 }
 
 type countDiff struct {
@@ -79,9 +67,9 @@ type blockDiff struct {
 }
 
 func diffPlans(a, b *planDetail) *planDiff {
-	d := &planDiff{Schema: 1, Plans: [2]string{a.ID, b.ID}}
+	d := &planDiff{Schema: 1, Plans: [2]string{a.ID, b.ID}, Device: noDevice}
 	size := func(what string, x, y int64) {
-		d.Sizes = append(d.Sizes, sizeDiff{what, x, y, float64(y) / float64(x)})
+		d.Sizes = append(d.Sizes, sizeDiff{what, x, y, number(float64(y) / float64(x))})
 	}
 	size("plan bytes", a.Bytes, b.Bytes)
 	size("weight bytes", int64(a.WeightBytes), int64(b.WeightBytes))
@@ -149,60 +137,4 @@ func (d *planDiff) print(w io.Writer) {
 	if len(d.Blocks) == 0 {
 		fmt.Fprintln(w, "the same steps")
 	}
-}
-
-func reproduceCommand(p *program) *cobra.Command {
-	return &cobra.Command{
-		Use:   "reproduce PLAN.etp MODEL",
-		Short: "Build a plan again from its recorded flags and compare bytes",
-		Args:  cobra.ExactArgs(2),
-		RunE:  func(c *cobra.Command, args []string) error { return p.reproduce(args[0], args[1]) },
-	}
-}
-
-func (p *program) reproduce(path, model string) error {
-	f, err := plan.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	was := f.Plan.Provenance
-	if was.Version != version {
-		return fault.Newf(fault.Unfit, "%s was made by etc %s, this is %s: its bytes may differ", path, was.Version, version).
-			WithHint("reproduce it with etc %s", was.Version)
-	}
-	c, err := checkpoint.Open(model)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	digest, err := c.Digest()
-	if err != nil {
-		return err
-	}
-	if digest != was.Source {
-		return fault.Newf(fault.Tolerance, "%s is not the checkpoint of this plan: digest %x, the plan records %x", model, digest[:8], was.Source[:8])
-	}
-	o, err := compiler.OptionsOf(was)
-	if err != nil {
-		return err
-	}
-	r, err := compiler.Compile(c, o)
-	if err != nil {
-		return err
-	}
-	now := plan.Encode(r.Plan)
-	before, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(now, before) {
-		at := 0
-		for at < min(len(now), len(before)) && now[at] == before[at] {
-			at++
-		}
-		return fault.Newf(fault.Tolerance, "FAILED: the plan built again differs from byte %d on (%d bytes, %d before)", at, len(now), len(before))
-	}
-	p.note("PASSED: the same %d bytes", len(now))
-	return nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -46,7 +45,16 @@ func evalCommand(p *program) *cobra.Command {
 }
 
 func (p *program) eval(ctx context.Context, path string, f *evalFlags) error {
-	data, err := loadData(&f.data)
+	if f.data.path == "" {
+		return fault.Newf(fault.Usage, "no data: --data FILE is wanted")
+	}
+	if f.limit < 0 {
+		return fault.Newf(fault.Usage, "--limit %d: want at least 1, or 0 for all", f.limit)
+	}
+	if f.task != "" && !slices.Contains(taskNames(), f.task) {
+		return unknownTask(f.task)
+	}
+	data, err := loadData("--data", f.data.path, rows.DataOptions{Columns: f.data.columns})
 	if err != nil {
 		return err
 	}
@@ -55,7 +63,7 @@ func (p *program) eval(ctx context.Context, path string, f *evalFlags) error {
 		return err
 	}
 	defer s.close()
-	if err := checkTask(s.Plan(), f.task); err != nil {
+	if err := checkTask(&s.Plan().Model, f.task); err != nil {
 		return err
 	}
 	if err := limit(s.Executor, data, f.limit); err != nil {
@@ -68,28 +76,21 @@ func (p *program) eval(ctx context.Context, path string, f *evalFlags) error {
 		return err
 	}
 	if f.json {
-		return json.NewEncoder(p.out).Encode(struct {
-			*eval.Report
-			Plan   string `json:"plan"`
-			Device string `json:"device"`
-		}{o.report, s.file.ID(), s.Device().Name()})
+		return p.printJSON(evalRecord{o.report, s.file.ID(), s.Device().Name()})
 	}
 	printReport(p, o.report)
 	return nil
 }
 
-func loadData(f *dataFlags) (*rows.Data, error) {
-	if f.path == "" {
-		return nil, fault.Newf(fault.Usage, "no data: --data FILE is wanted")
-	}
-	return rows.LoadFile(f.path, rows.DataOptions{Columns: f.columns})
+// An evalRecord is what eval --json prints.
+type evalRecord struct {
+	*eval.Report
+	Plan   string `json:"plan"`
+	Device string `json:"device"`
 }
 
 // limit keeps the first n examples, or windows of a text.
 func limit(s *executor.Executor, data *rows.Data, n int) error {
-	if n < 0 {
-		return fault.Newf(fault.Usage, "--limit %d: want at least 1", n)
-	}
 	if n == 0 {
 		return nil
 	}
@@ -141,15 +142,19 @@ func taskName(task plan.Task) string {
 	return ""
 }
 
-// checkTask refuses a plan whose task is not the one that --task asks for.
-func checkTask(p *plan.Plan, name string) error {
+// checkTask refuses a model whose task is not the one that --task asks for.
+func checkTask(m *plan.Model, name string) error {
 	switch {
 	case name == "":
 		return nil
 	case !slices.Contains(taskNames(), name):
-		return fault.Newf(fault.Unsupported, "--task %q: supported are %s", name, strings.Join(taskNames(), ", "))
-	case taskName(p.Model.Task) != name:
-		return fault.Newf(fault.Usage, "--task %s: this plan is of task %s", name, taskName(p.Model.Task))
+		return unknownTask(name)
+	case taskName(m.Task) != name:
+		return fault.Newf(fault.Usage, "--task %s: this model is of task %s", name, taskName(m.Task))
 	}
 	return nil
+}
+
+func unknownTask(name string) error {
+	return fault.Newf(fault.Unsupported, "--task %q: supported are %s", name, strings.Join(taskNames(), ", "))
 }

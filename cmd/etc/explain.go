@@ -5,12 +5,12 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"etc/compiler"
 	"etc/compiler/frontend"
+	"etc/fault"
 	"etc/formats/checkpoint"
 	"etc/formats/plan"
 	"etc/ir"
@@ -18,46 +18,167 @@ import (
 
 func explainCommand(p *program) *cobra.Command {
 	var f compileFlags
+	var asJSON bool
 	c := &cobra.Command{
 		Use:   "explain MODEL|PLAN.etp",
 		Short: "Say what each block of the model becomes, and why",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			w := tabwriter.NewWriter(p.out, 0, 8, 2, ' ', 0)
-			defer w.Flush()
-			if isPlan(args[0]) {
-				return explainPlan(w, args[0])
+			e, err := explain(c, args[0], &f)
+			if err != nil {
+				return err
 			}
-			return explainModel(w, args[0], &f)
+			if asJSON {
+				return p.printJSON(e)
+			}
+			return p.printTable(e)
 		},
 	}
 	f.add(c)
+	c.Flags().BoolVar(&asJSON, "json", false, "print the record as JSON")
 	return c
 }
 
-func explainPlan(w io.Writer, path string) error {
+// An explanation says what the blocks of a model are in its plan. Of a plan
+// it has no Imported and no Predicted: the plan does not record them.
+type explanation struct {
+	Schema       int              `json:"schema"`
+	Plan         string           `json:"plan,omitempty"`
+	Device       string           `json:"device"`
+	Architecture string           `json:"architecture"`
+	Task         string           `json:"task"`
+	Layers       int              `json:"layers"`
+	Hidden       int              `json:"hidden"`
+	MaxTokens    int              `json:"max_tokens"`
+	Blocks       []blockStory     `json:"blocks"`
+	Attention    []attentionStory `json:"attention"`
+	Unclaimed    []string         `json:"unclaimed,omitempty"`
+}
+
+type blockStory struct {
+	Block    string   `json:"block"`
+	Imported []string `json:"imported,omitempty"`
+	Steps    []string `json:"steps"`
+}
+
+// An attentionStory is why an attention step has its operator in a bucket.
+type attentionStory struct {
+	Block     string       `json:"block"`
+	Tokens    int          `json:"bucket"`
+	Chosen    string       `json:"chosen"`
+	Workspace int64        `json:"workspace_bytes"`
+	Predicted []prediction `json:"predicted,omitempty"`
+}
+
+type prediction struct {
+	Op     string  `json:"op"`
+	Micros float64 `json:"us_per_row"`
+}
+
+func explain(c *cobra.Command, path string, f *compileFlags) (*explanation, error) {
+	if !isPlan(path) {
+		return explainModel(path, f)
+	}
+	for _, name := range []string{"seqlen-buckets", "target", "dtype", "max-batch-tokens"} {
+		if c.Flags().Changed(name) {
+			return nil, fault.Newf(fault.Usage, "--%s: a plan is compiled already, its flags are fixed", name)
+		}
+	}
 	file, err := plan.Open(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer file.Close()
-	p := file.Plan
-	fmt.Fprintln(w, "block\tsteps")
-	for _, label := range stepLabels(p) {
-		var ops []string
-		for i := range p.Steps {
-			if s := &p.Steps[i]; s.Label == label {
-				ops = append(ops, describeStep(p, s))
+	e := newExplanation(file.Plan)
+	e.Plan = file.ID()
+	for _, label := range stepLabels(file.Plan) {
+		e.Blocks = append(e.Blocks, blockStory{label, nil, stepsOf(file.Plan, label)})
+	}
+	for _, b := range file.Plan.Buckets {
+		for _, c := range b.Choices {
+			e.Attention = append(e.Attention, attentionStory{file.Plan.Steps[c.Step].Label, b.MaxTokens, c.Op.String(), int64(c.Workspace), nil})
+		}
+	}
+	return e, nil
+}
+
+func newExplanation(p *plan.Plan) *explanation {
+	m := &p.Model
+	return &explanation{Schema: 1, Device: noDevice, Architecture: m.Architecture, Task: taskName(m.Task), Layers: m.Layers, Hidden: m.Hidden, MaxTokens: m.MaxTokens}
+}
+
+func explainModel(path string, f *compileFlags) (*explanation, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	c, err := checkpoint.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	o, err := f.options(c)
+	if err != nil {
+		return nil, err
+	}
+	before, err := frontend.Import(c)
+	if err != nil {
+		return nil, err
+	}
+	r, err := compiler.Compile(c, o)
+	if err != nil {
+		return nil, err
+	}
+	e := newExplanation(r.Plan)
+	e.Unclaimed = r.Unclaimed
+	for _, label := range graphLabels(before.Graph) {
+		b := blockStory{label, nil, stepsOf(r.Plan, label)}
+		for _, op := range before.Graph.Ops {
+			if op.Label == label {
+				b.Imported = append(b.Imported, describeOp(op))
 			}
 		}
-		fmt.Fprintf(w, "%s\t%s\n", label, strings.Join(ops, " → "))
+		e.Blocks = append(e.Blocks, b)
 	}
-	for _, b := range p.Buckets {
-		for _, c := range b.Choices {
-			fmt.Fprintf(w, "%s, up to %d tokens\t%v, %d KB of workspace\n", p.Steps[c.Step].Label, b.MaxTokens, c.Op, c.Workspace>>10)
+	for _, x := range r.Estimates {
+		a := attentionStory{x.Label, x.MaxTokens, x.Chosen.Kind.String(), int64(x.Chosen.Workspace), nil}
+		for _, way := range x.All {
+			a.Predicted = append(a.Predicted, prediction{way.Kind.String(), way.Seconds * 1e6})
+		}
+		e.Attention = append(e.Attention, a)
+	}
+	return e, nil
+}
+
+func (e *explanation) print(w io.Writer) {
+	fmt.Fprintf(w, "%s, %s: %d layers, width %d, at most %d tokens\n\n", e.Architecture, e.Task, e.Layers, e.Hidden, e.MaxTokens)
+	imported := e.Plan == ""
+	if imported {
+		fmt.Fprintln(w, "block\tas imported\tin the plan")
+	} else {
+		fmt.Fprintln(w, "block\tin the plan")
+	}
+	for _, b := range e.Blocks {
+		steps := strings.Join(b.Steps, " → ")
+		if len(b.Steps) == 0 {
+			steps = "nothing: no output needs it, or it is part of another block"
+		}
+		if imported {
+			fmt.Fprintf(w, "%s\t%s\t%s\n", b.Block, strings.Join(b.Imported, " → "), steps)
+		} else {
+			fmt.Fprintf(w, "%s\t%s\n", b.Block, steps)
 		}
 	}
-	return nil
+	fmt.Fprintln(w, "\nattention\tbucket\tchosen\tworkspace\twhy: predicted µs a row")
+	for _, a := range e.Attention {
+		var why []string
+		for _, x := range a.Predicted {
+			why = append(why, fmt.Sprintf("%s %.1f", x.Op, x.Micros))
+		}
+		fmt.Fprintf(w, "%s\t%d\t%s\t%d KB\t%s\n", a.Block, a.Tokens, a.Chosen, a.Workspace>>10, strings.Join(why, ", "))
+	}
+	if len(e.Unclaimed) > 0 {
+		fmt.Fprintf(w, "\nnot used\t%s\n", strings.Join(e.Unclaimed, ", "))
+	}
 }
 
 func stepLabels(p *plan.Plan) []string {
@@ -70,61 +191,16 @@ func stepLabels(p *plan.Plan) []string {
 	return labels
 }
 
-func describeStep(p *plan.Plan, s *plan.Step) string {
-	d := newStepDetail(p, s, alwaysMask(p))
-	return strings.TrimSpace(d.Op + " " + d.Shape)
-}
-
-func explainModel(w io.Writer, path string, f *compileFlags) error {
-	c, err := checkpoint.Open(path)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	o, err := f.options(c)
-	if err != nil {
-		return err
-	}
-	before, err := frontend.Import(c)
-	if err != nil {
-		return err
-	}
-	r, err := compiler.Compile(c, o)
-	if err != nil {
-		return err
-	}
-	p := r.Plan
-	fmt.Fprintf(w, "%s, %s: %d layers, width %d, at most %d tokens\n\n", p.Model.Architecture, taskName(p.Model.Task), p.Model.Layers, p.Model.Hidden, p.Model.MaxTokens)
-	fmt.Fprintln(w, "block\tas imported\tin the plan")
-	for _, label := range graphLabels(before.Graph) {
-		var was, is []string
-		for _, op := range before.Graph.Ops {
-			if op.Label == label {
-				was = append(was, describeOp(op))
-			}
+// stepsOf describes the steps of a block.
+func stepsOf(p *plan.Plan, label string) []string {
+	steps := []string{}
+	for i := range p.Steps {
+		if p.Steps[i].Label == label {
+			d := newStepDetail(p, &p.Steps[i], alwaysMask(p))
+			steps = append(steps, strings.TrimSpace(d.Op+" "+d.Shape))
 		}
-		for i := range p.Steps {
-			if p.Steps[i].Label == label {
-				is = append(is, describeStep(p, &p.Steps[i]))
-			}
-		}
-		if is == nil {
-			is = []string{"nothing: no output needs it, or it is part of another block"}
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", label, strings.Join(was, " → "), strings.Join(is, " → "))
 	}
-	fmt.Fprintln(w, "\nattention\tbucket\tchosen\twhy: predicted µs a row")
-	for _, e := range r.Estimates {
-		var all []string
-		for _, a := range e.All {
-			all = append(all, fmt.Sprintf("%v %.1f", a.Kind, a.Seconds*1e6))
-		}
-		fmt.Fprintf(w, "%s\t%d\t%v\t%s\n", e.Label, e.MaxTokens, e.Chosen.Kind, strings.Join(all, ", "))
-	}
-	if len(r.Unclaimed) > 0 {
-		fmt.Fprintf(w, "\nnot used\t%s\n", strings.Join(r.Unclaimed, ", "))
-	}
-	return nil
+	return steps
 }
 
 func graphLabels(g *ir.Graph) []string {

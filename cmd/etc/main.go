@@ -13,10 +13,12 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"sync"
 	"syscall"
+	"time"
+	"unicode"
 
 	"etc/fault"
+	"etc/formats/mapped"
 )
 
 // version is set by the linker in a release; it is part of every plan.
@@ -30,65 +32,102 @@ const (
 	exitTerminate = 143
 )
 
+// grace is how long an interrupted command may take to end by itself. What
+// does not look at its context by then, a long product say, is left behind.
+const grace = time.Second
+
 // run runs one command line and returns its exit code.
-func run(args []string, in io.Reader, out, errOut io.Writer) (code int) {
-	ctx, caught, stop := withSignals()
-	defer stop()
-	p := &program{in: in, out: out, err: errOut}
-	defer p.discardUnfinished()
-	defer func() {
-		if r := recover(); r != nil {
-			fmt.Fprintf(errOut, "etc: %v\n", fault.Recovered(r))
-			code = int(fault.Internal)
-		}
-	}()
-	err := p.execute(ctx, args)
-	if signaled := caught(); signaled != nil && err != nil {
-		fmt.Fprintf(errOut, "etc: interrupted (%v); nothing unfinished was left\n", signaled)
-		if signaled == syscall.SIGTERM {
-			return exitTerminate
-		}
-		return exitInterrupt
+func run(args []string, in io.Reader, out, errOut io.Writer) int {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	signal.Ignore(syscall.SIGPIPE) // a reader that has gone is an error of the write
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+
+	p := &program{in: in, out: &latch{w: out}, err: errOut}
+	defer p.unfinished.discard()
+	ended := make(chan error, 1)
+	fault.Go(func() error {
+		ended <- fault.Go(func() error {
+			return mapped.Guard(func() error { return p.execute(ctx, args) })
+		}).Wait()
+		return nil
+	})
+	select {
+	case err := <-ended:
+		return report(errOut, err, p.verbose)
+	case s := <-signals:
+		cancel()
+		return p.interrupted(s, ended, signals)
 	}
-	return report(errOut, err)
+}
+
+// interrupted waits for a cancelled command, a while or until a second signal
+// comes, removes what is unfinished, and returns the exit code. A command that
+// ended well all the same has succeeded.
+func (p *program) interrupted(s os.Signal, ended <-chan error, again <-chan os.Signal) int {
+	select {
+	case err := <-ended:
+		if err == nil {
+			return 0
+		}
+	case <-again:
+	case <-time.After(grace):
+	}
+	p.unfinished.discard()
+	fmt.Fprintf(p.err, "etc: interrupted (%v); nothing unfinished was left\n", s)
+	if s == syscall.SIGTERM {
+		return exitTerminate
+	}
+	return exitInterrupt
 }
 
 // report prints err for a person and returns its exit code.
-func report(w io.Writer, err error) int {
+func report(w io.Writer, err error, verbose bool) int {
 	if err == nil {
 		return 0
 	}
 	if errors.Is(err, syscall.EPIPE) {
-		return int(fault.Internal) // whoever read our output has gone
+		return int(fault.Internal) // whoever read our output has gone, and wants no more
 	}
-	fmt.Fprintf(w, "etc: %s\n", strings.TrimSpace(err.Error()))
+	text := err.Error()
+	if !verbose {
+		text = twoLines(text)
+	}
+	fmt.Fprintf(w, "etc: %s\n", text)
 	return int(fault.KindOf(err))
 }
 
-// withSignals cancels the context on SIGINT and SIGTERM. A second signal ends
-// the process at once.
-func withSignals() (ctx context.Context, caught func() os.Signal, stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	c := make(chan os.Signal, 1)
-	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
-	var mu sync.Mutex
-	var got os.Signal
-	task := fault.Go(func() error {
-		select {
-		case s := <-c:
-			mu.Lock()
-			got = s
-			mu.Unlock()
-			signal.Reset()
-			cancel()
-		case <-ctx.Done():
-		}
-		return nil
-	})
-	caught = func() os.Signal {
-		mu.Lock()
-		defer mu.Unlock()
-		return got
+// twoLines keeps what a person needs of an error: what is wrong, and what to
+// do. A longer text is a stack. Control characters of file names are shown,
+// not sent to the terminal.
+func twoLines(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if len(lines) > 2 {
+		lines = []string{lines[0], "this may be a fault of etc itself; with --verbose it tells more"}
 	}
-	return ctx, caught, func() { signal.Stop(c); cancel(); task.Wait() }
+	for i, line := range lines {
+		lines[i] = strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return unicode.ReplacementChar
+			}
+			return r
+		}, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// A latch keeps the first error of a writer, so that printing need not look
+// at each line.
+type latch struct {
+	w   io.Writer
+	err error
+}
+
+func (l *latch) Write(b []byte) (n int, err error) {
+	if l.err == nil {
+		n, l.err = l.w.Write(b)
+	}
+	return n, l.err
 }

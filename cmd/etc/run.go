@@ -27,11 +27,11 @@ func runCommand(p *program) *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 		RunE:  func(c *cobra.Command, args []string) error { return p.run(c.Context(), args[0], &f) },
 	}
+	c.Flags().StringVar(&f.input, "input", stdio, "file of rows, - for standard input")
+	c.Flags().StringVar(&f.format, "input-format", string(rows.Auto), "auto, text or jsonl")
+	c.Flags().StringVarP(&f.output, "output", "o", stdio, "file of results, - for standard output")
 	f.deviceFlags.add(c)
 	f.addTruncate(c)
-	c.Flags().StringVar(&f.input, "input", "-", "file of rows, - for standard input")
-	c.Flags().StringVar(&f.format, "input-format", "auto", "auto, text or jsonl")
-	c.Flags().StringVarP(&f.output, "output", "o", "-", "file of results, - for standard output")
 	c.Flags().BoolVar(&f.want.Probabilities, "probabilities", false, "classification: probabilities of all labels")
 	c.Flags().BoolVar(&f.want.Logits, "logits", false, "language model: logits of every token")
 	c.Flags().BoolVar(&f.want.LastLogits, "last-logits", false, "language model: logits after the last token")
@@ -41,10 +41,21 @@ func runCommand(p *program) *cobra.Command {
 	return c
 }
 
+// stdio is the path that means standard input or output.
+const stdio = "-"
+
+// A tally counts rows that were answered, and those that had errors.
+type tally struct{ rows, bad int }
+
 func (p *program) run(ctx context.Context, path string, f *runFlags) error {
 	format, err := rows.ParseFormat(f.format)
 	if err != nil {
 		return err
+	}
+	if f.output != stdio {
+		if err := p.checkOutput(f.output); err != nil {
+			return err
+		}
 	}
 	in, name, err := p.openInput(f.input)
 	if err != nil {
@@ -58,34 +69,25 @@ func (p *program) run(ctx context.Context, path string, f *runFlags) error {
 	defer s.close()
 	reader := rows.NewReader(ctx, in, name, format)
 	defer reader.Close()
-	if f.output == "-" {
-		return f.stream(ctx, s, reader, p.out)
+	var t tally
+	if f.output == stdio {
+		err = t.stream(ctx, s, reader, p.out)
+	} else {
+		err = p.create(f.output, func(w *os.File) error { return t.stream(ctx, s, reader, w) })
 	}
-	if err := p.checkOutput(f.output); err != nil {
-		return err
-	}
-	var rowErrors error
-	err = p.create(f.output, func(w io.Writer) error {
-		err := f.stream(ctx, s, reader, w)
-		if fault.KindOf(err) == fault.Corrupt { // rows were refused, their lines say why
-			rowErrors, err = err, nil
-		}
-		return err
-	})
 	if err != nil {
 		return err
 	}
-	return rowErrors
+	return t.fault(f.skipErrors)
 }
 
 // stream runs all rows and flushes results window by window.
-func (f *runFlags) stream(ctx context.Context, s *session, reader *rows.Reader, out io.Writer) error {
+func (t *tally) stream(ctx context.Context, s *session, reader *rows.Reader, out io.Writer) error {
 	w := rows.NewWriter(out)
-	bad, total := 0, 0
 	err := s.Run(ctx, reader, func(r *executor.Result) error {
-		total++
+		t.rows++
 		if r.Err != nil {
-			bad++
+			t.bad++
 		}
 		if err := w.Write(&r.Result); err != nil {
 			return err
@@ -98,20 +100,13 @@ func (f *runFlags) stream(ctx context.Context, s *session, reader *rows.Reader, 
 	if flushed := w.Flush(); err == nil {
 		err = flushed
 	}
-	if err == nil && bad > 0 && !f.skipErrors {
-		return fault.Newf(fault.Corrupt, "%d of %d rows had errors", bad, total).WithHint("their lines say why; --skip-errors accepts them")
-	}
 	return err
 }
 
-// openInput opens a file of rows or standard input.
-func (p *program) openInput(path string) (io.ReadCloser, string, error) {
-	if path == "-" {
-		return io.NopCloser(p.in), "", nil
+// fault is what rows with errors mean for the run as a whole.
+func (t *tally) fault(skip bool) error {
+	if t.bad == 0 || skip {
+		return nil
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, "", fault.Newf(fault.Usage, "input: %v", err)
-	}
-	return f, path, nil
+	return fault.Newf(fault.Corrupt, "%d of %d rows had errors", t.bad, t.rows).WithHint("their lines say why; --skip-errors accepts them")
 }

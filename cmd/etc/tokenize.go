@@ -1,8 +1,8 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -37,7 +37,7 @@ func tokenizeCommand(p *program) *cobra.Command {
 			return p.tokenize(t, reader)
 		},
 	}
-	c.Flags().StringVar(&input, "input", "-", "file of rows, - for standard input")
+	c.Flags().StringVar(&input, "input", stdio, "file of rows, - for standard input")
 	return c
 }
 
@@ -74,8 +74,14 @@ func openTokenizer(path string) (*tokenizer.Tokenizer, error) {
 
 // isPlan reports whether path is a plan, by its name or its first bytes.
 func isPlan(path string) bool {
-	if strings.HasSuffix(path, ".etp") {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil || info.IsDir():
+		return false
+	case strings.HasSuffix(path, ".etp"):
 		return true
+	case !info.Mode().IsRegular(): // reading would take from a pipe
+		return false
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -90,65 +96,76 @@ func isPlan(path string) bool {
 // planHead is how a plan begins; docs/plan-format.md.
 const planHead = "\x89ETP"
 
+// A tokenLine is what tokenize prints for a row.
+type tokenLine struct {
+	ID      json.RawMessage `json:"id,omitempty"`
+	Line    int             `json:"line,omitempty"`
+	Error   string          `json:"error,omitempty"`
+	IDs     []int32         `json:"ids,omitempty"`
+	TypeIDs []int32         `json:"type_ids,omitempty"`
+	Tokens  []string        `json:"tokens,omitempty"`
+}
+
+// tokenize answers every row, and flushes where no further row is ready.
 func (p *program) tokenize(t *tokenizer.Tokenizer, reader *rows.Reader) error {
-	e := t.NewEncoder()
-	out := json.NewEncoder(p.out)
+	buffered := bufio.NewWriter(p.out)
+	out := json.NewEncoder(buffered)
 	out.SetEscapeHTML(false)
-	bad := 0
+	var count tally
 	for {
-		r, err := reader.Next()
+		r, err := reader.TryNext()
+		if r == nil && err == nil {
+			if err := buffered.Flush(); err != nil {
+				return err
+			}
+			r, err = reader.Next()
+		}
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
 			return err
 		}
-		var enc tokenizer.Encoding
-		line := struct {
-			ID      json.RawMessage `json:"id,omitempty"`
-			Line    int             `json:"line,omitempty"`
-			Error   string          `json:"error,omitempty"`
-			IDs     []int32         `json:"ids,omitempty"`
-			TypeIDs []int32         `json:"type_ids,omitempty"`
-			Tokens  []string        `json:"tokens,omitempty"`
-		}{ID: r.ID}
-		err = r.Err
-		if err == nil && len(r.IDs) > 0 {
-			enc = tokenizer.Encoding{IDs: r.IDs, TypeIDs: r.TypeIDs}
-		} else if err == nil {
-			err = e.Encode(&enc, r.Text, r.Pair, 0)
-		}
-		if err != nil {
-			bad++
-			line.Line, line.Error = r.Line, err.Error()
-		} else {
-			line.IDs = enc.IDs
-			if t.ReturnsTypeIDs() {
-				line.TypeIDs = enc.TypeIDs
-			}
-			for _, id := range enc.IDs {
-				line.Tokens = append(line.Tokens, t.Token(id))
-			}
+		line := newTokenLine(t, r)
+		count.rows++
+		if line.Error != "" {
+			count.bad++
 		}
 		if err := out.Encode(line); err != nil {
 			return err
 		}
 		reader.Release(r)
 	}
-	if bad > 0 {
-		return fault.Newf(fault.Corrupt, "%d rows had errors", bad)
+	if err := buffered.Flush(); err != nil {
+		return err
+	}
+	if count.bad > 0 {
+		return fault.Newf(fault.Corrupt, "%d of %d rows had errors", count.bad, count.rows).WithHint("their lines say why")
 	}
 	return nil
 }
 
-func versionCommand(p *program) *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintf(p.out, "etc %s\n", version)
-			return err
-		},
+func newTokenLine(t *tokenizer.Tokenizer, r *rows.Row) *tokenLine {
+	line := &tokenLine{ID: r.ID}
+	enc, err := tokensOf(t, r, 0)
+	if r.Err != nil {
+		err = r.Err
 	}
+	for _, id := range enc.IDs {
+		if err == nil && int(id) >= t.VocabSize() {
+			err = fault.Newf(fault.Corrupt, "token id %d is outside the vocabulary of %d", id, t.VocabSize())
+		}
+	}
+	if err != nil {
+		line.Line, line.Error = r.Line, err.Error()
+		return line
+	}
+	line.IDs = enc.IDs
+	if t.ReturnsTypeIDs() || len(r.TypeIDs) > 0 {
+		line.TypeIDs = enc.TypeIDs
+	}
+	for _, id := range enc.IDs {
+		line.Tokens = append(line.Tokens, t.Token(id))
+	}
+	return line
 }

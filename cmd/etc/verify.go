@@ -15,6 +15,7 @@ import (
 	"etc/formats/plan"
 	"etc/formats/rows"
 	"etc/formats/tokenizer"
+	"etc/ir"
 	"etc/ir/interp"
 )
 
@@ -52,36 +53,107 @@ func verifyCommand(p *program) *cobra.Command {
 
 // A comparison is one output of plan and reference.
 type comparison struct {
-	Output  string  `json:"output"`
-	Values  int     `json:"values"`
-	Largest float64 `json:"largest"` // |value| of the reference
-	Error   float64 `json:"max_error"`
-	Allowed float64 `json:"allowed"`
-	OK      bool    `json:"ok"`
+	Output  string `json:"output"`
+	Values  int    `json:"values"`
+	Largest number `json:"largest"` // |value| of the reference
+	Error   number `json:"max_error"`
+	Allowed number `json:"allowed"`
+	OK      bool   `json:"ok"`
+}
+
+// A number is null in JSON where it is not finite.
+type number float64
+
+func (n number) MarshalJSON() ([]byte, error) {
+	if math.IsNaN(float64(n)) || math.IsInf(float64(n), 0) {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(n))
+}
+
+// A verifyRecord is what verify --json prints. Without a reference there are
+// no outputs: digests and extents are right.
+type verifyRecord struct {
+	Schema  int          `json:"schema"`
+	Plan    string       `json:"plan"`
+	Device  string       `json:"device"`
+	Outputs []comparison `json:"outputs"`
+}
+
+// check refuses flags that no plan makes right.
+func (f *verifyFlags) check() error {
+	for name, x := range map[string]float64{"--rtol": f.rtol, "--atol": f.atol} {
+		if !(x >= 0) || math.IsInf(x, 0) {
+			return fault.Newf(fault.Usage, "%s %v: want a number from 0 on", name, x)
+		}
+	}
+	if f.reference == "" && (f.layers || f.input != "") {
+		return fault.Newf(fault.Usage, "--layers and --input compare with a checkpoint: --reference MODEL is wanted")
+	}
+	return nil
 }
 
 func (p *program) verify(path string, f *verifyFlags) error {
+	if err := f.check(); err != nil {
+		return err
+	}
 	s, err := p.openSession(path, &f.deviceFlags, executor.Want{})
 	if err != nil {
 		return err
 	}
 	defer s.close()
+	record := &verifyRecord{Schema: 1, Plan: s.file.ID(), Device: s.Device().Name(), Outputs: []comparison{}}
 	if f.reference == "" {
-		p.note("digests and extents of %s are right; --reference MODEL compares its answers too", path)
-		return nil
+		if f.json {
+			err = p.printJSON(record)
+		}
+		p.note("PASSED: digests and extents of %s are right; --reference MODEL compares its answers too", path)
+		return err
 	}
 	ckpt, err := checkpoint.Open(f.reference)
 	if err != nil {
 		return err
 	}
 	defer ckpt.Close()
-	imported, err := frontend.Import(ckpt)
+	graph, err := importReference(ckpt, s.Plan())
 	if err != nil {
 		return err
 	}
+	if record.Outputs, err = f.compareOutputs(s, graph); err != nil {
+		return err
+	}
+	return p.printVerify(f, record)
+}
+
+// importReference imports a checkpoint, which must be of the model of p. The
+// graph has views of it.
+func importReference(ckpt *checkpoint.Checkpoint, p *plan.Plan) (*ir.Graph, error) {
+	imported, err := frontend.Import(ckpt)
+	if err != nil {
+		return nil, err
+	}
+	type shape struct {
+		architecture                        string
+		task                                plan.Task
+		vocabulary, types, positions, depth int
+		width                               int
+	}
+	of := func(m *plan.Model) shape {
+		return shape{m.Architecture, m.Task, m.VocabSize, m.TypeVocabSize, m.PositionOffset, m.Layers, m.Hidden}
+	}
+	if of(&imported.Model) != of(&p.Model) {
+		return nil, fault.Newf(fault.Tolerance, "%s is not the checkpoint of this plan: it is a %s, %d × %d, vocabulary %d; the plan is of a %s, %d × %d, vocabulary %d", ckpt.Dir,
+			imported.Model.Architecture, imported.Model.Layers, imported.Model.Hidden, imported.Model.VocabSize,
+			p.Model.Architecture, p.Model.Layers, p.Model.Hidden, p.Model.VocabSize)
+	}
+	return imported.Graph, nil
+}
+
+// compareOutputs runs the rows through plan and reference.
+func (f *verifyFlags) compareOutputs(s *session, g *ir.Graph) ([]comparison, error) {
 	ids, types, err := f.rows(s)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	names := s.Default()
 	if f.layers {
@@ -89,50 +161,44 @@ func (p *program) verify(path string, f *verifyFlags) error {
 	}
 	got, err := s.Forward(ids, types, names...)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	want, err := interp.Run(imported.Graph, referenceInputs(s.Plan(), ids, types))
+	want, err := interp.Run(g, referenceInputs(s.Plan(), ids, types))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var all []comparison
 	for i, name := range names {
 		ref, ok := want[name]
 		if !ok {
-			return fault.Newf(fault.Usage, "%s has no output %q: it is not the checkpoint of this plan", f.reference, name)
+			return nil, fault.Newf(fault.Tolerance, "%s has no output %q: it is not the checkpoint of this plan", f.reference, name)
 		}
 		c, err := f.compare(name, got[i], pickRows(s.Plan(), name, ref, ids))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		all = append(all, c)
 	}
-	return p.printVerify(f, s, all)
+	return all, nil
 }
 
-func (p *program) printVerify(f *verifyFlags, s *session, all []comparison) error {
+func (p *program) printVerify(f *verifyFlags, r *verifyRecord) error {
 	if f.json {
-		err := json.NewEncoder(p.out).Encode(struct {
-			Schema  int          `json:"schema"`
-			Plan    string       `json:"plan"`
-			Device  string       `json:"device"`
-			Outputs []comparison `json:"outputs"`
-		}{1, s.file.ID(), s.Device().Name(), all})
-		if err != nil {
+		if err := p.printJSON(r); err != nil {
 			return err
 		}
 	} else {
 		fmt.Fprintf(p.out, "%-14s %9s %12s %12s %12s\n", "output", "values", "largest", "max error", "allowed")
-		for _, c := range all {
+		for _, c := range r.Outputs {
 			fmt.Fprintf(p.out, "%-14s %9d %12.4g %12.3g %12.3g\n", c.Output, c.Values, c.Largest, c.Error, c.Allowed)
 		}
 	}
-	for _, c := range all {
+	for _, c := range r.Outputs {
 		if !c.OK {
 			return fault.Newf(fault.Tolerance, "FAILED: %s is off by %.3g, allowed %.3g; it is the first that leaves the reference", c.Output, c.Error, c.Allowed)
 		}
 	}
-	p.note("PASSED: %d outputs within tolerance", len(all))
+	p.note("PASSED: %d outputs within tolerance", len(r.Outputs))
 	return nil
 }
 
@@ -159,7 +225,7 @@ func (f *verifyFlags) rows(s *session) (ids, types [][]int32, err error) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for _, n := range verifyLengths {
 		var row, kinds []int32
-		for range min(n, longestBucket(s)) {
+		for range min(n, longestBucket(s.Plan())) {
 			row = append(row, int32(rng.IntN(s.Plan().Model.VocabSize)))
 			kinds = append(kinds, int32(rng.IntN(max(1, s.Plan().Model.TypeVocabSize))))
 		}
@@ -172,30 +238,42 @@ func (f *verifyFlags) rows(s *session) (ids, types [][]int32, err error) {
 const maxVerifyRows = 16
 
 func (f *verifyFlags) fileRows(s *session) (ids, types [][]int32, err error) {
-	data, err := rows.LoadFile(f.input, rows.DataOptions{Limit: maxVerifyRows})
+	list, err := loadRows("--input", f.input, rows.DataOptions{Limit: maxVerifyRows})
 	if err != nil {
 		return nil, nil, err
 	}
-	for i := range data.Examples {
-		r := &data.Examples[i].Row
-		enc := tokenizer.Encoding{IDs: r.IDs, TypeIDs: r.TypeIDs}
-		if len(r.IDs) == 0 {
-			if s.Tokenizer() == nil {
-				return nil, nil, fault.Newf(fault.Corrupt, "%s: text, but the plan has no tokenizer", f.input)
-			}
-			if err := s.Tokenizer().NewEncoder().Encode(&enc, r.Text, r.Pair, longestBucket(s)); err != nil {
-				return nil, nil, err
-			}
+	for _, r := range list {
+		enc, err := tokensOf(s.Tokenizer(), r, longestBucket(s.Plan()))
+		if err == nil {
+			err = checkTokens(&s.Plan().Model, enc, longestBucket(s.Plan()))
+		}
+		if err != nil {
+			return nil, nil, fault.Newf(fault.Corrupt, "%s: line %d: %w", f.input, r.Line, err)
 		}
 		if len(enc.TypeIDs) == 0 {
 			enc.TypeIDs = make([]int32, len(enc.IDs))
 		}
 		ids, types = append(ids, enc.IDs), append(types, enc.TypeIDs)
 	}
-	if len(ids) == 0 {
-		return nil, nil, fault.Newf(fault.Corrupt, "%s: no rows", f.input)
-	}
 	return ids, types, nil
+}
+
+// checkTokens refuses what a plan must not be fed with.
+func checkTokens(m *plan.Model, enc tokenizer.Encoding, longest int) error {
+	if n := len(enc.IDs); n == 0 || n > longest {
+		return fault.Newf(fault.Corrupt, "row of %d tokens, want 1 to %d", n, longest)
+	}
+	for _, id := range enc.IDs {
+		if id < 0 || int(id) >= m.VocabSize {
+			return fault.Newf(fault.Corrupt, "token id %d is outside the vocabulary of %d", id, m.VocabSize)
+		}
+	}
+	for _, t := range enc.TypeIDs {
+		if t < 0 || int(t) >= max(1, m.TypeVocabSize) {
+			return fault.Newf(fault.Corrupt, "type id %d: the model has %d types", t, m.TypeVocabSize)
+		}
+	}
+	return nil
 }
 
 func referenceInputs(p *plan.Plan, ids, types [][]int32) interp.Inputs {
@@ -245,17 +323,14 @@ func lastRows(p *plan.Plan) bool {
 }
 
 func (f *verifyFlags) compare(name string, got []float32, want []float64) (comparison, error) {
-	c := comparison{Output: name, Values: len(want)}
 	if len(got) != len(want) {
-		return c, fault.Newf(fault.Usage, "output %q has %d values, the reference %d: it is not the checkpoint of this plan", name, len(got), len(want))
+		return comparison{}, fault.Newf(fault.Tolerance, "output %q has %d values, the reference %d: it is not the checkpoint of this plan", name, len(got), len(want))
 	}
+	largest, worst := 0.0, 0.0
 	for i, w := range want {
-		c.Largest = max(c.Largest, math.Abs(w))
-		if e := math.Abs(float64(got[i]) - w); e > c.Error || math.IsNaN(e) {
-			c.Error = e
-		}
+		largest = max(largest, math.Abs(w))
+		worst = max(worst, math.Abs(float64(got[i])-w)) // NaN once it is NaN
 	}
-	c.Allowed = f.atol + f.rtol*c.Largest
-	c.OK = c.Error <= c.Allowed
-	return c, nil
+	allowed := f.atol + f.rtol*largest
+	return comparison{name, len(want), number(largest), number(worst), number(allowed), worst <= allowed}, nil
 }

@@ -31,7 +31,7 @@ const moduleFolders = "[0-9]_*"
 // empty or a model folder, and not the one that is read.
 func (c *Checkpoint) Write(dir string, force bool, extra map[string][]byte) error {
 	dir = filepath.Clean(dir)
-	if err := c.checkPlace(dir, force); err != nil {
+	if err := c.CheckPlace(dir, force); err != nil {
 		return err
 	}
 	temp, err := makeTemp(dir)
@@ -42,7 +42,7 @@ func (c *Checkpoint) Write(dir string, force bool, extra map[string][]byte) erro
 	if err := c.WriteInto(temp, extra); err != nil {
 		return err
 	}
-	return replaceFolder(dir, temp)
+	return Replace(dir, temp)
 }
 
 // WriteInto writes what Write writes into an existing, empty folder: for a
@@ -176,8 +176,8 @@ func isRegular(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// checkPlace refuses to write where something would be lost.
-func (c *Checkpoint) checkPlace(dir string, force bool) error {
+// CheckPlace refuses to write where something would be lost: see Write.
+func (c *Checkpoint) CheckPlace(dir string, force bool) error {
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -249,8 +249,9 @@ func makeTemp(dir string) (string, error) {
 	}
 }
 
-// replaceFolder renames temp to dir; what was there goes once the new one stands.
-func replaceFolder(dir, temp string) error {
+// Replace renames temp, which WriteInto filled, to dir, which CheckPlace has
+// passed; what was there goes once the new one stands.
+func Replace(dir, temp string) error {
 	old := temp + ".old"
 	switch err := os.Rename(dir, old); {
 	case errors.Is(err, fs.ErrNotExist):

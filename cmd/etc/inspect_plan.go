@@ -1,0 +1,163 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"etc/formats/plan"
+)
+
+// A planDetail is what inspect says of a plan.
+type planDetail struct {
+	Schema       int            `json:"schema"`
+	ID           string         `json:"plan"`
+	Device       string         `json:"device"`
+	Architecture string         `json:"architecture"`
+	Task         string         `json:"task"`
+	Target       string         `json:"target"`
+	Labels       []string       `json:"labels,omitempty"`
+	MaxTokens    int            `json:"max_tokens"`
+	Buckets      []int          `json:"buckets"`
+	Bytes        int64          `json:"bytes"`
+	WeightBytes  int            `json:"weight_bytes"`
+	ArenaToken   int            `json:"arena_bytes_per_token"`
+	ArenaRow     int            `json:"arena_bytes_per_row"`
+	Provenance   []plan.Flag    `json:"flags"`
+	Version      string         `json:"etc"`
+	Source       string         `json:"source"`
+	Steps        []stepDetail   `json:"steps"`
+	Memory       []bufferDetail `json:"memory,omitempty"`
+	Outputs      []string       `json:"outputs"`
+	attention    []string
+}
+
+type stepDetail struct {
+	Label    string  `json:"label"`
+	Op       string  `json:"op"`
+	Shape    string  `json:"shape"`
+	Weight   string  `json:"weight,omitempty"`
+	Bytes    int64   `json:"weight_bytes,omitempty"`
+	Sparsity float64 `json:"sparsity,omitempty"` // share of the matrix that is not kept
+	OnDemand bool    `json:"on_demand,omitempty"`
+}
+
+type bufferDetail struct {
+	Buffer int    `json:"buffer"`
+	Rows   string `json:"rows"`
+	Width  int    `json:"width"`
+	Offset int    `json:"offset"`
+	Stride int    `json:"stride"`
+}
+
+func newPlanDetail(f *plan.File, memory bool) *planDetail {
+	p := f.Plan
+	always := alwaysMask(p)
+	token, row := p.ArenaBytes(always)
+	d := &planDetail{
+		Schema: 1, ID: f.ID(), Device: noDevice, Architecture: p.Model.Architecture, Task: taskName(p.Model.Task), Target: p.Target,
+		Labels: p.Model.Labels, MaxTokens: p.Model.MaxTokens, Buckets: bucketLengths(p), Bytes: int64(len(f.Bytes())),
+		WeightBytes: len(p.Data), ArenaToken: token, ArenaRow: row, Provenance: p.Provenance.Flags,
+		Version: p.Provenance.Version, Source: fmt.Sprintf("%x", p.Provenance.Source),
+	}
+	for i := range p.Steps {
+		d.Steps = append(d.Steps, newStepDetail(p, &p.Steps[i], always))
+	}
+	for _, o := range p.Outputs {
+		d.Outputs = append(d.Outputs, o.Name)
+	}
+	for _, b := range p.Buckets {
+		var ops []string
+		for _, c := range b.Choices {
+			ops = append(ops, c.Op.String())
+		}
+		d.attention = append(d.attention, fmt.Sprintf("up to %d tokens: %s", b.MaxTokens, strings.Join(slices.Compact(ops), ", ")))
+	}
+	if memory {
+		for i, b := range p.Buffers {
+			d.Memory = append(d.Memory, bufferDetail{i, rowsName(b.Rows), b.Width, b.Offset, b.Stride})
+		}
+	}
+	return d
+}
+
+func alwaysMask(p *plan.Plan) uint64 {
+	var mask uint64
+	for i, o := range p.Outputs {
+		if o.When == plan.Always {
+			mask |= 1 << i
+		}
+	}
+	return mask
+}
+
+func rowsName(r plan.Rows) string {
+	if r == plan.PerRow {
+		return "B"
+	}
+	return "T"
+}
+
+func newStepDetail(p *plan.Plan, s *plan.Step, always uint64) stepDetail {
+	d := stepDetail{Label: s.Label, Op: s.Op.String(), OnDemand: s.Needed&always == 0}
+	for _, r := range s.Results {
+		if r != plan.Unused {
+			d.Shape = fmt.Sprintf("[%s,%d]", rowsName(p.Buffers[r].Rows), p.Buffers[r].Width)
+		}
+	}
+	if q := s.Params; q.Heads > 0 {
+		d.Shape += fmt.Sprintf(" %d heads, d %d, dv %d", q.Heads, q.D, q.Dv)
+	}
+	for _, a := range s.Args {
+		if a.Kind != plan.FromWeight {
+			continue
+		}
+		w := p.Weights[a.Index]
+		d.Bytes += w.Size
+		if len(w.Shape) == 2 && d.Weight == "" {
+			d.Weight = fmt.Sprintf("%s %v", w.Name, w.Shape)
+			if w.Layout == plan.Tiles || w.Layout == plan.CSR || w.Layout == plan.NM24 {
+				d.Sparsity = 1 - float64(w.Size)/float64(4*w.Shape[0]*w.Shape[1])
+			}
+		}
+	}
+	return d
+}
+
+func (d *planDetail) print(w io.Writer) {
+	fmt.Fprintf(w, "plan\t%s\n", d.ID)
+	fmt.Fprintf(w, "model\t%s, %s, at most %d tokens\n", d.Architecture, d.Task, d.MaxTokens)
+	if len(d.Labels) > 0 {
+		fmt.Fprintf(w, "labels\t%s\n", strings.Join(d.Labels, ", "))
+	}
+	fmt.Fprintf(w, "target\t%s\n", d.Target)
+	fmt.Fprintf(w, "bytes\t%d, weights %d\n", d.Bytes, d.WeightBytes)
+	fmt.Fprintf(w, "memory\t%d bytes a token, %d a row\n", d.ArenaToken, d.ArenaRow)
+	fmt.Fprintf(w, "made by\tetc %s from %.16s…\n", d.Version, d.Source)
+	for _, f := range d.Provenance {
+		fmt.Fprintf(w, "\t--%s %s\n", f.Name, f.Value)
+	}
+	for _, a := range d.attention {
+		fmt.Fprintf(w, "bucket\t%s\n", a)
+	}
+	fmt.Fprintf(w, "outputs\t%s\n\n", strings.Join(d.Outputs, ", "))
+	fmt.Fprintln(w, "block\toperator\tresult\tweight\tbytes\tnot kept\t")
+	for _, s := range d.Steps {
+		demand := ""
+		if s.OnDemand {
+			demand = "on demand"
+		}
+		sparsity := ""
+		if s.Sparsity != 0 {
+			sparsity = fmt.Sprintf("%.0f %%", 100*s.Sparsity)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", s.Label, s.Op, s.Shape, s.Weight, s.Bytes, sparsity, demand)
+	}
+	if len(d.Memory) > 0 {
+		fmt.Fprintln(w, "\nbuffer\trows\twidth\tbytes a row\toffset")
+		for _, b := range d.Memory {
+			fmt.Fprintf(w, "%d\t%s\t%d\t%d\t%d\n", b.Buffer, b.Rows, b.Width, b.Stride, b.Offset)
+		}
+	}
+}

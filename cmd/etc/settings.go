@@ -1,0 +1,110 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+
+	"etc/fault"
+)
+
+// settings fills flags that were not given from the environment, then from
+// the configuration file. Unknown keys of the file are errors. An empty
+// variable counts as none: CI systems set those they have no value for.
+func (p *program) settings(c *cobra.Command) error {
+	v := viper.New()
+	if err := p.readConfig(v); err != nil {
+		return err
+	}
+	if err := checkKeys(c.Root(), v); err != nil {
+		return err
+	}
+	var errs []error
+	var used []string
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if f.Changed || f.Name == "config" || f.Name == "help" {
+			return
+		}
+		name, value := variable(f.Name), os.Getenv(variable(f.Name))
+		if key := c.Name() + "." + f.Name; value == "" && v.IsSet(key) {
+			name, value = p.config+": "+key, configValue(v.Get(key))
+			used = append(used, "--"+f.Name+" "+value)
+		}
+		if value == "" {
+			return
+		}
+		if err := c.Flags().Set(f.Name, value); err != nil {
+			errs = append(errs, fault.Newf(fault.Usage, "%s: %v", name, err))
+		}
+	})
+	if len(errs) > 0 {
+		return errs[0]
+	}
+	if len(used) > 0 {
+		p.note("from %s: %s", p.config, strings.Join(used, " "))
+	}
+	return nil
+}
+
+// variable is the name of a flag in the environment.
+func variable(flag string) string {
+	return "ETC_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// configValue writes a YAML scalar or list as a flag takes it.
+func configValue(value any) string {
+	if list, ok := value.([]any); ok {
+		var parts []string
+		for _, x := range list {
+			parts = append(parts, fmt.Sprint(x))
+		}
+		return strings.Join(parts, ",")
+	}
+	return fmt.Sprint(value)
+}
+
+const defaultConfig = "etc.yaml"
+
+// readConfig reads --config, else the file that ETC_CONFIG names, else
+// etc.yaml where there is one.
+func (p *program) readConfig(v *viper.Viper) error {
+	if p.config == "" {
+		p.config = os.Getenv(variable("config"))
+	}
+	given := p.config != ""
+	if !given {
+		p.config = defaultConfig
+	}
+	if _, err := os.Stat(p.config); err != nil {
+		if !given && errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		return fault.Newf(fault.Usage, "config: %v", err)
+	}
+	v.SetConfigFile(p.config)
+	v.SetConfigType("yaml")
+	if err := v.ReadInConfig(); err != nil {
+		return fault.Newf(fault.Usage, "config %s: %s", p.config, strings.ReplaceAll(err.Error(), "\n", " "))
+	}
+	return nil
+}
+
+// checkKeys refuses tables that are no command and keys that are no flag.
+func checkKeys(root *cobra.Command, v *viper.Viper) error {
+	keys := v.AllKeys()
+	slices.Sort(keys)
+	for _, key := range keys {
+		table, name, _ := strings.Cut(key, ".")
+		c, _, err := root.Find([]string{table})
+		if err != nil || c == root || name == "config" || c.Flags().Lookup(name) == nil && root.PersistentFlags().Lookup(name) == nil {
+			return fault.Newf(fault.Usage, "%s: unknown key %q", v.ConfigFileUsed(), key).WithHint("want one table a command, with its flags as keys")
+		}
+	}
+	return nil
+}

@@ -1,8 +1,8 @@
 package prune
 
 import (
-	"cmp"
 	"math"
+	"math/bits"
 	"slices"
 )
 
@@ -53,28 +53,18 @@ func (g group) rank(scores []float64, give func(unit int, l level)) {
 }
 
 // ascending lists the numbers of the scores from the lowest score up, ties by
-// number.
+// number. Scores are not negative, so that their bits order them; the lowest
+// bits make room for the number, beyond what a score is worth.
 func ascending(scores []float64) []int {
-	type scored struct {
-		score float64
-		unit  int
-	}
-	order := make([]scored, len(scores))
+	low := bits.Len(uint(len(scores)))
+	keys := make([]uint64, len(scores))
 	for i, s := range scores {
-		order[i] = scored{s, i}
+		keys[i] = math.Float64bits(s)>>low<<low | uint64(i)
 	}
-	slices.SortFunc(order, func(a, b scored) int {
-		switch {
-		case a.score < b.score:
-			return -1
-		case a.score > b.score:
-			return 1
-		}
-		return cmp.Compare(a.unit, b.unit)
-	})
-	units := make([]int, len(order))
-	for i, o := range order {
-		units[i] = o.unit
+	slices.Sort(keys)
+	units := make([]int, len(keys))
+	for rank, key := range keys {
+		units[rank] = int(key & (1<<low - 1))
 	}
 	return units
 }

@@ -150,3 +150,20 @@ func TestSearchIsDeterministic(t *testing.T) {
 		}
 	}
 }
+
+func TestGraphsShownToJudgesStay(t *testing.T) {
+	q := quest(always(true), always(true))
+	var shown []*prune.Found
+	q.Search = func(g *ir.Graph, r *prune.Recipe) (bool, error) {
+		shown = append(shown, &prune.Found{Graph: g, Recipe: r})
+		return r.Sparsity < 0.5, nil
+	}
+	if _, err := q.Run(); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range shown {
+		if zeros, all := zeroShare(f.Graph); float64(zeros)/float64(all) != f.Recipe.Sparsity {
+			t.Errorf("a graph of sparsity %v has %d zeros of %d now", f.Recipe.Sparsity, zeros, all)
+		}
+	}
+}

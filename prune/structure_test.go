@@ -1,6 +1,7 @@
 package prune_test
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -167,6 +168,73 @@ func checkEntries(t *testing.T, method string, op *ir.Op) {
 			if row != first {
 				t.Fatalf("row %d lost %d entries, the first %d", i, row, first)
 			}
+		}
+	}
+}
+
+func TestEqualScoresGoByNumber(t *testing.T) {
+	for method, goes := range map[string]func(i, j int) bool{
+		"nm":       func(_, j int) bool { return j%4 < 2 },
+		"elements": func(_, j int) bool { return j < 32 },
+		"tiles":    func(i, j int) bool { return i/16*4+j/16 < 8 },
+	} {
+		g := bertLike(64, 2, 64, 1)
+		for _, b := range blocksOf(g) {
+			for _, op := range b.all {
+				change(op.Arg("w"), func(x []float64) {
+					for i := range x {
+						x[i] = 0.3
+					}
+				})
+			}
+		}
+		m, _ := prune.MethodNamed(method)
+		c, _ := fixed(t, g, nil, m, 0.5)
+		for at, x := range values(blocksOf(c)[1].in, "w") {
+			if gone := goes(at/64, at%64); gone != (x == 0) {
+				t.Fatalf("%s: entry %d,%d is %v", method, at/64, at%64, x)
+			}
+		}
+	}
+}
+
+func TestRowsOfOutputsGo(t *testing.T) {
+	c, _ := fixed(t, bertLike(64, 2, 64, 1), nil, prune.Rows, 0.3)
+	for _, b := range blocksOf(c) {
+		op := b.all[len(b.all)-1]
+		d := deadOf(op)
+		if n := count(d.rows); n < 8 || n > 24 || count(d.dropped) != 0 {
+			t.Errorf("%s: %d of 64 rows are zero, %d without their bias", op.Arg("w").WeightName(), n, count(d.dropped))
+		}
+	}
+}
+
+func TestHeadsGoMoreSlowlyThanNeurons(t *testing.T) {
+	for _, sparsity := range []float64{0.2, 0.4, 0.6} {
+		c, _ := fixed(t, bertLike(160, 20, 640, 1), nil, prune.Structured, sparsity)
+		b := blocksOf(c)
+		heads := float64(count(deadOf(b[0].q).dropped)) / 160
+		neurons := float64(count(deadOf(b[1].in).dropped)) / 640
+		if math.Abs(heads-0.4*neurons) > 0.5/20+0.4*0.5/40 { // each is rounded to whole steps
+			t.Errorf("sparsity %v: %v of the heads and %v of the neurons went", sparsity, heads, neurons)
+		}
+	}
+}
+
+// TestConstantWithoutABiasIsNotFree has constant neurons whose sum nothing
+// behind them can take over.
+func TestConstantWithoutABiasIsNotFree(t *testing.T) {
+	g := bertLike(32, 2, 64, 1)
+	b := blocksOf(g)[1]
+	for i := range 16 {
+		clearRow(b.in, i)
+		change(b.in.Arg("b"), func(x []float64) { x[i] = 100 })
+	}
+	b.out.SetArg("b", nil)
+	c, _ := fixed(t, g, nil, prune.Neurons, 0.1)
+	for i, gone := range deadOf(blocksOf(c)[1].out).columns {
+		if gone && i < 16 {
+			t.Errorf("neuron %d, which is 100 for every token, went", i)
 		}
 	}
 }

@@ -203,3 +203,32 @@ func TestNumbersAreThoseOfTheFormat(t *testing.T) {
 		}
 	}
 }
+
+// TestOutputsHaveColumns: widths of 0 are allowed, for pruning may leave
+// nothing of a layer, but an answer has at least one number.
+func TestOutputsHaveColumns(t *testing.T) {
+	for width := range 2 {
+		m := &maker{Plan{Target: "cpu:f32", Model: Model{Task: Embedding, MaxTokens: 8, VocabSize: 3}, MaxBatchTokens: 8, Buckets: []Bucket{{MaxTokens: 8}}}}
+		x := m.step(Embed, "", Params{}, tokens(width), Arg{Kind: FromIDs}, Arg{}, Arg{}, m.f32("word", 3, width))[0]
+		m.output("embedding", m.step(Pool, "", Params{}, rows(width), x, Arg{Kind: FromOffsets})[0], Always)
+		err := Check(m.finish())
+		if width == 0 {
+			refused(t, "no columns", fault.Corrupt, err)
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// BenchmarkDecode is the time to open a plan of 90 MB, but for mapping it.
+func BenchmarkDecode(b *testing.B) {
+	p := mini()
+	p.Tokenizer = make([]byte, 90<<20)
+	file := Encode(p)
+	b.SetBytes(int64(len(file)))
+	for b.Loop() {
+		if _, err := Decode(file); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -172,7 +172,7 @@ func (p *program) openBench(path string, f *benchFlags) (*session, []shape, erro
 	}
 	flags := f.deviceFlags
 	for _, s := range shapes {
-		flags.maxBatchTokens = min(max(flags.maxBatchTokens, s.tokens()), math.MaxInt32) // no machine has memory for more
+		flags.maxBatchTokens = max(flags.maxBatchTokens, s.tokens())
 	}
 	s, err := p.newSession(file, device, &flags, executor.Want{})
 	return s, shapes, err

@@ -135,13 +135,10 @@ func bucketLengths(p *plan.Plan) []int {
 	return lengths
 }
 
-// maxBatchTokens bounds what a plan may record (formats/plan).
-const maxBatchTokens = 1 << 24
-
 // check refuses flags that no checkpoint makes right.
 func (f *compileFlags) check() error {
-	if f.maxBatchTokens < 1 || f.maxBatchTokens > maxBatchTokens {
-		return fault.Newf(fault.Usage, "--max-batch-tokens %d: want 1 to %d", f.maxBatchTokens, maxBatchTokens)
+	if f.maxBatchTokens < 1 || f.maxBatchTokens > compiler.MostBatchTokens {
+		return fault.Newf(fault.Usage, "--max-batch-tokens %d: want 1 to %d", f.maxBatchTokens, compiler.MostBatchTokens)
 	}
 	if path, ok := strings.CutPrefix(f.buckets, autoBucketsPrefix); ok {
 		if err := checkInput("--seqlen-buckets", path); err != nil {

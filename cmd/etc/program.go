@@ -37,8 +37,8 @@ var commands = []func(*program) *cobra.Command{
 func (p *program) execute(ctx context.Context, args []string) error {
 	began := false
 	err := p.root(args, &began).ExecuteContext(ctx)
-	if err == nil {
-		err = p.out.err
+	if p.out.err != nil && (err == nil || !began) {
+		return p.out.err
 	}
 	if _, ok := errors.AsType[*fault.Error](err); err != nil && !ok && !began {
 		return fault.Newf(fault.Usage, "%w", err).WithHint("etc --help lists the commands")

@@ -68,11 +68,11 @@ type window struct {
 // Run runs every row of src and hands each result, in input order, to emit.
 // The result and its slices are valid during the call. Errors of rows are in
 // their results; Run's own error is the source's, the device's, emit's or
-// ctx's. Where it is not nil, src is closed.
+// ctx's. When it is over, src is closed.
 func (x *Executor) Run(ctx context.Context, src Source, emit func(*Result) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(ctx, src.Close)()
+	context.AfterFunc(ctx, src.Close)
 	full, free := make(chan *window, 1), make(chan *window, 2)
 	free <- &window{}
 	free <- &window{}

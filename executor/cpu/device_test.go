@@ -1,0 +1,226 @@
+package cpu
+
+import (
+	"strings"
+	"testing"
+
+	"etc/executor"
+	"etc/executor/cpu/kernel"
+	"etc/fault"
+	"etc/formats/plan"
+	"etc/formats/plan/layout"
+	"etc/ir/tensor"
+)
+
+// miniPlan embeds each token as the number of its id, pools a row, and on
+// demand multiplies each token by a matrix [1000,1] of ones.
+func miniPlan(t *testing.T) *plan.Plan {
+	t.Helper()
+	const rows, wide = 10, 1000
+	table := make([]float32, rows)
+	for i := range table {
+		table[i] = float32(i)
+	}
+	ones := make([]float32, wide)
+	for i := range ones {
+		ones[i] = 1
+	}
+	panels := make([]byte, layout.PanelBytes(wide, 1))
+	layout.PackPanels(panels, ones, wide, 1)
+	data := append(tensor.FromFloat32s([]int{rows, 1}, table).Data, make([]byte, 64-4*rows)...)
+	p := &plan.Plan{
+		Target: Target, MaxBatchTokens: 8,
+		Model: plan.Model{Task: plan.Embedding, MaxTokens: 8, VocabSize: rows},
+		Weights: []plan.Weight{
+			{Name: "word", Layout: plan.RowMajor, DType: tensor.F32, Shape: []int{rows, 1}, Size: 4 * rows},
+			{Name: "w", Layout: plan.Panels, DType: tensor.F32, Shape: []int{wide, 1}, Offset: 64, Size: int64(len(panels))},
+		},
+		Data: append(data, panels...),
+		Buffers: []plan.Buffer{
+			{Rows: plan.PerToken, Width: 1, Stride: 64},
+			{Rows: plan.PerRow, Width: 1, Stride: 64},
+			{Rows: plan.PerToken, Width: wide, Stride: 4032, Offset: 64},
+		},
+		Steps: []plan.Step{
+			{Op: plan.Embed, Args: []plan.Arg{{Kind: plan.FromIDs}, {}, {}, {Kind: plan.FromWeight}, {}, {}}, Results: []int{0}, Needed: 3},
+			{Op: plan.Pool, Args: []plan.Arg{{Kind: plan.FromBuffer}, {Kind: plan.FromOffsets}}, Results: []int{1}, Needed: 1},
+			{Op: plan.Linear, Args: []plan.Arg{{Kind: plan.FromBuffer}, {Kind: plan.FromWeight, Index: 1}, {}, {}, {}}, Results: []int{2},
+				Needed: 2, Reduction: plan.Reduction{Instruction: "fma-f32"}},
+		},
+		Buckets: []plan.Bucket{{MaxTokens: 8}},
+		Outputs: []plan.Output{{Name: "embedding", Buffer: 1, After: 1}, {Name: "hidden", Buffer: 2, After: 2, When: plan.OnDemand}},
+	}
+	if err := plan.Check(p); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func newDevice(t *testing.T, threads int) *Device {
+	t.Helper()
+	d, err := New(Options{Level: kernel.Best(), Threads: threads})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+func miniBatch(rows, tokens int, wanted uint64) *executor.Batch {
+	b := &executor.Batch{Wanted: wanted, Offsets: []int32{0}, Results: make([][]float32, 2)}
+	for range rows {
+		for i := range tokens {
+			b.IDs = append(b.IDs, int32(i%10))
+		}
+		b.Offsets = append(b.Offsets, int32(len(b.IDs)))
+	}
+	return b
+}
+
+// TestMemoryIsChecked before it is taken: at Load for the outputs wanted, and
+// for a batch larger than what Load heard of.
+func TestMemoryIsChecked(t *testing.T) {
+	p := miniPlan(t)
+	const always, demanded = 64 + 64 + 4, 4032 + 4000 // bytes for each token, which may be a row
+	fixed := int64(reserve + len(p.Data))
+	const tokens = 1 << 20
+	for _, c := range []struct {
+		what   string
+		wanted uint64
+		free   int64
+		ok     bool
+	}{
+		{"exactly enough", 1, fixed + always*tokens, true},
+		{"a byte less", 1, fixed + always*tokens - 1, false},
+		{"an output on demand", 3, fixed + (always+demanded)*tokens - 1, false},
+		{"an output on demand fits", 3, fixed + (always+demanded)*tokens, true},
+		{"not known", 3, 0, true},
+	} {
+		d := newDevice(t, 1)
+		d.available = func() int64 { return c.free }
+		err := d.Load(p, tokens, c.wanted)
+		if c.ok && err != nil || !c.ok && fault.KindOf(err) != fault.Memory {
+			t.Errorf("%s: error %v", c.what, err)
+		}
+	}
+	d := newDevice(t, 1)
+	left := int64(1 << 40)
+	d.available = func() int64 { return left }
+	if err := d.Load(p, 8, 1); err != nil {
+		t.Fatal(err)
+	}
+	left = 1
+	if err := d.Run(miniBatch(1, 8, 1)); err != nil {
+		t.Errorf("a batch that Load heard of: %v", err)
+	}
+	for _, b := range []*executor.Batch{miniBatch(2, 8, 1), miniBatch(1, 8, 2)} {
+		if err := d.Run(b); fault.KindOf(err) != fault.Memory || !strings.Contains(err.Error(), "MB") {
+			t.Errorf("a larger batch: error %v, want a memory fault", err)
+		}
+	}
+}
+
+// TestScratchIsChecked: a plan that asks for more scratch than there is memory
+// is refused and not tried.
+func TestScratchIsChecked(t *testing.T) {
+	p := miniPlan(t)
+	p.Model.MaxTokens, p.Buckets[0].MaxTokens = 1<<20, 1<<20
+	p.Buffers[2].Width, p.Buffers[2].Stride = 3, 64
+	p.Steps[2] = plan.Step{Op: plan.OTFAttention, Args: []plan.Arg{{Kind: plan.FromBuffer, Index: 2}, {Kind: plan.FromOffsets}, {}, {}},
+		Params: plan.Params{Heads: 1, D: 1 << 20, Dv: 1}, Results: []int{0}}
+	d := newDevice(t, 2)
+	if err := d.Load(p, 8, 1); fault.KindOf(err) != fault.Memory {
+		t.Errorf("error %v, want a memory fault", err)
+	}
+}
+
+// TestPanicBecomesAnError and the device goes on, whichever worker it was.
+func TestPanicBecomesAnError(t *testing.T) {
+	d := newDevice(t, 3)
+	if err := d.Load(miniPlan(t), 4096, 3); err != nil {
+		t.Fatal(err)
+	}
+	for range 50 {
+		bad := miniBatch(200, 8, 3)
+		bad.IDs[1500] = 10 // no kernel may see it; the executor refuses it before
+		if err := d.Run(bad); err == nil || !strings.Contains(err.Error(), "internal error") {
+			t.Fatalf("error %v, want an internal one", err)
+		}
+		good := miniBatch(200, 8, 3)
+		if err := d.Run(good); err != nil {
+			t.Fatal(err)
+		}
+		if good.Results[0][199] != 3.5 || good.Results[1][7*1000] != 7 {
+			t.Fatalf("results %v, %v", good.Results[0][199], good.Results[1][7000])
+		}
+	}
+}
+
+// TestMoreThreadsThanTasks: one token has one task in most steps.
+func TestMoreThreadsThanTasks(t *testing.T) {
+	d := newDevice(t, 7)
+	if err := d.Load(miniPlan(t), 8, 3); err != nil {
+		t.Fatal(err)
+	}
+	b := miniBatch(1, 1, 3)
+	for range 100 {
+		if err := d.Run(b); err != nil || len(b.Results[0]) != 1 || len(b.Results[1]) != 1000 {
+			t.Fatalf("%v, %v", b.Results, err)
+		}
+	}
+}
+
+// TestCounters counts steps that run, by the weights they read.
+func TestCounters(t *testing.T) {
+	d := newDevice(t, 1)
+	if err := d.Load(miniPlan(t), 8, 3); err != nil {
+		t.Fatal(err)
+	}
+	for _, wanted := range []uint64{1, 3} {
+		if err := d.Run(miniBatch(2, 3, wanted)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := (executor.Counters{Tokens: 12, Rows: 4, Batches: 2, MultiplyAdds: 6 * 1000}); d.Counters() != want {
+		t.Errorf("counters %+v, want %+v", d.Counters(), want)
+	}
+}
+
+// TestGridCoversTheProduct, each part once.
+func TestGridCoversTheProduct(t *testing.T) {
+	for _, rows := range []int{0, 1, 2, 31, 95, 96, 97, 500} {
+		for _, panels := range []int{1, 2, 3, 4, 7, 24, 97} {
+			for threads := 1; threads <= 5; threads++ {
+				g := newGrid(rows, panels, threads)
+				seen := make([]int, rows*panels)
+				for i := range g.tasks() {
+					from, to, first, last := g.at(i)
+					if to-from > rowChunk {
+						t.Fatalf("%+v: task %d has %d rows", g, i, to-from)
+					}
+					for r := from; r < to; r++ {
+						for p := first; p < last; p++ {
+							seen[r*panels+p]++
+						}
+					}
+				}
+				for i, n := range seen {
+					if n != 1 {
+						t.Fatalf("%+v: row %d, panel %d in %d tasks", g, i/panels, i%panels, n)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestDeviceRefuses(t *testing.T) {
+	if _, err := New(Options{Threads: 0}); fault.KindOf(err) != fault.Usage {
+		t.Errorf("no threads: %v", err)
+	}
+	p := miniPlan(t)
+	p.Target = "sm_80:f16"
+	if err := newDevice(t, 1).Load(p, 8, 1); fault.KindOf(err) != fault.Unfit {
+		t.Errorf("another target: %v", err)
+	}
+}

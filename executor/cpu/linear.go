@@ -69,7 +69,7 @@ func (d *Device) bindLinear(s *plan.Step) (step, int) {
 	}
 	scratch := gathered
 	if s.Op == plan.CSRLinear || s.Op == plan.Sparse24Linear {
-		scratch += kernel.CSRScratch(k)
+		scratch += kernel.CSRScratch()
 	}
 	base := kernel.Linear{
 		Bias: d.vector(s, linearB), Scaled: s.Params.Scaled, Scale: float32(s.Params.Scale),

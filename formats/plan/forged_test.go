@@ -106,7 +106,7 @@ var forgeries = []struct {
 	{"panel padding", "padding", func(p *Plan) { put(p, weightOf(p, LinearNLL, "w"), -4, 1) }},
 	{"tile column", "tile", func(p *Plan) { put(p, weightOf(p, BlockSparseLinear, "w"), 8, 7) }},
 	{"csr column", "column", func(p *Plan) { put(p, weightOf(p, CSRLinear, "w"), 4*6, 1000) }},
-	{"csr offsets", "offset", func(p *Plan) { put(p, weightOf(p, CSRLinear, "w"), 4, 1000) }},
+	{"csr mask", "bytes, want", func(p *Plan) { put(p, weightOf(p, CSRLinear, "w"), 0, 1) }},
 	{"2:4 positions", "position", func(p *Plan) { put(p, weightOf(p, Sparse24Linear, "w"), -4, 0) }},
 	{"columns descend", "column", func(p *Plan) { put(p, weightOf(p, SkipLayerNorm, "columns"), 0, 3) }},
 	{"columns negative", "column", func(p *Plan) { put(p, weightOf(p, SkipLayerNorm, "columns"), 0, -1) }},

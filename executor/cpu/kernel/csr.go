@@ -1,52 +1,80 @@
 package kernel
 
-import "etc/formats/plan/layout"
+import (
+	"unsafe"
 
-// csrVecs is the widest block of tokens of the sparse kernel, in vectors.
-const csrVecs = 4
+	"etc/formats/plan/layout"
+)
 
-// CSRScratch is the number of float32 that CSR needs for K inputs.
-func CSRScratch(k int) int {
+const (
+	// csrVecs is the widest block of tokens, in vectors: a stripe of 64 inputs
+	// of 96 tokens is 24 KiB of a first-level cache of 32 KiB.
+	csrVecs = 6
+	// csrPanels is the number of panels whose sums are held while K is gone
+	// through: with 96 tokens 144 KiB of the second-level cache. As many outputs
+	// use a stripe of x once it is transposed.
+	csrPanels  = 24
+	lineFloats = 64 / 4 // of a cache line
+)
+
+// CSRScratch is the number of float32 that CSR needs.
+func CSRScratch() int {
 	const tokens = csrVecs * lanes
-	return tokens * (k + lanes + lanes)
+	return tokens*(layout.Stripe+csrPanels*lanes) + lineFloats
 }
 
 // CSR computes the panels first to last-1 of a product with a matrix of single
-// entries. It goes over the tokens in blocks, transposed, so that a vector
-// holds one input of many tokens, and takes one FMA for each entry of W. The
-// bits are those of Dense with the zeros written out.
+// values. It goes over the tokens in blocks and over K in stripes, transposed,
+// so that a vector holds one input of many tokens, and takes one FMA for each
+// value of W. The bits are those of Dense with the zeros written out.
 func (t *Table) CSR(l *Linear, w layout.CSR, first, last int, scratch []float32) {
+	if w.K == 0 {
+		t.Dense(l, layout.Panels{N: w.N}, first, last)
+		return
+	}
+	past := uintptr(unsafe.Pointer(&scratch[0])) % (4 * lineFloats) / 4
+	scratch = scratch[(lineFloats-past)%lineFloats:]
 	for r := 0; r < l.Rows; {
-		left := l.Rows - r
-		vecs := csrVecs
-		for vecs > 1 && left <= vecs*lanes/2 {
-			vecs /= 2
+		rows := cut(l.Rows-r, csrVecs*lanes)
+		for p := first; p < last; p += csrPanels {
+			t.csrBlock(l, w, r, rows, p, min(last, p+csrPanels), scratch)
 		}
-		rows := min(left, vecs*lanes)
-		t.csrTokens(l, w, r, rows, vecs, first, last, scratch)
 		r += rows
 	}
 }
 
-// csrTokens computes one block of rows tokens, padded to vecs vectors.
-func (t *Table) csrTokens(l *Linear, w layout.CSR, row, rows, vecs, first, last int, scratch []float32) {
+// csrBlock computes one block of tokens × outputs.
+func (t *Table) csrBlock(l *Linear, w layout.CSR, row, rows, first, last int, scratch []float32) {
+	vecs := vectors(rows)
 	tokens := vecs * lanes
-	xt, rest := scratch[:w.K*tokens], scratch[w.K*tokens:]
-	yt, y := rest[:lanes*tokens], rest[lanes*tokens:][:tokens*lanes]
-	t.transpose(xt, tokens, l.inputs(row), l.XStride, rows, w.K)
-	for p := first; p < last; p++ {
-		features := min(lanes, w.N-p*lanes)
-		for j := range features {
-			i := p*lanes + j
-			bias := float32(0)
-			if l.Bias != nil {
-				bias = l.Bias[i]
-			}
-			a, b := w.Offsets[i], w.Offsets[i+1]
-			t.csrRow(vecs, xt, w.Columns[a:b], w.Values[a:b], yt[j*tokens:], bias)
-		}
-		t.transpose(y, lanes, yt, tokens, lanes, tokens)
-		t.finishAside(l, w.N, row, rows, p, y)
+	from, to := first*lanes, min(w.N, last*lanes)
+	xt, sums := scratch[:layout.Stripe*tokens], scratch[layout.Stripe*tokens:][:(to-from)*tokens]
+	bias, step := zeros[:], 0
+	if l.Bias != nil {
+		bias, step = l.Bias[from:], 1
+	}
+	blocks := layout.Blocks(w.N)
+	for s := range layout.Stripes(w.K) {
+		k := s * layout.Stripe
+		t.transpose(xt, tokens, l.inputs(row)[k:], l.XStride, rows, min(layout.Stripe, w.K-k))
+		values := w.Values[w.Starts[s*blocks+first]:w.Starts[s*blocks+last]]
+		t.csrRows(vecs, xt, w.Masks[s*w.N+from:s*w.N+to], values, sums, bias, step)
+		bias = nil
+	}
+	t.csrFinish(l, w.N, row, rows, first, last, tokens, sums, xt)
+}
+
+// csrFinish transposes the sums into Y and does what follows the product. A
+// last panel that is not whole takes the way through y.
+func (t *Table) csrFinish(l *Linear, n, row, rows, first, last, tokens int, sums, y []float32) {
+	whole := min(last, n/lanes)
+	if first < whole {
+		t.transpose(l.Y[row*l.YStride+first*lanes:], l.YStride, sums, tokens, (whole-first)*lanes, rows)
+		t.finish(l, row, rows, first, whole-first)
+	}
+	if whole < last {
+		t.transpose(y, lanes, sums[(whole-first)*lanes*tokens:], tokens, n-whole*lanes, rows)
+		t.finishAside(l, n, row, rows, whole, y)
 	}
 }
 

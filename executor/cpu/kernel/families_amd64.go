@@ -48,14 +48,20 @@ func tilesAVX2(rows int, x *float32, xStride int, w *float32, columns *int32, n,
 	}
 }
 
-func csrAVX2(vecs int, xt *float32, columns *int32, values *float32, n int, y *float32, bias float32) {
+func csrAVX2(vecs int, xt *float32, masks *uint64, values *float32, rows int, sums, bias *float32, biasStep int) {
 	switch vecs {
 	case 1:
-		csr1AVX2(xt, columns, values, n, y, bias)
+		csr1AVX2(xt, masks, values, rows, sums, bias, biasStep)
 	case 2:
-		csr2AVX2(xt, columns, values, n, y, bias)
+		csr2AVX2(xt, masks, values, rows, sums, bias, biasStep)
+	case 3:
+		csr3AVX2(xt, masks, values, rows, sums, bias, biasStep)
 	case 4:
-		csr4AVX2(xt, columns, values, n, y, bias)
+		csr4AVX2(xt, masks, values, rows, sums, bias, biasStep)
+	case 5:
+		csr5AVX2(xt, masks, values, rows, sums, bias, biasStep)
+	case 6:
+		csr6AVX2(xt, masks, values, rows, sums, bias, biasStep)
 	default:
 		panic("bug: no csr kernel of that width")
 	}
@@ -139,14 +145,20 @@ func tilesAVX512(rows int, x *float32, xStride int, w *float32, columns *int32, 
 	}
 }
 
-func csrAVX512(vecs int, xt *float32, columns *int32, values *float32, n int, y *float32, bias float32) {
+func csrAVX512(vecs int, xt *float32, masks *uint64, values *float32, rows int, sums, bias *float32, biasStep int) {
 	switch vecs {
 	case 1:
-		csr1AVX512(xt, columns, values, n, y, bias)
+		csr1AVX512(xt, masks, values, rows, sums, bias, biasStep)
 	case 2:
-		csr2AVX512(xt, columns, values, n, y, bias)
+		csr2AVX512(xt, masks, values, rows, sums, bias, biasStep)
+	case 3:
+		csr3AVX512(xt, masks, values, rows, sums, bias, biasStep)
 	case 4:
-		csr4AVX512(xt, columns, values, n, y, bias)
+		csr4AVX512(xt, masks, values, rows, sums, bias, biasStep)
+	case 5:
+		csr5AVX512(xt, masks, values, rows, sums, bias, biasStep)
+	case 6:
+		csr6AVX512(xt, masks, values, rows, sums, bias, biasStep)
 	default:
 		panic("bug: no csr kernel of that width")
 	}

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"math"
+	"math/bits"
 
 	"etc/executor/cpu/kernel/approx"
 )
@@ -44,15 +45,21 @@ func tilesGeneric(rows int, x []float32, xStride int, w []float32, columns []int
 	}
 }
 
-func csrGeneric(vecs int, xt []float32, columns []int32, values []float32, y []float32, bias float32) {
-	y = y[:vecs*lanes]
-	for i := range y {
-		y[i] = bias
-	}
-	for e, c := range columns {
-		v := values[e]
-		for i, xv := range xt[int(c)*len(y) : (int(c)+1)*len(y)] {
-			y[i] += float32(v * xv)
+func csrGeneric(vecs int, xt []float32, masks []uint64, values, sums, bias []float32, biasStep int) {
+	tokens := vecs * lanes
+	for i, m := range masks {
+		y := sums[i*tokens : (i+1)*tokens]
+		if bias != nil {
+			for r := range y {
+				y[r] = bias[i*biasStep]
+			}
+		}
+		for ; m != 0; m &= m - 1 {
+			b := bits.TrailingZeros64(m)
+			for r, x := range xt[b*tokens : (b+1)*tokens] {
+				y[r] += float32(values[0] * x)
+			}
+			values = values[1:]
 		}
 	}
 }

@@ -56,13 +56,22 @@ func tiles5AVX2(x *float32, xStride int, w *float32, columns *int32, n int, rest
 func tiles6AVX2(x *float32, xStride int, w *float32, columns *int32, n int, rest int, y *float32, yStride int, bias *float32)
 
 //go:noescape
-func csr1AVX2(xt *float32, columns *int32, values *float32, n int, y *float32, bias float32)
+func csr1AVX2(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
 
 //go:noescape
-func csr2AVX2(xt *float32, columns *int32, values *float32, n int, y *float32, bias float32)
+func csr2AVX2(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
 
 //go:noescape
-func csr4AVX2(xt *float32, columns *int32, values *float32, n int, y *float32, bias float32)
+func csr3AVX2(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
+
+//go:noescape
+func csr4AVX2(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
+
+//go:noescape
+func csr5AVX2(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
+
+//go:noescape
+func csr6AVX2(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
 
 //go:noescape
 func geluAVX2(y *float32, yStride int, rows int, vecs int)
@@ -197,13 +206,22 @@ func tiles7AVX512(x *float32, xStride int, w *float32, columns *int32, n int, re
 func tiles8AVX512(x *float32, xStride int, w *float32, columns *int32, n int, rest int, y *float32, yStride int, bias *float32)
 
 //go:noescape
-func csr1AVX512(xt *float32, columns *int32, values *float32, n int, y *float32, bias float32)
+func csr1AVX512(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
 
 //go:noescape
-func csr2AVX512(xt *float32, columns *int32, values *float32, n int, y *float32, bias float32)
+func csr2AVX512(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
 
 //go:noescape
-func csr4AVX512(xt *float32, columns *int32, values *float32, n int, y *float32, bias float32)
+func csr3AVX512(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
+
+//go:noescape
+func csr4AVX512(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
+
+//go:noescape
+func csr5AVX512(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
+
+//go:noescape
+func csr6AVX512(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
 
 //go:noescape
 func geluAVX512(y *float32, yStride int, rows int, vecs int)

@@ -3782,123 +3782,417 @@ done:
 	VZEROUPPER
 	RET
 
-// func csr1AVX2(xt *float32, columns *int32, values *float32, n int, y *float32, bias float32)
-// Requires: AVX, FMA3
-TEXT ·csr1AVX2(SB), NOSPLIT, $0-44
-	// y[16] = bias + the sum of values[i]·xt[columns[i], :]
-	VBROADCASTSS bias+40(FP), Y0
-	VMOVAPS      Y0, Y1
-	VMOVAPS      Y0, Y0
-	MOVQ         xt+0(FP), AX
-	MOVQ         columns+8(FP), CX
-	MOVQ         values+16(FP), DX
-	MOVQ         n+24(FP), BX
-	TESTQ        BX, BX
-	JEQ          done
+// func csr1AVX2(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
+// Requires: AVX, BMI, FMA3
+TEXT ·csr1AVX2(SB), NOSPLIT, $0-56
+	// sums[rows, 16] = (bias or sums) + kept values · xt; biasStep is in bytes.
+	MOVQ xt+0(FP), AX
+	MOVQ masks+8(FP), CX
+	MOVQ values+16(FP), DX
+	MOVQ rows+24(FP), BX
+	MOVQ sums+32(FP), SI
+	MOVQ bias+40(FP), DI
+	MOVQ biasStep+48(FP), R8
 
-entry:
-	MOVLQSX      (CX), SI
-	SHLQ         $0x06, SI
+row:
+	MOVQ         (CX), R9
+	ADDQ         $0x08, CX
+	TESTQ        DI, DI
+	JEQ          resume
+	VBROADCASTSS (DI), Y0
+	VBROADCASTSS (DI), Y1
+	ADDQ         R8, DI
+	JMP          begin
+
+resume:
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+
+begin:
+	TESTQ R9, R9
+	JEQ   store
+
+value:
+	TZCNTQ       R9, R10
+	IMUL3Q       $+64, R10, R10
 	VBROADCASTSS (DX), Y2
-	VFMADD231PS  (AX)(SI*1), Y2, Y1
-	VFMADD231PS  32(AX)(SI*1), Y2, Y0
-	ADDQ         $0x04, CX
+	VFMADD231PS  (AX)(R10*1), Y2, Y0
+	VFMADD231PS  32(AX)(R10*1), Y2, Y1
 	ADDQ         $0x04, DX
-	DECQ         BX
-	JNE          entry
+	BLSRQ        R9, R9
+	JNE          value
 
-done:
-	MOVQ    y+32(FP), AX
-	VMOVUPS Y1, (AX)
-	VMOVUPS Y0, 32(AX)
+store:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	ADDQ    $+64, SI
+	DECQ    BX
+	JNE     row
 	VZEROUPPER
 	RET
 
-// func csr2AVX2(xt *float32, columns *int32, values *float32, n int, y *float32, bias float32)
-// Requires: AVX, FMA3
-TEXT ·csr2AVX2(SB), NOSPLIT, $0-44
-	// y[32] = bias + the sum of values[i]·xt[columns[i], :]
-	VBROADCASTSS bias+40(FP), Y0
-	VMOVAPS      Y0, Y1
-	VMOVAPS      Y0, Y2
-	VMOVAPS      Y0, Y3
-	VMOVAPS      Y0, Y0
-	MOVQ         xt+0(FP), AX
-	MOVQ         columns+8(FP), CX
-	MOVQ         values+16(FP), DX
-	MOVQ         n+24(FP), BX
-	TESTQ        BX, BX
-	JEQ          done
+// func csr2AVX2(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
+// Requires: AVX, BMI, FMA3
+TEXT ·csr2AVX2(SB), NOSPLIT, $0-56
+	// sums[rows, 32] = (bias or sums) + kept values · xt; biasStep is in bytes.
+	MOVQ xt+0(FP), AX
+	MOVQ masks+8(FP), CX
+	MOVQ values+16(FP), DX
+	MOVQ rows+24(FP), BX
+	MOVQ sums+32(FP), SI
+	MOVQ bias+40(FP), DI
+	MOVQ biasStep+48(FP), R8
 
-entry:
-	MOVLQSX      (CX), SI
-	SHLQ         $0x07, SI
+row:
+	MOVQ         (CX), R9
+	ADDQ         $0x08, CX
+	TESTQ        DI, DI
+	JEQ          resume
+	VBROADCASTSS (DI), Y0
+	VBROADCASTSS (DI), Y1
+	VBROADCASTSS (DI), Y2
+	VBROADCASTSS (DI), Y3
+	ADDQ         R8, DI
+	JMP          begin
+
+resume:
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVUPS 64(SI), Y2
+	VMOVUPS 96(SI), Y3
+
+begin:
+	TESTQ R9, R9
+	JEQ   store
+
+value:
+	TZCNTQ       R9, R10
+	IMUL3Q       $+128, R10, R10
 	VBROADCASTSS (DX), Y4
-	VFMADD231PS  (AX)(SI*1), Y4, Y1
-	VFMADD231PS  32(AX)(SI*1), Y4, Y2
-	VFMADD231PS  64(AX)(SI*1), Y4, Y3
-	VFMADD231PS  96(AX)(SI*1), Y4, Y0
-	ADDQ         $0x04, CX
+	VFMADD231PS  (AX)(R10*1), Y4, Y0
+	VFMADD231PS  32(AX)(R10*1), Y4, Y1
+	VFMADD231PS  64(AX)(R10*1), Y4, Y2
+	VFMADD231PS  96(AX)(R10*1), Y4, Y3
 	ADDQ         $0x04, DX
-	DECQ         BX
-	JNE          entry
+	BLSRQ        R9, R9
+	JNE          value
 
-done:
-	MOVQ    y+32(FP), AX
-	VMOVUPS Y1, (AX)
-	VMOVUPS Y2, 32(AX)
-	VMOVUPS Y3, 64(AX)
-	VMOVUPS Y0, 96(AX)
+store:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	ADDQ    $+128, SI
+	DECQ    BX
+	JNE     row
 	VZEROUPPER
 	RET
 
-// func csr4AVX2(xt *float32, columns *int32, values *float32, n int, y *float32, bias float32)
-// Requires: AVX, FMA3
-TEXT ·csr4AVX2(SB), NOSPLIT, $0-44
-	// y[64] = bias + the sum of values[i]·xt[columns[i], :]
-	VBROADCASTSS bias+40(FP), Y0
-	VMOVAPS      Y0, Y1
-	VMOVAPS      Y0, Y2
-	VMOVAPS      Y0, Y3
-	VMOVAPS      Y0, Y4
-	VMOVAPS      Y0, Y5
-	VMOVAPS      Y0, Y6
-	VMOVAPS      Y0, Y7
-	VMOVAPS      Y0, Y0
-	MOVQ         xt+0(FP), AX
-	MOVQ         columns+8(FP), CX
-	MOVQ         values+16(FP), DX
-	MOVQ         n+24(FP), BX
-	TESTQ        BX, BX
-	JEQ          done
+// func csr3AVX2(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
+// Requires: AVX, BMI, FMA3
+TEXT ·csr3AVX2(SB), NOSPLIT, $0-56
+	// sums[rows, 48] = (bias or sums) + kept values · xt; biasStep is in bytes.
+	MOVQ xt+0(FP), AX
+	MOVQ masks+8(FP), CX
+	MOVQ values+16(FP), DX
+	MOVQ rows+24(FP), BX
+	MOVQ sums+32(FP), SI
+	MOVQ bias+40(FP), DI
+	MOVQ biasStep+48(FP), R8
 
-entry:
-	MOVLQSX      (CX), SI
-	SHLQ         $0x08, SI
-	VBROADCASTSS (DX), Y8
-	VFMADD231PS  (AX)(SI*1), Y8, Y1
-	VFMADD231PS  32(AX)(SI*1), Y8, Y2
-	VFMADD231PS  64(AX)(SI*1), Y8, Y3
-	VFMADD231PS  96(AX)(SI*1), Y8, Y4
-	VFMADD231PS  128(AX)(SI*1), Y8, Y5
-	VFMADD231PS  160(AX)(SI*1), Y8, Y6
-	VFMADD231PS  192(AX)(SI*1), Y8, Y7
-	VFMADD231PS  224(AX)(SI*1), Y8, Y0
-	ADDQ         $0x04, CX
+row:
+	MOVQ         (CX), R9
+	ADDQ         $0x08, CX
+	TESTQ        DI, DI
+	JEQ          resume
+	VBROADCASTSS (DI), Y0
+	VBROADCASTSS (DI), Y1
+	VBROADCASTSS (DI), Y2
+	VBROADCASTSS (DI), Y3
+	VBROADCASTSS (DI), Y4
+	VBROADCASTSS (DI), Y5
+	ADDQ         R8, DI
+	JMP          begin
+
+resume:
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVUPS 64(SI), Y2
+	VMOVUPS 96(SI), Y3
+	VMOVUPS 128(SI), Y4
+	VMOVUPS 160(SI), Y5
+
+begin:
+	TESTQ R9, R9
+	JEQ   store
+
+value:
+	TZCNTQ       R9, R10
+	IMUL3Q       $+192, R10, R10
+	VBROADCASTSS (DX), Y6
+	VFMADD231PS  (AX)(R10*1), Y6, Y0
+	VFMADD231PS  32(AX)(R10*1), Y6, Y1
+	VFMADD231PS  64(AX)(R10*1), Y6, Y2
+	VFMADD231PS  96(AX)(R10*1), Y6, Y3
+	VFMADD231PS  128(AX)(R10*1), Y6, Y4
+	VFMADD231PS  160(AX)(R10*1), Y6, Y5
 	ADDQ         $0x04, DX
-	DECQ         BX
-	JNE          entry
+	BLSRQ        R9, R9
+	JNE          value
 
-done:
-	MOVQ    y+32(FP), AX
-	VMOVUPS Y1, (AX)
-	VMOVUPS Y2, 32(AX)
-	VMOVUPS Y3, 64(AX)
-	VMOVUPS Y4, 96(AX)
-	VMOVUPS Y5, 128(AX)
-	VMOVUPS Y6, 160(AX)
-	VMOVUPS Y7, 192(AX)
-	VMOVUPS Y0, 224(AX)
+store:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	VMOVUPS Y4, 128(SI)
+	VMOVUPS Y5, 160(SI)
+	ADDQ    $+192, SI
+	DECQ    BX
+	JNE     row
+	VZEROUPPER
+	RET
+
+// func csr4AVX2(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
+// Requires: AVX, BMI, FMA3
+TEXT ·csr4AVX2(SB), NOSPLIT, $0-56
+	// sums[rows, 64] = (bias or sums) + kept values · xt; biasStep is in bytes.
+	MOVQ xt+0(FP), AX
+	MOVQ masks+8(FP), CX
+	MOVQ values+16(FP), DX
+	MOVQ rows+24(FP), BX
+	MOVQ sums+32(FP), SI
+	MOVQ bias+40(FP), DI
+	MOVQ biasStep+48(FP), R8
+
+row:
+	MOVQ         (CX), R9
+	ADDQ         $0x08, CX
+	TESTQ        DI, DI
+	JEQ          resume
+	VBROADCASTSS (DI), Y0
+	VBROADCASTSS (DI), Y1
+	VBROADCASTSS (DI), Y2
+	VBROADCASTSS (DI), Y3
+	VBROADCASTSS (DI), Y4
+	VBROADCASTSS (DI), Y5
+	VBROADCASTSS (DI), Y6
+	VBROADCASTSS (DI), Y7
+	ADDQ         R8, DI
+	JMP          begin
+
+resume:
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVUPS 64(SI), Y2
+	VMOVUPS 96(SI), Y3
+	VMOVUPS 128(SI), Y4
+	VMOVUPS 160(SI), Y5
+	VMOVUPS 192(SI), Y6
+	VMOVUPS 224(SI), Y7
+
+begin:
+	TESTQ R9, R9
+	JEQ   store
+
+value:
+	TZCNTQ       R9, R10
+	IMUL3Q       $+256, R10, R10
+	VBROADCASTSS (DX), Y8
+	VFMADD231PS  (AX)(R10*1), Y8, Y0
+	VFMADD231PS  32(AX)(R10*1), Y8, Y1
+	VFMADD231PS  64(AX)(R10*1), Y8, Y2
+	VFMADD231PS  96(AX)(R10*1), Y8, Y3
+	VFMADD231PS  128(AX)(R10*1), Y8, Y4
+	VFMADD231PS  160(AX)(R10*1), Y8, Y5
+	VFMADD231PS  192(AX)(R10*1), Y8, Y6
+	VFMADD231PS  224(AX)(R10*1), Y8, Y7
+	ADDQ         $0x04, DX
+	BLSRQ        R9, R9
+	JNE          value
+
+store:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	VMOVUPS Y4, 128(SI)
+	VMOVUPS Y5, 160(SI)
+	VMOVUPS Y6, 192(SI)
+	VMOVUPS Y7, 224(SI)
+	ADDQ    $+256, SI
+	DECQ    BX
+	JNE     row
+	VZEROUPPER
+	RET
+
+// func csr5AVX2(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
+// Requires: AVX, BMI, FMA3
+TEXT ·csr5AVX2(SB), NOSPLIT, $0-56
+	// sums[rows, 80] = (bias or sums) + kept values · xt; biasStep is in bytes.
+	MOVQ xt+0(FP), AX
+	MOVQ masks+8(FP), CX
+	MOVQ values+16(FP), DX
+	MOVQ rows+24(FP), BX
+	MOVQ sums+32(FP), SI
+	MOVQ bias+40(FP), DI
+	MOVQ biasStep+48(FP), R8
+
+row:
+	MOVQ         (CX), R9
+	ADDQ         $0x08, CX
+	TESTQ        DI, DI
+	JEQ          resume
+	VBROADCASTSS (DI), Y0
+	VBROADCASTSS (DI), Y1
+	VBROADCASTSS (DI), Y2
+	VBROADCASTSS (DI), Y3
+	VBROADCASTSS (DI), Y4
+	VBROADCASTSS (DI), Y5
+	VBROADCASTSS (DI), Y6
+	VBROADCASTSS (DI), Y7
+	VBROADCASTSS (DI), Y8
+	VBROADCASTSS (DI), Y9
+	ADDQ         R8, DI
+	JMP          begin
+
+resume:
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVUPS 64(SI), Y2
+	VMOVUPS 96(SI), Y3
+	VMOVUPS 128(SI), Y4
+	VMOVUPS 160(SI), Y5
+	VMOVUPS 192(SI), Y6
+	VMOVUPS 224(SI), Y7
+	VMOVUPS 256(SI), Y8
+	VMOVUPS 288(SI), Y9
+
+begin:
+	TESTQ R9, R9
+	JEQ   store
+
+value:
+	TZCNTQ       R9, R10
+	IMUL3Q       $+320, R10, R10
+	VBROADCASTSS (DX), Y10
+	VFMADD231PS  (AX)(R10*1), Y10, Y0
+	VFMADD231PS  32(AX)(R10*1), Y10, Y1
+	VFMADD231PS  64(AX)(R10*1), Y10, Y2
+	VFMADD231PS  96(AX)(R10*1), Y10, Y3
+	VFMADD231PS  128(AX)(R10*1), Y10, Y4
+	VFMADD231PS  160(AX)(R10*1), Y10, Y5
+	VFMADD231PS  192(AX)(R10*1), Y10, Y6
+	VFMADD231PS  224(AX)(R10*1), Y10, Y7
+	VFMADD231PS  256(AX)(R10*1), Y10, Y8
+	VFMADD231PS  288(AX)(R10*1), Y10, Y9
+	ADDQ         $0x04, DX
+	BLSRQ        R9, R9
+	JNE          value
+
+store:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	VMOVUPS Y4, 128(SI)
+	VMOVUPS Y5, 160(SI)
+	VMOVUPS Y6, 192(SI)
+	VMOVUPS Y7, 224(SI)
+	VMOVUPS Y8, 256(SI)
+	VMOVUPS Y9, 288(SI)
+	ADDQ    $+320, SI
+	DECQ    BX
+	JNE     row
+	VZEROUPPER
+	RET
+
+// func csr6AVX2(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
+// Requires: AVX, BMI, FMA3
+TEXT ·csr6AVX2(SB), NOSPLIT, $0-56
+	// sums[rows, 96] = (bias or sums) + kept values · xt; biasStep is in bytes.
+	MOVQ xt+0(FP), AX
+	MOVQ masks+8(FP), CX
+	MOVQ values+16(FP), DX
+	MOVQ rows+24(FP), BX
+	MOVQ sums+32(FP), SI
+	MOVQ bias+40(FP), DI
+	MOVQ biasStep+48(FP), R8
+
+row:
+	MOVQ         (CX), R9
+	ADDQ         $0x08, CX
+	TESTQ        DI, DI
+	JEQ          resume
+	VBROADCASTSS (DI), Y0
+	VBROADCASTSS (DI), Y1
+	VBROADCASTSS (DI), Y2
+	VBROADCASTSS (DI), Y3
+	VBROADCASTSS (DI), Y4
+	VBROADCASTSS (DI), Y5
+	VBROADCASTSS (DI), Y6
+	VBROADCASTSS (DI), Y7
+	VBROADCASTSS (DI), Y8
+	VBROADCASTSS (DI), Y9
+	VBROADCASTSS (DI), Y10
+	VBROADCASTSS (DI), Y11
+	ADDQ         R8, DI
+	JMP          begin
+
+resume:
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVUPS 64(SI), Y2
+	VMOVUPS 96(SI), Y3
+	VMOVUPS 128(SI), Y4
+	VMOVUPS 160(SI), Y5
+	VMOVUPS 192(SI), Y6
+	VMOVUPS 224(SI), Y7
+	VMOVUPS 256(SI), Y8
+	VMOVUPS 288(SI), Y9
+	VMOVUPS 320(SI), Y10
+	VMOVUPS 352(SI), Y11
+
+begin:
+	TESTQ R9, R9
+	JEQ   store
+
+value:
+	TZCNTQ       R9, R10
+	IMUL3Q       $+384, R10, R10
+	VBROADCASTSS (DX), Y12
+	VFMADD231PS  (AX)(R10*1), Y12, Y0
+	VFMADD231PS  32(AX)(R10*1), Y12, Y1
+	VFMADD231PS  64(AX)(R10*1), Y12, Y2
+	VFMADD231PS  96(AX)(R10*1), Y12, Y3
+	VFMADD231PS  128(AX)(R10*1), Y12, Y4
+	VFMADD231PS  160(AX)(R10*1), Y12, Y5
+	VFMADD231PS  192(AX)(R10*1), Y12, Y6
+	VFMADD231PS  224(AX)(R10*1), Y12, Y7
+	VFMADD231PS  256(AX)(R10*1), Y12, Y8
+	VFMADD231PS  288(AX)(R10*1), Y12, Y9
+	VFMADD231PS  320(AX)(R10*1), Y12, Y10
+	VFMADD231PS  352(AX)(R10*1), Y12, Y11
+	ADDQ         $0x04, DX
+	BLSRQ        R9, R9
+	JNE          value
+
+store:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	VMOVUPS Y4, 128(SI)
+	VMOVUPS Y5, 160(SI)
+	VMOVUPS Y6, 192(SI)
+	VMOVUPS Y7, 224(SI)
+	VMOVUPS Y8, 256(SI)
+	VMOVUPS Y9, 288(SI)
+	VMOVUPS Y10, 320(SI)
+	VMOVUPS Y11, 352(SI)
+	ADDQ    $+384, SI
+	DECQ    BX
+	JNE     row
 	VZEROUPPER
 	RET
 
@@ -9450,102 +9744,333 @@ done:
 	VZEROUPPER
 	RET
 
-// func csr1AVX512(xt *float32, columns *int32, values *float32, n int, y *float32, bias float32)
-// Requires: AVX, AVX512F
-TEXT ·csr1AVX512(SB), NOSPLIT, $0-44
-	// y[16] = bias + the sum of values[i]·xt[columns[i], :]
-	VBROADCASTSS bias+40(FP), Z0
-	VMOVAPS      Z0, Z0
-	MOVQ         xt+0(FP), AX
-	MOVQ         columns+8(FP), CX
-	MOVQ         values+16(FP), DX
-	MOVQ         n+24(FP), BX
-	TESTQ        BX, BX
-	JEQ          done
+// func csr1AVX512(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
+// Requires: AVX, AVX512F, BMI
+TEXT ·csr1AVX512(SB), NOSPLIT, $0-56
+	// sums[rows, 16] = (bias or sums) + kept values · xt; biasStep is in bytes.
+	MOVQ xt+0(FP), AX
+	MOVQ masks+8(FP), CX
+	MOVQ values+16(FP), DX
+	MOVQ rows+24(FP), BX
+	MOVQ sums+32(FP), SI
+	MOVQ bias+40(FP), DI
+	MOVQ biasStep+48(FP), R8
 
-entry:
-	MOVLQSX      (CX), SI
-	SHLQ         $0x06, SI
+row:
+	MOVQ         (CX), R9
+	ADDQ         $0x08, CX
+	TESTQ        DI, DI
+	JEQ          resume
+	VBROADCASTSS (DI), Z0
+	ADDQ         R8, DI
+	JMP          begin
+
+resume:
+	VMOVUPS (SI), Z0
+
+begin:
+	TESTQ R9, R9
+	JEQ   store
+
+value:
+	TZCNTQ       R9, R10
+	IMUL3Q       $+64, R10, R10
 	VBROADCASTSS (DX), Z1
-	VFMADD231PS  (AX)(SI*1), Z1, Z0
-	ADDQ         $0x04, CX
+	VFMADD231PS  (AX)(R10*1), Z1, Z0
 	ADDQ         $0x04, DX
-	DECQ         BX
-	JNE          entry
+	BLSRQ        R9, R9
+	JNE          value
 
-done:
-	MOVQ    y+32(FP), AX
-	VMOVUPS Z0, (AX)
+store:
+	VMOVUPS Z0, (SI)
+	ADDQ    $+64, SI
+	DECQ    BX
+	JNE     row
 	VZEROUPPER
 	RET
 
-// func csr2AVX512(xt *float32, columns *int32, values *float32, n int, y *float32, bias float32)
-// Requires: AVX, AVX512F
-TEXT ·csr2AVX512(SB), NOSPLIT, $0-44
-	// y[32] = bias + the sum of values[i]·xt[columns[i], :]
-	VBROADCASTSS bias+40(FP), Z0
-	VMOVAPS      Z0, Z1
-	VMOVAPS      Z0, Z0
-	MOVQ         xt+0(FP), AX
-	MOVQ         columns+8(FP), CX
-	MOVQ         values+16(FP), DX
-	MOVQ         n+24(FP), BX
-	TESTQ        BX, BX
-	JEQ          done
+// func csr2AVX512(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
+// Requires: AVX, AVX512F, BMI
+TEXT ·csr2AVX512(SB), NOSPLIT, $0-56
+	// sums[rows, 32] = (bias or sums) + kept values · xt; biasStep is in bytes.
+	MOVQ xt+0(FP), AX
+	MOVQ masks+8(FP), CX
+	MOVQ values+16(FP), DX
+	MOVQ rows+24(FP), BX
+	MOVQ sums+32(FP), SI
+	MOVQ bias+40(FP), DI
+	MOVQ biasStep+48(FP), R8
 
-entry:
-	MOVLQSX      (CX), SI
-	SHLQ         $0x07, SI
+row:
+	MOVQ         (CX), R9
+	ADDQ         $0x08, CX
+	TESTQ        DI, DI
+	JEQ          resume
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS (DI), Z1
+	ADDQ         R8, DI
+	JMP          begin
+
+resume:
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+
+begin:
+	TESTQ R9, R9
+	JEQ   store
+
+value:
+	TZCNTQ       R9, R10
+	IMUL3Q       $+128, R10, R10
 	VBROADCASTSS (DX), Z2
-	VFMADD231PS  (AX)(SI*1), Z2, Z1
-	VFMADD231PS  64(AX)(SI*1), Z2, Z0
-	ADDQ         $0x04, CX
+	VFMADD231PS  (AX)(R10*1), Z2, Z0
+	VFMADD231PS  64(AX)(R10*1), Z2, Z1
 	ADDQ         $0x04, DX
-	DECQ         BX
-	JNE          entry
+	BLSRQ        R9, R9
+	JNE          value
 
-done:
-	MOVQ    y+32(FP), AX
-	VMOVUPS Z1, (AX)
-	VMOVUPS Z0, 64(AX)
+store:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	ADDQ    $+128, SI
+	DECQ    BX
+	JNE     row
 	VZEROUPPER
 	RET
 
-// func csr4AVX512(xt *float32, columns *int32, values *float32, n int, y *float32, bias float32)
-// Requires: AVX, AVX512F
-TEXT ·csr4AVX512(SB), NOSPLIT, $0-44
-	// y[64] = bias + the sum of values[i]·xt[columns[i], :]
-	VBROADCASTSS bias+40(FP), Z0
-	VMOVAPS      Z0, Z1
-	VMOVAPS      Z0, Z2
-	VMOVAPS      Z0, Z3
-	VMOVAPS      Z0, Z0
-	MOVQ         xt+0(FP), AX
-	MOVQ         columns+8(FP), CX
-	MOVQ         values+16(FP), DX
-	MOVQ         n+24(FP), BX
-	TESTQ        BX, BX
-	JEQ          done
+// func csr3AVX512(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
+// Requires: AVX, AVX512F, BMI
+TEXT ·csr3AVX512(SB), NOSPLIT, $0-56
+	// sums[rows, 48] = (bias or sums) + kept values · xt; biasStep is in bytes.
+	MOVQ xt+0(FP), AX
+	MOVQ masks+8(FP), CX
+	MOVQ values+16(FP), DX
+	MOVQ rows+24(FP), BX
+	MOVQ sums+32(FP), SI
+	MOVQ bias+40(FP), DI
+	MOVQ biasStep+48(FP), R8
 
-entry:
-	MOVLQSX      (CX), SI
-	SHLQ         $0x08, SI
-	VBROADCASTSS (DX), Z4
-	VFMADD231PS  (AX)(SI*1), Z4, Z1
-	VFMADD231PS  64(AX)(SI*1), Z4, Z2
-	VFMADD231PS  128(AX)(SI*1), Z4, Z3
-	VFMADD231PS  192(AX)(SI*1), Z4, Z0
-	ADDQ         $0x04, CX
+row:
+	MOVQ         (CX), R9
+	ADDQ         $0x08, CX
+	TESTQ        DI, DI
+	JEQ          resume
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS (DI), Z1
+	VBROADCASTSS (DI), Z2
+	ADDQ         R8, DI
+	JMP          begin
+
+resume:
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+
+begin:
+	TESTQ R9, R9
+	JEQ   store
+
+value:
+	TZCNTQ       R9, R10
+	IMUL3Q       $+192, R10, R10
+	VBROADCASTSS (DX), Z3
+	VFMADD231PS  (AX)(R10*1), Z3, Z0
+	VFMADD231PS  64(AX)(R10*1), Z3, Z1
+	VFMADD231PS  128(AX)(R10*1), Z3, Z2
 	ADDQ         $0x04, DX
-	DECQ         BX
-	JNE          entry
+	BLSRQ        R9, R9
+	JNE          value
 
-done:
-	MOVQ    y+32(FP), AX
-	VMOVUPS Z1, (AX)
-	VMOVUPS Z2, 64(AX)
-	VMOVUPS Z3, 128(AX)
-	VMOVUPS Z0, 192(AX)
+store:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	ADDQ    $+192, SI
+	DECQ    BX
+	JNE     row
+	VZEROUPPER
+	RET
+
+// func csr4AVX512(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
+// Requires: AVX, AVX512F, BMI
+TEXT ·csr4AVX512(SB), NOSPLIT, $0-56
+	// sums[rows, 64] = (bias or sums) + kept values · xt; biasStep is in bytes.
+	MOVQ xt+0(FP), AX
+	MOVQ masks+8(FP), CX
+	MOVQ values+16(FP), DX
+	MOVQ rows+24(FP), BX
+	MOVQ sums+32(FP), SI
+	MOVQ bias+40(FP), DI
+	MOVQ biasStep+48(FP), R8
+
+row:
+	MOVQ         (CX), R9
+	ADDQ         $0x08, CX
+	TESTQ        DI, DI
+	JEQ          resume
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS (DI), Z1
+	VBROADCASTSS (DI), Z2
+	VBROADCASTSS (DI), Z3
+	ADDQ         R8, DI
+	JMP          begin
+
+resume:
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+
+begin:
+	TESTQ R9, R9
+	JEQ   store
+
+value:
+	TZCNTQ       R9, R10
+	IMUL3Q       $+256, R10, R10
+	VBROADCASTSS (DX), Z4
+	VFMADD231PS  (AX)(R10*1), Z4, Z0
+	VFMADD231PS  64(AX)(R10*1), Z4, Z1
+	VFMADD231PS  128(AX)(R10*1), Z4, Z2
+	VFMADD231PS  192(AX)(R10*1), Z4, Z3
+	ADDQ         $0x04, DX
+	BLSRQ        R9, R9
+	JNE          value
+
+store:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	ADDQ    $+256, SI
+	DECQ    BX
+	JNE     row
+	VZEROUPPER
+	RET
+
+// func csr5AVX512(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
+// Requires: AVX, AVX512F, BMI
+TEXT ·csr5AVX512(SB), NOSPLIT, $0-56
+	// sums[rows, 80] = (bias or sums) + kept values · xt; biasStep is in bytes.
+	MOVQ xt+0(FP), AX
+	MOVQ masks+8(FP), CX
+	MOVQ values+16(FP), DX
+	MOVQ rows+24(FP), BX
+	MOVQ sums+32(FP), SI
+	MOVQ bias+40(FP), DI
+	MOVQ biasStep+48(FP), R8
+
+row:
+	MOVQ         (CX), R9
+	ADDQ         $0x08, CX
+	TESTQ        DI, DI
+	JEQ          resume
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS (DI), Z1
+	VBROADCASTSS (DI), Z2
+	VBROADCASTSS (DI), Z3
+	VBROADCASTSS (DI), Z4
+	ADDQ         R8, DI
+	JMP          begin
+
+resume:
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+
+begin:
+	TESTQ R9, R9
+	JEQ   store
+
+value:
+	TZCNTQ       R9, R10
+	IMUL3Q       $+320, R10, R10
+	VBROADCASTSS (DX), Z5
+	VFMADD231PS  (AX)(R10*1), Z5, Z0
+	VFMADD231PS  64(AX)(R10*1), Z5, Z1
+	VFMADD231PS  128(AX)(R10*1), Z5, Z2
+	VFMADD231PS  192(AX)(R10*1), Z5, Z3
+	VFMADD231PS  256(AX)(R10*1), Z5, Z4
+	ADDQ         $0x04, DX
+	BLSRQ        R9, R9
+	JNE          value
+
+store:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	ADDQ    $+320, SI
+	DECQ    BX
+	JNE     row
+	VZEROUPPER
+	RET
+
+// func csr6AVX512(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
+// Requires: AVX, AVX512F, BMI
+TEXT ·csr6AVX512(SB), NOSPLIT, $0-56
+	// sums[rows, 96] = (bias or sums) + kept values · xt; biasStep is in bytes.
+	MOVQ xt+0(FP), AX
+	MOVQ masks+8(FP), CX
+	MOVQ values+16(FP), DX
+	MOVQ rows+24(FP), BX
+	MOVQ sums+32(FP), SI
+	MOVQ bias+40(FP), DI
+	MOVQ biasStep+48(FP), R8
+
+row:
+	MOVQ         (CX), R9
+	ADDQ         $0x08, CX
+	TESTQ        DI, DI
+	JEQ          resume
+	VBROADCASTSS (DI), Z0
+	VBROADCASTSS (DI), Z1
+	VBROADCASTSS (DI), Z2
+	VBROADCASTSS (DI), Z3
+	VBROADCASTSS (DI), Z4
+	VBROADCASTSS (DI), Z5
+	ADDQ         R8, DI
+	JMP          begin
+
+resume:
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+
+begin:
+	TESTQ R9, R9
+	JEQ   store
+
+value:
+	TZCNTQ       R9, R10
+	IMUL3Q       $+384, R10, R10
+	VBROADCASTSS (DX), Z6
+	VFMADD231PS  (AX)(R10*1), Z6, Z0
+	VFMADD231PS  64(AX)(R10*1), Z6, Z1
+	VFMADD231PS  128(AX)(R10*1), Z6, Z2
+	VFMADD231PS  192(AX)(R10*1), Z6, Z3
+	VFMADD231PS  256(AX)(R10*1), Z6, Z4
+	VFMADD231PS  320(AX)(R10*1), Z6, Z5
+	ADDQ         $0x04, DX
+	BLSRQ        R9, R9
+	JNE          value
+
+store:
+	VMOVUPS Z0, (SI)
+	VMOVUPS Z1, 64(SI)
+	VMOVUPS Z2, 128(SI)
+	VMOVUPS Z3, 192(SI)
+	VMOVUPS Z4, 256(SI)
+	VMOVUPS Z5, 320(SI)
+	ADDQ    $+384, SI
+	DECQ    BX
+	JNE     row
 	VZEROUPPER
 	RET
 

@@ -34,7 +34,7 @@ type Level uint8
 
 const (
 	Generic    Level = iota // any machine: Go without assembly
-	AVX2                    // AVX2 and FMA
+	AVX2                    // AVX2, FMA and BMI1
 	AVX512                  // AVX-512 F, BW, VL and DQ
 	AVX512VNNI              // and VNNI: the integer products; float32 as AVX512
 )

@@ -65,7 +65,7 @@ func (p *product) run(t *testing.T, table *Table, form string) []float32 {
 		case "tiles":
 			table.Tiles(&p.linear, p.tiles, cut[0], cut[1])
 		case "csr":
-			table.CSR(&p.linear, p.csr, cut[0], cut[1], make([]float32, CSRScratch(p.k)))
+			table.CSR(&p.linear, p.csr, cut[0], cut[1], make([]float32, CSRScratch()))
 		}
 	}
 	p.y.check(t, fmt.Sprint(form, " ", table.level, p.rows, p.n, p.k))
@@ -243,7 +243,7 @@ func TestNaNStaysInItsRow(t *testing.T) {
 
 func TestProductsDoNotAllocate(t *testing.T) {
 	p := newProduct(rand.New(rand.NewPCG(6, 1)), 20, 35, 40)
-	scratch := make([]float32, CSRScratch(p.k))
+	scratch := make([]float32, CSRScratch())
 	for _, table := range tables() {
 		if n := testing.AllocsPerRun(10, func() {
 			table.Dense(&p.linear, p.panels, 0, 3)

@@ -1,11 +1,17 @@
 package kernel
 
-import "golang.org/x/sys/cpu"
+import (
+	"unsafe"
+
+	"etc/formats/plan/layout"
+
+	"golang.org/x/sys/cpu"
+)
 
 func detect() Level {
 	x := &cpu.X86
 	switch {
-	case !(x.HasAVX2 && x.HasFMA):
+	case !(x.HasAVX2 && x.HasFMA && x.HasBMI1):
 		return Generic
 	case !(x.HasAVX512F && x.HasAVX512BW && x.HasAVX512VL && x.HasAVX512DQ):
 		return AVX2
@@ -78,18 +84,23 @@ func (t *Table) tilesBlock(rows int, x []float32, xStride, k int, w []float32, c
 	}
 }
 
-// csrRow is one output feature y[16·vecs] of as many tokens: bias + the sum of
-// values[e]·xt[columns[e]].
-func (t *Table) csrRow(vecs int, xt []float32, columns []int32, values []float32, y []float32, bias float32) {
-	if t.level == Generic || len(columns) == 0 {
-		csrGeneric(vecs, xt, columns, values, y, bias)
+// csrRows adds to sums[len(masks), 16·vecs] what one stripe of inputs gives to
+// as many outputs; values are as many as the masks have bits. A bias that is not
+// nil is what the sums start from, biasStep apart.
+func (t *Table) csrRows(vecs int, xt []float32, masks []uint64, values, sums, bias []float32, biasStep int) {
+	if t.level == Generic {
+		csrGeneric(vecs, xt, masks, values, sums, bias, biasStep)
 		return
 	}
-	_, _, _ = y[vecs*lanes-1], values[len(columns)-1], xt[(int(columns[len(columns)-1])+1)*vecs*lanes-1]
+	_, _ = xt[layout.Stripe*vecs*lanes-1], sums[len(masks)*vecs*lanes-1]
+	if bias != nil {
+		_ = bias[(len(masks)-1)*biasStep]
+	}
+	v, b := unsafe.SliceData(values), unsafe.SliceData(bias)
 	if t.level == AVX2 {
-		csrAVX2(vecs, &xt[0], &columns[0], &values[0], len(columns), &y[0], bias)
+		csrAVX2(vecs, &xt[0], &masks[0], v, len(masks), &sums[0], b, 4*biasStep)
 	} else {
-		csrAVX512(vecs, &xt[0], &columns[0], &values[0], len(columns), &y[0], bias)
+		csrAVX512(vecs, &xt[0], &masks[0], v, len(masks), &sums[0], b, 4*biasStep)
 	}
 }
 

@@ -15,8 +15,8 @@ func (t *Table) tilesBlock(rows int, x []float32, xStride, k int, w []float32, c
 	tilesGeneric(rows, x, xStride, w, columns, rest, y, yStride, bias)
 }
 
-func (t *Table) csrRow(vecs int, xt []float32, columns []int32, values []float32, y []float32, bias float32) {
-	csrGeneric(vecs, xt, columns, values, y, bias)
+func (t *Table) csrRows(vecs int, xt []float32, masks []uint64, values, sums, bias []float32, biasStep int) {
+	csrGeneric(vecs, xt, masks, values, sums, bias, biasStep)
 }
 
 func (t *Table) activate(a Activation, y []float32, yStride, rows, vecs int) {

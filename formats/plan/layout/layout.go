@@ -67,15 +67,15 @@ func checkSize(what string, n, k, got, want int) error {
 	return nil
 }
 
-// checkAlign refuses bytes that cannot be viewed as 4-byte elements in place.
-func checkAlign(what string, b []byte) error {
-	if uintptr(unsafe.Pointer(unsafe.SliceData(b)))%elemSize != 0 {
-		return fault.Newf(fault.Corrupt, "%s weight: not aligned to %d bytes", what, elemSize)
+// checkAlign refuses bytes that cannot be viewed in place as elements of a size.
+func checkAlign(what string, b []byte, size uintptr) error {
+	if uintptr(unsafe.Pointer(unsafe.SliceData(b)))%size != 0 {
+		return fault.Newf(fault.Corrupt, "%s weight: not aligned to %d bytes", what, size)
 	}
 	return nil
 }
 
-// floats and ints view bytes in place. Plans are little-endian, and so is
+// floats, ints and masks view bytes in place. Plans are little-endian, and so is
 // every machine that maps one.
 func floats(b []byte) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/elemSize)
@@ -85,12 +85,20 @@ func ints(b []byte) []int32 {
 	return unsafe.Slice((*int32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/elemSize)
 }
 
+func masks(b []byte) []uint64 {
+	return unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/maskSize)
+}
+
 func putFloat(b []byte, i int, v float32) {
 	binary.LittleEndian.PutUint32(b[elemSize*i:], math.Float32bits(v))
 }
 
 func putInt(b []byte, i int, v int) {
 	binary.LittleEndian.PutUint32(b[elemSize*i:], uint32(v))
+}
+
+func putMask(b []byte, i int, m uint64) {
+	binary.LittleEndian.PutUint64(b[maskSize*i:], m)
 }
 
 // checkOffsets insists that offsets ascend from 0. The last is the total, by

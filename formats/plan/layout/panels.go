@@ -40,7 +40,7 @@ func CheckPanels(n, k int, b []byte) (Panels, error) {
 	if err := checkSize(what, n, k, len(b), PanelBytes(n, k)); err != nil {
 		return Panels{}, err
 	}
-	if err := checkAlign(what, b); err != nil {
+	if err := checkAlign(what, b, elemSize); err != nil {
 		return Panels{}, err
 	}
 	w := Panels{n, k, floats(b)}

@@ -119,7 +119,7 @@ func CheckSparse24(n, k int, b []byte) (Sparse24, error) {
 	if err := checkSize(what, n, k, len(b), Sparse24Bytes(n, k)); err != nil {
 		return Sparse24{}, err
 	}
-	if err := checkAlign(what, b); err != nil {
+	if err := checkAlign(what, b, elemSize); err != nil {
 		return Sparse24{}, err
 	}
 	values := n * groups(k) * groupKept * elemSize
@@ -162,26 +162,34 @@ func (w Sparse24) positions(i, g int) (int, int) {
 
 // Expand is W in CSR form, for the kernel of that name: what is zero is dropped.
 func (w Sparse24) Expand() CSR {
-	entries := 0
+	kept := 0
 	for _, v := range w.Values {
 		if v != 0 {
-			entries++
+			kept++
 		}
 	}
-	c := CSR{w.N, w.K, make([]int32, 1, w.N+1), make([]int32, 0, entries), make([]float32, 0, entries)}
-	for i := range w.N {
-		for g := range groups(w.K) {
-			p0, p1 := w.positions(i, g)
-			v := w.Values[(i*groups(w.K)+g)*groupKept:]
-			for j, p := range [groupKept]int{p0, p1} {
-				if v[j] != 0 {
-					c.Columns = append(c.Columns, int32(g*groupInputs+p))
-					c.Values = append(c.Values, v[j])
+	c := CSR{N: w.N, K: w.K, Values: make([]float32, 0, kept)}
+	if w.K > 0 {
+		c.Masks = make([]uint64, 0, Stripes(w.K)*w.N)
+	}
+	const stripeGroups = Stripe / groupInputs
+	for s := range Stripes(w.K) {
+		for i := range w.N {
+			mask := uint64(0)
+			for g := s * stripeGroups; g < min(groups(w.K), (s+1)*stripeGroups); g++ {
+				p0, p1 := w.positions(i, g)
+				v := w.Values[(i*groups(w.K)+g)*groupKept:]
+				for j, p := range [groupKept]int{p0, p1} {
+					if v[j] != 0 {
+						mask |= 1 << (g%stripeGroups*groupInputs + p)
+						c.Values = append(c.Values, v[j])
+					}
 				}
 			}
+			c.Masks = append(c.Masks, mask)
 		}
-		c.Offsets = append(c.Offsets, int32(len(c.Columns)))
 	}
+	c.findStarts()
 	return c
 }
 

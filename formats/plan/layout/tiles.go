@@ -98,7 +98,7 @@ func CheckTiles(n, k int, b []byte) (Tiles, error) {
 	if len(b) < elemSize*(rows+1) {
 		return Tiles{}, fault.Newf(fault.Corrupt, "tile weight [%d %d]: %d bytes, too few for %d offsets", n, k, len(b), rows+1)
 	}
-	if err := checkAlign(what, b); err != nil {
+	if err := checkAlign(what, b, elemSize); err != nil {
 		return Tiles{}, err
 	}
 	offsets := ints(b[:elemSize*(rows+1)])

@@ -22,9 +22,9 @@ func dispatch(emitters []*emitter) ([]byte, error) {
 			fmt.Fprintf(&b, "case %d:\ntiles%d%s(x, xStride, w, columns, n, rest, y, yStride, bias)\n", rows, rows, e.level)
 		}
 		b.WriteString("default:\npanic(\"bug: no tile kernel of that shape\")\n}\n}\n")
-		fmt.Fprintf(&b, "\nfunc csr%s(vecs int, xt *float32, columns *int32, values *float32, n int, y *float32, bias float32) {\nswitch vecs {\n", e.level)
-		for _, v := range csrVectors {
-			fmt.Fprintf(&b, "case %d:\ncsr%d%s(xt, columns, values, n, y, bias)\n", v, v, e.level)
+		fmt.Fprintf(&b, "\nfunc csr%s(vecs int, xt *float32, masks *uint64, values *float32, rows int, sums, bias *float32, biasStep int) {\nswitch vecs {\n", e.level)
+		for v := 1; v <= csrVectors; v++ {
+			fmt.Fprintf(&b, "case %d:\ncsr%d%s(xt, masks, values, rows, sums, bias, biasStep)\n", v, v, e.level)
 		}
 		b.WriteString("default:\npanic(\"bug: no csr kernel of that width\")\n}\n}\n")
 	}

@@ -61,49 +61,66 @@ func (e *emitter) tiles(rows int) {
 	e.end()
 }
 
-// csrVectors are the widths of the sparse kernel, in vectors of 16 tokens.
-var csrVectors = []int{1, 2, 4}
+// csrVectors is the widest block of tokens of the csr kernels, in vectors. The
+// AVX2 form then takes 13 of 16 registers.
+const csrVectors = 6
 
 func (e *emitter) csrFamily() {
-	for _, v := range csrVectors {
+	for v := 1; v <= csrVectors; v++ {
 		e.csr(v)
 	}
 }
 
-// csr emits one output feature for 16·vecs tokens: y = bias + the sum over n
-// entries of value · the row of xt at its column.
+// csr emits the steps of one stripe of inputs for 16·vecs tokens: for each row
+// of W, sums += the kept values, one for each bit of its mask, times the row of
+// xt of that bit. With a bias the sums start from it. The tests of the masks run
+// ahead of the FMAs, so that a wrong guess where a row ends costs little.
 func (e *emitter) csr(vecs int) {
 	e.function(fmt.Sprintf("csr%d", vecs),
-		"func(xt *float32, columns *int32, values *float32, n int, y *float32, bias float32)")
-	e.Commentf("y[%d] = bias + the sum of values[i]·xt[columns[i], :]", lanes*vecs)
-	bias := e.scalar("bias")
+		"func(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)")
+	e.Commentf("sums[rows, %d] = (bias or sums) + kept values · xt; biasStep is in bytes.", lanes*vecs)
+	xt, masks, values, rows := e.param("xt"), e.param("masks"), e.param("values"), e.param("rows")
+	sums, bias, step := e.param("sums"), e.param("bias"), e.param("biasStep")
 	acc := e.vectors(vecs)
-	for _, v := range acc {
-		for i := range v {
-			e.VMOVAPS(bias[i], v[i])
+	e.loop("row", rows, func() {
+		mask := e.GP64()
+		e.MOVQ(at(masks, 0), mask)
+		e.ADDQ(operand.Imm(8), masks)
+		e.TESTQ(bias, bias)
+		e.JEQ(operand.LabelRef("resume"))
+		for _, v := range acc {
+			for i := range v {
+				e.VBROADCASTSS(at(bias, 0), v[i])
+			}
 		}
-	}
-	xt, columns, values, n := e.param("xt"), e.param("columns"), e.param("values"), e.param("n")
-	e.TESTQ(n, n)
-	e.JEQ(operand.LabelRef("done"))
-	e.loop("entry", n, func() {
+		e.ADDQ(step, bias)
+		e.JMP(operand.LabelRef("begin"))
+		e.Label("resume")
+		for j, v := range acc {
+			e.load(at(sums, vecBytes*j), v)
+		}
+		e.Label("begin")
+		e.TESTQ(mask, mask)
+		e.JEQ(operand.LabelRef("store"))
+		e.Label("value")
 		row := e.GP64()
-		e.MOVLQSX(at(columns, 0), row)
-		e.SHLQ(operand.U8(log2(vecBytes*vecs)), row)
+		e.TZCNTQ(mask, row)
+		e.IMUL3Q(operand.I32(int32(vecBytes*vecs)), row, row)
 		a := e.same(at(values, 0))
 		for j, v := range acc {
 			for i := range v {
 				e.VFMADD231PS(e.part(indexed(xt, row, 1, vecBytes*j), i), a[i], v[i])
 			}
 		}
-		e.ADDQ(operand.Imm(4), columns)
 		e.ADDQ(operand.Imm(4), values)
+		e.BLSRQ(mask, mask)
+		e.JNE(operand.LabelRef("value"))
+		e.Label("store")
+		for j, v := range acc {
+			e.store(v, at(sums, vecBytes*j))
+		}
+		e.ADDQ(operand.I32(int32(vecBytes*vecs)), sums)
 	})
-	e.Label("done")
-	y := e.param("y")
-	for j, v := range acc {
-		e.store(v, at(y, vecBytes*j))
-	}
 	e.end()
 }
 

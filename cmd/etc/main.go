@@ -59,6 +59,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		return report(errOut, err, p.verbose)
 	case s := <-signals:
 		cancel()
+		p.unfinished.stop()
 		return p.interrupted(s, ended, signals)
 	}
 }

@@ -49,12 +49,19 @@ func (u *unfinished) settle(step func() error) error {
 	return step()
 }
 
-// discard removes what was not put in its place, and lets nothing more begin.
-// A folder is renamed first, so that whoever still writes finds none.
-func (u *unfinished) discard() {
+// stop lets nothing more begin or come to its place.
+func (u *unfinished) stop() {
 	u.Lock()
 	defer u.Unlock()
 	u.over = true
+}
+
+// discard stops, and removes what was not put in its place. A folder is
+// renamed first, so that whoever still writes finds none.
+func (u *unfinished) discard() {
+	u.stop()
+	u.Lock()
+	defer u.Unlock()
 	for _, path := range u.paths {
 		gone := path + ".gone"
 		if os.Rename(path, gone) == nil {

@@ -3783,7 +3783,7 @@ done:
 	RET
 
 // func csr1AVX2(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
-// Requires: AVX, BMI, FMA3
+// Requires: AVX, BMI, CMOV, FMA3, POPCNT
 TEXT ·csr1AVX2(SB), NOSPLIT, $0-56
 	// sums[rows, 16] = (bias or sums) + kept values · xt; biasStep is in bytes.
 	MOVQ xt+0(FP), AX
@@ -3793,6 +3793,130 @@ TEXT ·csr1AVX2(SB), NOSPLIT, $0-56
 	MOVQ sums+32(FP), SI
 	MOVQ bias+40(FP), DI
 	MOVQ biasStep+48(FP), R8
+	SUBQ $0x03, BX
+	JLT  few
+
+together:
+	MOVQ         (CX), R9
+	MOVQ         8(CX), R10
+	MOVQ         16(CX), R11
+	ADDQ         $0x18, CX
+	TESTQ        DI, DI
+	JEQ          together_resume
+	VBROADCASTSS (DI), Y0
+	VBROADCASTSS (DI), Y1
+	ADDQ         R8, DI
+	VBROADCASTSS (DI), Y2
+	VBROADCASTSS (DI), Y3
+	ADDQ         R8, DI
+	VBROADCASTSS (DI), Y4
+	VBROADCASTSS (DI), Y5
+	ADDQ         R8, DI
+	JMP          together_begin
+
+together_resume:
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	VMOVUPS 64(SI), Y2
+	VMOVUPS 96(SI), Y3
+	VMOVUPS 128(SI), Y4
+	VMOVUPS 160(SI), Y5
+
+together_begin:
+	POPCNTQ R9, R14
+	LEAQ    (DX)(R14*4), R12
+	POPCNTQ R10, R15
+	LEAQ    (R12)(R15*4), R13
+	CMPQ    R15, R14
+	CMOVQLT R15, R14
+	POPCNTQ R11, R15
+	CMPQ    R15, R14
+	CMOVQLT R15, R14
+	TESTQ   R14, R14
+	JEQ     together_rest0
+
+together_value:
+	TZCNTQ       R9, R15
+	IMUL3Q       $+64, R15, R15
+	VBROADCASTSS (DX), Y6
+	VFMADD231PS  (AX)(R15*1), Y6, Y0
+	VFMADD231PS  32(AX)(R15*1), Y6, Y1
+	ADDQ         $0x04, DX
+	BLSRQ        R9, R9
+	TZCNTQ       R10, R15
+	IMUL3Q       $+64, R15, R15
+	VBROADCASTSS (R12), Y6
+	VFMADD231PS  (AX)(R15*1), Y6, Y2
+	VFMADD231PS  32(AX)(R15*1), Y6, Y3
+	ADDQ         $0x04, R12
+	BLSRQ        R10, R10
+	TZCNTQ       R11, R15
+	IMUL3Q       $+64, R15, R15
+	VBROADCASTSS (R13), Y6
+	VFMADD231PS  (AX)(R15*1), Y6, Y4
+	VFMADD231PS  32(AX)(R15*1), Y6, Y5
+	ADDQ         $0x04, R13
+	BLSRQ        R11, R11
+	DECQ         R14
+	JNE          together_value
+
+together_rest0:
+	TESTQ R9, R9
+	JEQ   together_store0
+
+together_value0:
+	TZCNTQ       R9, R14
+	IMUL3Q       $+64, R14, R14
+	VBROADCASTSS (DX), Y6
+	VFMADD231PS  (AX)(R14*1), Y6, Y0
+	VFMADD231PS  32(AX)(R14*1), Y6, Y1
+	ADDQ         $0x04, DX
+	BLSRQ        R9, R9
+	JNE          together_value0
+
+together_store0:
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	TESTQ   R10, R10
+	JEQ     together_store1
+
+together_value1:
+	TZCNTQ       R10, DX
+	IMUL3Q       $+64, DX, DX
+	VBROADCASTSS (R12), Y0
+	VFMADD231PS  (AX)(DX*1), Y0, Y2
+	VFMADD231PS  32(AX)(DX*1), Y0, Y3
+	ADDQ         $0x04, R12
+	BLSRQ        R10, R10
+	JNE          together_value1
+
+together_store1:
+	VMOVUPS Y2, 64(SI)
+	VMOVUPS Y3, 96(SI)
+	TESTQ   R11, R11
+	JEQ     together_store2
+
+together_value2:
+	TZCNTQ       R11, DX
+	IMUL3Q       $+64, DX, DX
+	VBROADCASTSS (R13), Y0
+	VFMADD231PS  (AX)(DX*1), Y0, Y4
+	VFMADD231PS  32(AX)(DX*1), Y0, Y5
+	ADDQ         $0x04, R13
+	BLSRQ        R11, R11
+	JNE          together_value2
+
+together_store2:
+	VMOVUPS Y4, 128(SI)
+	VMOVUPS Y5, 160(SI)
+	MOVQ    R13, DX
+	ADDQ    $+192, SI
+	SUBQ    $0x03, BX
+	JGE     together
+
+few:
+	ADDQ $0x03, BX
+	JEQ  done
 
 row:
 	MOVQ         (CX), R9
@@ -3810,9 +3934,9 @@ resume:
 
 begin:
 	TESTQ R9, R9
-	JEQ   store
+	JEQ   store0
 
-value:
+value0:
 	TZCNTQ       R9, R10
 	IMUL3Q       $+64, R10, R10
 	VBROADCASTSS (DX), Y2
@@ -3820,14 +3944,16 @@ value:
 	VFMADD231PS  32(AX)(R10*1), Y2, Y1
 	ADDQ         $0x04, DX
 	BLSRQ        R9, R9
-	JNE          value
+	JNE          value0
 
-store:
+store0:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	ADDQ    $+64, SI
 	DECQ    BX
 	JNE     row
+
+done:
 	VZEROUPPER
 	RET
 
@@ -3863,9 +3989,9 @@ resume:
 
 begin:
 	TESTQ R9, R9
-	JEQ   store
+	JEQ   store0
 
-value:
+value0:
 	TZCNTQ       R9, R10
 	IMUL3Q       $+128, R10, R10
 	VBROADCASTSS (DX), Y4
@@ -3875,9 +4001,9 @@ value:
 	VFMADD231PS  96(AX)(R10*1), Y4, Y3
 	ADDQ         $0x04, DX
 	BLSRQ        R9, R9
-	JNE          value
+	JNE          value0
 
-store:
+store0:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -3924,9 +4050,9 @@ resume:
 
 begin:
 	TESTQ R9, R9
-	JEQ   store
+	JEQ   store0
 
-value:
+value0:
 	TZCNTQ       R9, R10
 	IMUL3Q       $+192, R10, R10
 	VBROADCASTSS (DX), Y6
@@ -3938,9 +4064,9 @@ value:
 	VFMADD231PS  160(AX)(R10*1), Y6, Y5
 	ADDQ         $0x04, DX
 	BLSRQ        R9, R9
-	JNE          value
+	JNE          value0
 
-store:
+store0:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -3993,9 +4119,9 @@ resume:
 
 begin:
 	TESTQ R9, R9
-	JEQ   store
+	JEQ   store0
 
-value:
+value0:
 	TZCNTQ       R9, R10
 	IMUL3Q       $+256, R10, R10
 	VBROADCASTSS (DX), Y8
@@ -4009,9 +4135,9 @@ value:
 	VFMADD231PS  224(AX)(R10*1), Y8, Y7
 	ADDQ         $0x04, DX
 	BLSRQ        R9, R9
-	JNE          value
+	JNE          value0
 
-store:
+store0:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -4070,9 +4196,9 @@ resume:
 
 begin:
 	TESTQ R9, R9
-	JEQ   store
+	JEQ   store0
 
-value:
+value0:
 	TZCNTQ       R9, R10
 	IMUL3Q       $+320, R10, R10
 	VBROADCASTSS (DX), Y10
@@ -4088,9 +4214,9 @@ value:
 	VFMADD231PS  288(AX)(R10*1), Y10, Y9
 	ADDQ         $0x04, DX
 	BLSRQ        R9, R9
-	JNE          value
+	JNE          value0
 
-store:
+store0:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -4155,9 +4281,9 @@ resume:
 
 begin:
 	TESTQ R9, R9
-	JEQ   store
+	JEQ   store0
 
-value:
+value0:
 	TZCNTQ       R9, R10
 	IMUL3Q       $+384, R10, R10
 	VBROADCASTSS (DX), Y12
@@ -4175,9 +4301,9 @@ value:
 	VFMADD231PS  352(AX)(R10*1), Y12, Y11
 	ADDQ         $0x04, DX
 	BLSRQ        R9, R9
-	JNE          value
+	JNE          value0
 
-store:
+store0:
 	VMOVUPS Y0, (SI)
 	VMOVUPS Y1, 32(SI)
 	VMOVUPS Y2, 64(SI)
@@ -9745,7 +9871,7 @@ done:
 	RET
 
 // func csr1AVX512(xt *float32, masks *uint64, values *float32, rows int, sums *float32, bias *float32, biasStep int)
-// Requires: AVX, AVX512F, BMI
+// Requires: AVX, AVX512F, BMI, CMOV, POPCNT
 TEXT ·csr1AVX512(SB), NOSPLIT, $0-56
 	// sums[rows, 16] = (bias or sums) + kept values · xt; biasStep is in bytes.
 	MOVQ xt+0(FP), AX
@@ -9755,6 +9881,115 @@ TEXT ·csr1AVX512(SB), NOSPLIT, $0-56
 	MOVQ sums+32(FP), SI
 	MOVQ bias+40(FP), DI
 	MOVQ biasStep+48(FP), R8
+	SUBQ $0x03, BX
+	JLT  few
+
+together:
+	MOVQ         (CX), R9
+	MOVQ         8(CX), R10
+	MOVQ         16(CX), R11
+	ADDQ         $0x18, CX
+	TESTQ        DI, DI
+	JEQ          together_resume
+	VBROADCASTSS (DI), Z0
+	ADDQ         R8, DI
+	VBROADCASTSS (DI), Z1
+	ADDQ         R8, DI
+	VBROADCASTSS (DI), Z2
+	ADDQ         R8, DI
+	JMP          together_begin
+
+together_resume:
+	VMOVUPS (SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+
+together_begin:
+	POPCNTQ R9, R14
+	LEAQ    (DX)(R14*4), R12
+	POPCNTQ R10, R15
+	LEAQ    (R12)(R15*4), R13
+	CMPQ    R15, R14
+	CMOVQLT R15, R14
+	POPCNTQ R11, R15
+	CMPQ    R15, R14
+	CMOVQLT R15, R14
+	TESTQ   R14, R14
+	JEQ     together_rest0
+
+together_value:
+	TZCNTQ       R9, R15
+	IMUL3Q       $+64, R15, R15
+	VBROADCASTSS (DX), Z3
+	VFMADD231PS  (AX)(R15*1), Z3, Z0
+	ADDQ         $0x04, DX
+	BLSRQ        R9, R9
+	TZCNTQ       R10, R15
+	IMUL3Q       $+64, R15, R15
+	VBROADCASTSS (R12), Z3
+	VFMADD231PS  (AX)(R15*1), Z3, Z1
+	ADDQ         $0x04, R12
+	BLSRQ        R10, R10
+	TZCNTQ       R11, R15
+	IMUL3Q       $+64, R15, R15
+	VBROADCASTSS (R13), Z3
+	VFMADD231PS  (AX)(R15*1), Z3, Z2
+	ADDQ         $0x04, R13
+	BLSRQ        R11, R11
+	DECQ         R14
+	JNE          together_value
+
+together_rest0:
+	TESTQ R9, R9
+	JEQ   together_store0
+
+together_value0:
+	TZCNTQ       R9, R14
+	IMUL3Q       $+64, R14, R14
+	VBROADCASTSS (DX), Z3
+	VFMADD231PS  (AX)(R14*1), Z3, Z0
+	ADDQ         $0x04, DX
+	BLSRQ        R9, R9
+	JNE          together_value0
+
+together_store0:
+	VMOVUPS Z0, (SI)
+	TESTQ   R10, R10
+	JEQ     together_store1
+
+together_value1:
+	TZCNTQ       R10, DX
+	IMUL3Q       $+64, DX, DX
+	VBROADCASTSS (R12), Z0
+	VFMADD231PS  (AX)(DX*1), Z0, Z1
+	ADDQ         $0x04, R12
+	BLSRQ        R10, R10
+	JNE          together_value1
+
+together_store1:
+	VMOVUPS Z1, 64(SI)
+	TESTQ   R11, R11
+	JEQ     together_store2
+
+together_value2:
+	TZCNTQ       R11, DX
+	IMUL3Q       $+64, DX, DX
+	VBROADCASTSS (R13), Z0
+	VFMADD231PS  (AX)(DX*1), Z0, Z2
+	ADDQ         $0x04, R13
+	BLSRQ        R11, R11
+	JNE          together_value2
+
+together_store2:
+	VMOVUPS Z2, 128(SI)
+	MOVQ    R13, DX
+	ADDQ    $+192, SI
+	SUBQ    $0x03, BX
+	JGE     together
+
+few:
+	ADDQ $0x03, BX
+	JEQ  done
 
 row:
 	MOVQ         (CX), R9
@@ -9770,22 +10005,24 @@ resume:
 
 begin:
 	TESTQ R9, R9
-	JEQ   store
+	JEQ   store0
 
-value:
+value0:
 	TZCNTQ       R9, R10
 	IMUL3Q       $+64, R10, R10
 	VBROADCASTSS (DX), Z1
 	VFMADD231PS  (AX)(R10*1), Z1, Z0
 	ADDQ         $0x04, DX
 	BLSRQ        R9, R9
-	JNE          value
+	JNE          value0
 
-store:
+store0:
 	VMOVUPS Z0, (SI)
 	ADDQ    $+64, SI
 	DECQ    BX
 	JNE     row
+
+done:
 	VZEROUPPER
 	RET
 
@@ -9817,9 +10054,9 @@ resume:
 
 begin:
 	TESTQ R9, R9
-	JEQ   store
+	JEQ   store0
 
-value:
+value0:
 	TZCNTQ       R9, R10
 	IMUL3Q       $+128, R10, R10
 	VBROADCASTSS (DX), Z2
@@ -9827,9 +10064,9 @@ value:
 	VFMADD231PS  64(AX)(R10*1), Z2, Z1
 	ADDQ         $0x04, DX
 	BLSRQ        R9, R9
-	JNE          value
+	JNE          value0
 
-store:
+store0:
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	ADDQ    $+128, SI
@@ -9868,9 +10105,9 @@ resume:
 
 begin:
 	TESTQ R9, R9
-	JEQ   store
+	JEQ   store0
 
-value:
+value0:
 	TZCNTQ       R9, R10
 	IMUL3Q       $+192, R10, R10
 	VBROADCASTSS (DX), Z3
@@ -9879,9 +10116,9 @@ value:
 	VFMADD231PS  128(AX)(R10*1), Z3, Z2
 	ADDQ         $0x04, DX
 	BLSRQ        R9, R9
-	JNE          value
+	JNE          value0
 
-store:
+store0:
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -9923,9 +10160,9 @@ resume:
 
 begin:
 	TESTQ R9, R9
-	JEQ   store
+	JEQ   store0
 
-value:
+value0:
 	TZCNTQ       R9, R10
 	IMUL3Q       $+256, R10, R10
 	VBROADCASTSS (DX), Z4
@@ -9935,9 +10172,9 @@ value:
 	VFMADD231PS  192(AX)(R10*1), Z4, Z3
 	ADDQ         $0x04, DX
 	BLSRQ        R9, R9
-	JNE          value
+	JNE          value0
 
-store:
+store0:
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -9982,9 +10219,9 @@ resume:
 
 begin:
 	TESTQ R9, R9
-	JEQ   store
+	JEQ   store0
 
-value:
+value0:
 	TZCNTQ       R9, R10
 	IMUL3Q       $+320, R10, R10
 	VBROADCASTSS (DX), Z5
@@ -9995,9 +10232,9 @@ value:
 	VFMADD231PS  256(AX)(R10*1), Z5, Z4
 	ADDQ         $0x04, DX
 	BLSRQ        R9, R9
-	JNE          value
+	JNE          value0
 
-store:
+store0:
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)
@@ -10045,9 +10282,9 @@ resume:
 
 begin:
 	TESTQ R9, R9
-	JEQ   store
+	JEQ   store0
 
-value:
+value0:
 	TZCNTQ       R9, R10
 	IMUL3Q       $+384, R10, R10
 	VBROADCASTSS (DX), Z6
@@ -10059,9 +10296,9 @@ value:
 	VFMADD231PS  320(AX)(R10*1), Z6, Z5
 	ADDQ         $0x04, DX
 	BLSRQ        R9, R9
-	JNE          value
+	JNE          value0
 
-store:
+store0:
 	VMOVUPS Z0, (SI)
 	VMOVUPS Z1, 64(SI)
 	VMOVUPS Z2, 128(SI)

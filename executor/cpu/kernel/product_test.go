@@ -51,6 +51,9 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+// csrScratch is lent at any alignment. It begins as NaN, and keeps what the last product left.
+var csrScratch = guardedSlice(CSRScratch() + lanes)
+
 // run computes the panels in two calls by the named layout and returns Y [rows,n].
 func (p *product) run(t *testing.T, table *Table, form string) []float32 {
 	t.Helper()
@@ -65,9 +68,10 @@ func (p *product) run(t *testing.T, table *Table, form string) []float32 {
 		case "tiles":
 			table.Tiles(&p.linear, p.tiles, cut[0], cut[1])
 		case "csr":
-			table.CSR(&p.linear, p.csr, cut[0], cut[1], make([]float32, CSRScratch()))
+			table.CSR(&p.linear, p.csr, cut[0], cut[1], csrScratch.data[p.rows%lanes:][:CSRScratch()])
 		}
 	}
+	csrScratch.check(t, "scratch")
 	p.y.check(t, fmt.Sprint(form, " ", table.level, p.rows, p.n, p.k))
 	out := make([]float32, 0, p.rows*p.n)
 	for r := range p.rows {
@@ -119,7 +123,9 @@ func productShapes() [][3]int {
 	for k := 0; k <= 35; k++ {
 		s = append(s, [3]int{5, 20, k}, [3]int{9, 48, k})
 	}
-	return append(s, [3]int{33, 70, 300}, [3]int{64, 96, 129}, [3]int{100, 40, 1537}, [3]int{250, 33, 1024})
+	s = append(s, [3]int{33, 70, 300}, [3]int{64, 96, 129}, [3]int{100, 40, 1537}, [3]int{250, 33, 1024})
+	// The ends of stripes of inputs, blocks of tokens and groups of panels of csr.
+	return append(s, [3]int{96, 384, 64}, [3]int{97, 385, 65}, [3]int{15, 400, 63}, [3]int{81, 18, 128}, [3]int{193, 35, 129}, [3]int{48, 769, 127})
 }
 
 // TestProducts: each level and layout is right, dense, tiles and CSR have the
@@ -152,7 +158,7 @@ func TestProducts(t *testing.T) {
 // TestProductRowsAreIndependent: a row alone gives the bits it has in a batch.
 func TestProductRowsAreIndependent(t *testing.T) {
 	r := rand.New(rand.NewPCG(2, 1))
-	for rows := 1; rows <= 70; rows += 3 {
+	for rows := 1; rows <= 103; rows += 6 {
 		p := newProduct(r, rows, 35, 77)
 		for _, table := range tables() {
 			for _, form := range forms {
@@ -251,6 +257,35 @@ func TestProductsDoNotAllocate(t *testing.T) {
 			table.CSR(&p.linear, p.csr, 0, 3, scratch)
 		}); n != 0 {
 			t.Errorf("%s: %g allocations", table.level, n)
+		}
+	}
+}
+
+// TestCSRMasks: rows side by side with no value, all, the first or the last of
+// a stripe are right in any order, for each width of the block of tokens.
+func TestCSRMasks(t *testing.T) {
+	keep := []func(c int) bool{
+		func(int) bool { return false }, func(int) bool { return true },
+		func(c int) bool { return c%layout.Stripe == 0 }, func(c int) bool { return c%layout.Stripe == layout.Stripe-1 },
+	}
+	r := rand.New(rand.NewPCG(8, 1))
+	for rows := 1; rows <= 7*lanes; rows += lanes {
+		p := newProduct(r, rows, 70, 131)
+		for i := range p.n {
+			kept := keep[r.IntN(len(keep))]
+			for c := range p.k {
+				p.w[i*p.k+c] = 0
+				if kept(c) {
+					p.w[i*p.k+c] = r.Float32() + 1
+				}
+			}
+		}
+		layout.PackPanels(bytesOf(p.panels.Values), p.w, p.n, p.k)
+		p.csr = must(layout.CheckCSR(p.n, p.k, alignedBytes(layout.PackCSR(p.w, p.n, p.k))))
+		for _, table := range tables() {
+			if !sameBits(p.run(t, table, "dense"), p.run(t, table, "csr")) {
+				t.Errorf("%s: %d tokens: csr and dense differ", table.level, rows)
+			}
 		}
 	}
 }

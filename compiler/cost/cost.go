@@ -27,13 +27,16 @@ type Machine struct {
 
 // CPU is the machine for cpu:f32: an AVX-512 core at half width (AMD Zen 4).
 // The product rates are the best of `go test -bench Sparse ./executor/cpu/kernel`
-// at 384×384 and 128 tokens there: dense 112 to 116 GFLOP/s at either level;
-// for each tile that is kept 100 where half are, 92 where a quarter is; for
-// each entry 43 to 46 where half are, 42 to 54 where a quarter is. Only their
-// ratios matter to the choices.
+// at 384×384 and 128 tokens there: dense 113 to 117 GFLOP/s at either level;
+// for each tile that is kept 107 to 111 where 30 % are zero, 101 to 105 where
+// half are, 70 to 83 where 90 % are; for each single entry 88, 86 to 89, and
+// 65. Only their ratios matter to the choices. With fewer tokens single
+// entries lose: half of them take as long as all of them for 16 tokens, twice
+// as long for 8. A plan has one form for all batches (decision 3), and those
+// that keep a machine busy decide.
 var CPU = Machine{
 	Target: "cpu:f32",
-	Flops:  115e9, TileFlops: 95e9, CSRFlops: 45e9, Exps: 2e9,
+	Flops:  115e9, TileFlops: 104e9, CSRFlops: 88e9, Exps: 2e9,
 	L1: 32 << 10, L2: 512 << 10, Spill: 20e9,
 }
 
@@ -98,13 +101,7 @@ func PrecomputePays(a *ir.AttentionAttrs, k, n, s int) bool {
 	return a.Heads*n*(s*k+s*s) < factored
 }
 
-// entrySlack is how much longer than a dense product one by single entries may
-// take. It pays for a smaller plan: half the entries of a matrix take 1.28
-// times as long as all of them, and are still chosen.
-const entrySlack = 1.3
-
-// Linear chooses the form of a product by the predicted time of one token:
-// tiles where they are fastest, else single entries up to entrySlack.
+// Linear chooses the form of a product by the predicted time of one token.
 func (m Machine) Linear(w sparse.Matrix) ir.Kind {
 	dense := 2 * float64(w.N*w.K) / m.Flops
 	tiles := 2 * float64(w.Tiles*sparse.Tile*sparse.Tile) / m.TileFlops
@@ -112,9 +109,9 @@ func (m Machine) Linear(w sparse.Matrix) ir.Kind {
 	switch {
 	case tiles < dense && tiles <= entries:
 		return ir.BlockSparseLinear
-	case entries <= dense*entrySlack && w.NM24:
+	case entries < dense && w.NM24:
 		return ir.Sparse24Linear
-	case entries <= dense*entrySlack:
+	case entries < dense:
 		return ir.CSRLinear
 	}
 	return ir.Linear

@@ -87,12 +87,14 @@ func TestLinearForm(t *testing.T) {
 		want ir.Kind
 	}{
 		{"dense", sparse.Matrix{N: n, K: k, NonZeros: n * k, Tiles: tiles}, ir.Linear},
-		{"a tenth of the tiles", sparse.Matrix{N: n, K: k, NonZeros: n * k * 9 / 10, Tiles: tiles * 9 / 10}, ir.Linear},
-		{"30 % of the tiles", sparse.Matrix{N: n, K: k, NonZeros: n * k * 7 / 10, Tiles: tiles * 7 / 10}, ir.BlockSparseLinear},
-		{"30 % of the entries", sparse.Matrix{N: n, K: k, NonZeros: n * k * 7 / 10, Tiles: tiles}, ir.Linear},
+		{"a tile less", sparse.Matrix{N: n, K: k, NonZeros: n*k - 256, Tiles: tiles - 1}, ir.Linear},
+		{"30 % fewer tiles", sparse.Matrix{N: n, K: k, NonZeros: n * k * 7 / 10, Tiles: tiles * 7 / 10}, ir.BlockSparseLinear},
+		{"10 % fewer entries", sparse.Matrix{N: n, K: k, NonZeros: n * k * 9 / 10, Tiles: tiles}, ir.Linear},
+		{"30 % fewer entries", sparse.Matrix{N: n, K: k, NonZeros: n * k * 7 / 10, Tiles: tiles}, ir.CSRLinear},
 		{"half of the entries", sparse.Matrix{N: n, K: k, NonZeros: n * k / 2, Tiles: tiles}, ir.CSRLinear},
 		{"2:4", sparse.Matrix{N: n, K: k, NonZeros: n * k / 2, Tiles: tiles, NM24: true}, ir.Sparse24Linear},
-		{"tiles and 2:4", sparse.Matrix{N: n, K: k, NonZeros: n * k / 4, Tiles: tiles / 2, NM24: true}, ir.BlockSparseLinear},
+		{"2:4 within half of the tiles", sparse.Matrix{N: n, K: k, NonZeros: n * k / 4, Tiles: tiles / 2, NM24: true}, ir.Sparse24Linear},
+		{"whole tiles, some 2:4", sparse.Matrix{N: n, K: k, NonZeros: n * k / 2, Tiles: tiles / 2, NM24: true}, ir.BlockSparseLinear},
 		{"few entries in many tiles", sparse.Matrix{N: n, K: k, NonZeros: n * k / 50, Tiles: tiles / 2}, ir.CSRLinear},
 		{"small and odd", sparse.Matrix{N: 7, K: 5, NonZeros: 35, Tiles: 1}, ir.Linear},
 		{"all zero", sparse.Matrix{N: n, K: k, NM24: true}, ir.BlockSparseLinear},

@@ -23,7 +23,7 @@ type deviceFlags struct {
 }
 
 func (f *deviceFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.device, "device", "auto", "auto, cpu, cuda, cuda:N or sim; this program has the CPU")
+	c.Flags().StringVar(&f.device, "device", "auto", "auto or cpu")
 	c.Flags().IntVar(&f.threads, "threads", 0, "threads (default what affinity and cgroup allow)")
 	c.Flags().StringVar(&f.level, "cpu-level", "", "kernels of this CPU level and no better (default the best there is)")
 	c.Flags().IntVar(&f.maxBatchTokens, "max-batch-tokens", 0, "budget of tokens in one batch (default the plan's)")
@@ -51,7 +51,7 @@ func (f *deviceFlags) open() (executor.Device, error) {
 	case kind == cudaDevice && isIndex(number, numbered), f.device == simDevice:
 		return nil, fault.Newf(fault.Unavailable, "--device %s: this program has no such executor", f.device).WithHint("--device cpu runs the plan on the CPU")
 	case f.device != autoDevice && f.device != cpuDevice:
-		return nil, fault.Newf(fault.Usage, "--device %q: want auto, cpu, cuda, cuda:N or sim", f.device)
+		return nil, fault.Newf(fault.Usage, "--device %q: want auto or cpu", f.device)
 	case f.threads < 0 || f.threads > maxThreads:
 		return nil, fault.Newf(fault.Usage, "--threads %d: want 1 to %d, or 0 for what the machine allows", f.threads, maxThreads)
 	case f.maxBatchTokens < 0 || f.maxBatchTokens > compiler.MostBatchTokens:

@@ -24,13 +24,18 @@ type planDetail struct {
 	WeightBytes  int            `json:"weight_bytes"`
 	ArenaToken   int            `json:"arena_bytes_per_token"`
 	ArenaRow     int            `json:"arena_bytes_per_row"`
-	Provenance   []plan.Flag    `json:"flags"`
+	Provenance   []flagDetail   `json:"flags"`
 	Version      string         `json:"etc"`
 	Source       string         `json:"source"`
 	Steps        []stepDetail   `json:"steps"`
 	Memory       []bufferDetail `json:"memory,omitempty"`
 	Outputs      []string       `json:"outputs"`
 	attention    []string
+}
+
+type flagDetail struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
 type stepDetail struct {
@@ -58,8 +63,11 @@ func newPlanDetail(f *plan.File, memory bool) *planDetail {
 	d := &planDetail{
 		Schema: 1, ID: f.ID(), Device: noDevice, Architecture: p.Model.Architecture, Task: taskName(p.Model.Task), Target: p.Target,
 		Labels: p.Model.Labels, MaxTokens: p.Model.MaxTokens, Buckets: bucketLengths(p), Bytes: int64(len(f.Bytes())),
-		WeightBytes: len(p.Data), ArenaToken: token, ArenaRow: row, Provenance: p.Provenance.Flags,
+		WeightBytes: len(p.Data), ArenaToken: token, ArenaRow: row,
 		Version: p.Provenance.Version, Source: fmt.Sprintf("%x", p.Provenance.Source),
+	}
+	for _, f := range p.Provenance.Flags {
+		d.Provenance = append(d.Provenance, flagDetail(f))
 	}
 	for i := range p.Steps {
 		d.Steps = append(d.Steps, newStepDetail(p, &p.Steps[i], always))

@@ -131,9 +131,9 @@ func (p *program) bench(ctx context.Context, path string, f *benchFlags) error {
 		}
 		defer other.close()
 	}
-	bar := p.newProgress()
+	bar := p.newProgress("measuring")
 	for i, shape := range shapes {
-		bar.set("bench", i, len(shapes))
+		bar.set(i, len(shapes))
 		c, err := measureCell(ctx, s, other, shape, f.seconds)
 		if err != nil {
 			return err

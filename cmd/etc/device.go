@@ -112,7 +112,8 @@ func (p *program) newSession(file *plan.File, d executor.Device, f *deviceFlags,
 		file.Close()
 		return nil, err
 	}
-	if f.device == autoDevice {
+	if f.device == autoDevice && !p.told {
+		p.told = true
 		p.note("device %s: this program has no other executor", d.Name())
 	}
 	return &session{x, file}, nil

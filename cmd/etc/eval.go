@@ -69,7 +69,7 @@ func (p *program) eval(ctx context.Context, path string, f *evalFlags) error {
 	if err := limit(s.Executor, data, f.limit); err != nil {
 		return err
 	}
-	bar := p.newProgress()
+	bar := p.newProgress("judging")
 	o, err := evaluate(ctx, s.Executor, data, bar)
 	bar.clear()
 	if err != nil {

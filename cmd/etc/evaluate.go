@@ -52,7 +52,7 @@ func each(ctx context.Context, s *executor.Executor, name string, list []*rows.R
 		}
 		f(i, r)
 		i++
-		bar.set("eval", i, len(list))
+		bar.set(i, len(list))
 		return nil
 	})
 }

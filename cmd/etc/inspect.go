@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,8 +53,10 @@ func (p *program) printTable(d detail) error {
 // inspect finds out what path is and returns its record.
 func inspect(path string, memory bool) (detail, error) {
 	info, err := os.Stat(path)
-	if err != nil {
-		return nil, fault.Newf(fault.Usage, "%v", err)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.Newf(fault.Usage, "%s: no such file or folder", path)
+	} else if err != nil {
+		return nil, err
 	}
 	name := filepath.Base(path)
 	switch {

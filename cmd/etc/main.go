@@ -56,6 +56,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	})
 	select {
 	case err := <-ended:
+		p.progress.clear()
 		return report(errOut, err, p.verbose)
 	case s := <-signals:
 		cancel()
@@ -70,6 +71,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 func (p *program) interrupted(s os.Signal, ended <-chan error, again <-chan os.Signal) int {
 	select {
 	case err := <-ended:
+		p.progress.clear()
 		if err == nil {
 			return 0
 		}

@@ -23,6 +23,8 @@ type program struct {
 	force          bool
 	config         string
 	unfinished     unfinished
+	progress       *progress // what is shown now
+	told           bool      // which device was taken
 }
 
 // commands lists every command, in the order of the data's way.
@@ -160,6 +162,7 @@ func versionCommand(p *program) *cobra.Command {
 // note prints a line for people on standard error.
 func (p *program) note(format string, args ...any) {
 	if !p.quiet {
+		p.progress.clear()
 		fmt.Fprintf(p.err, format+"\n", args...)
 	}
 }

@@ -112,3 +112,34 @@ func TestReport(t *testing.T) {
 		t.Errorf("--verbose: %q, want the stack", b.String())
 	}
 }
+
+// TestProgress: percent and time left, as lines or as a bar, and nothing more
+// often than is of use.
+func TestProgress(t *testing.T) {
+	var b bytes.Buffer
+	start := time.Now().Add(-time.Minute)
+	g := &progress{out: &b, stage: "judging", start: start, shown: start}
+	g.set(1, 4)
+	g.set(2, 4)
+	if got, want := b.String(), "judging: 25%, 3m0s left\n"; got != want {
+		t.Errorf("lines %q, want %q", got, want)
+	}
+	b.Reset()
+	g = &progress{out: &b, stage: "judging", start: start, shown: start, bar: true}
+	g.set(2, 4)
+	if want := "\r\x1b[K[===============               ] judging: 50%, 1m0s left"; b.String() != want {
+		t.Errorf("bar %q, want %q", b.String(), want)
+	}
+	b.Reset()
+	p := &program{err: &b, progress: g}
+	p.note("a note")
+	if got, want := b.String(), "\r\x1b[Ka note\n"; got != want {
+		t.Errorf("note over a bar %q, want %q", got, want)
+	}
+	p.quiet = true
+	if p.newProgress("judging") != nil {
+		t.Error("--quiet shows progress")
+	}
+	p.progress.clear()
+	(*progress)(nil).set(1, 2)
+}

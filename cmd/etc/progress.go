@@ -10,8 +10,9 @@ import (
 	"golang.org/x/term"
 )
 
-// A progress shows how far a run is: a bar that is drawn again on a terminal,
-// a plain line at most every ten seconds elsewhere, nothing with --quiet.
+// A progress shows how far a stage of a run is, on standard error: a bar that
+// is drawn again on a terminal, a plain line now and then elsewhere. It has no
+// colours, so NO_COLOR asks for nothing more. A nil progress shows nothing.
 type progress struct {
 	out     io.Writer
 	bar     bool
@@ -27,47 +28,51 @@ const (
 	barWidth  = 30
 )
 
-func (p *program) newProgress() *progress {
+// newProgress begins a stage; with --quiet it is nil. CI systems keep a log,
+// where a bar would be garbage even if they give the program a terminal.
+func (p *program) newProgress(stage string) *progress {
 	if p.quiet {
 		return nil
 	}
 	f, ok := p.err.(*os.File)
-	bar := ok && term.IsTerminal(int(f.Fd())) && os.Getenv("CI") == "" && os.Getenv("NO_COLOR") == ""
-	return &progress{out: p.err, bar: bar, start: time.Now(), shown: time.Now()}
+	bar := ok && os.Getenv("CI") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
+	now := time.Now()
+	p.progress = &progress{out: p.err, bar: bar, stage: stage, start: now, shown: now}
+	return p.progress
 }
 
-// set says that done of total are done in a stage; total 0 means unknown.
-func (g *progress) set(stage string, done, total int) {
+// set says that done of total are done.
+func (g *progress) set(done, total int) {
 	if g == nil {
 		return
-	}
-	if stage != g.stage {
-		g.clear()
-		g.stage, g.start, g.shown = stage, time.Now(), time.Now()
 	}
 	every := lineEvery
 	if g.bar {
 		every = barEvery
 	}
-	if time.Since(g.shown) < every {
+	now := time.Now()
+	if now.Sub(g.shown) < every {
 		return
 	}
-	g.shown = time.Now()
-	text := fmt.Sprintf("%s: %d", stage, done)
-	if total > 0 {
-		left := time.Duration(float64(time.Since(g.start)) / float64(max(done, 1)) * float64(total-done))
-		text = fmt.Sprintf("%s: %d%%, %v left", stage, 100*done/total, left.Round(time.Second))
-	}
+	g.shown = now
+	text := g.text(done, total, now.Sub(g.start))
 	if !g.bar {
 		fmt.Fprintln(g.out, text)
 		return
 	}
-	filled := 0
-	if total > 0 {
-		filled = barWidth * done / total
-	}
+	filled := barWidth * done / max(total, 1)
 	fmt.Fprintf(g.out, "\r\x1b[K[%s%s] %s", strings.Repeat("=", filled), strings.Repeat(" ", barWidth-filled), text)
 	g.visible = true
+}
+
+// text is percent and time left, by the pace so far.
+func (g *progress) text(done, total int, spent time.Duration) string {
+	text := fmt.Sprintf("%s: %d%%", g.stage, 100*done/max(total, 1))
+	if done == 0 {
+		return text
+	}
+	left := time.Duration(float64(spent) / float64(done) * float64(total-done))
+	return fmt.Sprintf("%s, %v left", text, left.Round(time.Second))
 }
 
 // clear takes the bar away.

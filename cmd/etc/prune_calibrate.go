@@ -52,7 +52,7 @@ func (r *pruning) calibrate() error {
 	if err != nil {
 		return err
 	}
-	bar := r.newProgress()
+	bar := r.newProgress("calibrating")
 	err = each(r.ctx, x, source, list, bar, func(int, *executor.Result) {})
 	bar.clear()
 	r.note("calibrated on %d rows, %d tokens of %s", len(list), r.stats.Tokens, source)

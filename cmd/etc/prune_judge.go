@@ -42,12 +42,15 @@ func (r *pruning) search(m prune.Method) (*prune.Found, error) {
 	} else {
 		search.Examples, accept.Examples = eval.Split(r.data.Examples, r.flags.seed)
 	}
-	bar := r.newProgress()
+	if len(search.Examples) == 0 || len(accept.Examples) == 0 {
+		return nil, fault.Newf(fault.Corrupt, "%s: %d rows, want more to search on one half and check on the other", r.data.Name, len(search.Examples)+len(accept.Examples))
+	}
+	bar := r.newProgress("searching")
 	q := &prune.Quest{
 		Fresh: r.fresh, Stats: r.stats, Method: m,
 		Search: r.judge("search half", &search),
 		Accept: r.judge("accept half", &accept),
-		Tell:   func(done, total int) { bar.set("search", done, total) },
+		Tell:   func(done, total int) { bar.set(done, total) },
 	}
 	found, err := q.Run()
 	bar.clear()

@@ -70,7 +70,7 @@ func PackCSR(w []float32, n, k int) []byte {
 	return b
 }
 
-// CheckCSR views b as an [n,k] matrix. It allocates one number for each 16 masks of b.
+// CheckCSR views b as an [n,k] matrix. It allocates no more than b has bytes.
 func CheckCSR(n, k int, b []byte) (CSR, error) {
 	const what = "csr"
 	if err := checkDims(what, n, k); err != nil {

@@ -112,10 +112,6 @@ func (w *CSR) checkMasks() error {
 
 // findStarts counts the values of each block of Width masks of a stripe.
 func (w *CSR) findStarts() {
-	if len(w.Masks) == 0 {
-		w.Starts = []int{0} // N may then be bounded by no byte
-		return
-	}
 	w.Starts = make([]int, 0, Stripes(w.K)*Blocks(w.N)+1)
 	kept := 0
 	for s := range Stripes(w.K) {

@@ -120,6 +120,7 @@ func TestForgedWeightsAreRefused(t *testing.T) {
 	minus := func(v int32) uint32 { return uint32(-v) }
 	first := func(b []byte, offset int) uint32 { return binary.LittleEndian.Uint32(b[offset:]) }
 	lowestBit := func(v uint32) uint32 { return v & -v }
+	moved := func(v uint32, bit int) uint32 { return v&(v-1) | 1<<bit } // as many values as before
 	tileCols := 4 * (Blocks(n) + 1)
 	tileCount := int(first(tiles, 4*Blocks(n)))
 	for _, f := range []struct {
@@ -136,7 +137,7 @@ func TestForgedWeightsAreRefused(t *testing.T) {
 		}},
 		{"csr", csr, func(b []byte) error { _, err := CheckCSR(n, k, b); return err }, []forgery{
 			{"a value more", 0, first(csr, 0) ^ lowestBit(^first(csr, 0))}, {"a value fewer", 0, first(csr, 0) ^ lowestBit(first(csr, 0))},
-			{"a row emptied", 8*n - 8, 0}, {"first column past K", 4, first(csr, 4) | 1<<(k-32)}, {"last column past K", 8*n - 4, first(csr, 8*n-4) | 1<<31},
+			{"a row emptied", 8*n - 8, 0}, {"first column past K", 4, moved(first(csr, 4), k-32)}, {"last column past K", 8*17 + 4, moved(first(csr, 8*17+4), 31)},
 		}},
 		{"panels", panels, func(b []byte) error { _, err := CheckPanels(n, k, b); return err }, []forgery{
 			{"padding", len(panels) - 4, 1}, {"first padding", PanelBytes(32, k) + 4*(n%Width), 1 << 31},

@@ -244,9 +244,6 @@ func (f *verifyFlags) fileRows(s *session) (ids, types [][]int32, err error) {
 	}
 	for _, r := range list {
 		enc, err := tokensOf(s.Tokenizer(), r, longestBucket(s.Plan()))
-		if err == nil {
-			err = checkTokens(&s.Plan().Model, enc, longestBucket(s.Plan()))
-		}
 		if err != nil {
 			return nil, nil, fault.Newf(fault.Corrupt, "%s: line %d: %w", f.input, r.Line, err)
 		}
@@ -256,24 +253,6 @@ func (f *verifyFlags) fileRows(s *session) (ids, types [][]int32, err error) {
 		ids, types = append(ids, enc.IDs), append(types, enc.TypeIDs)
 	}
 	return ids, types, nil
-}
-
-// checkTokens refuses what a plan must not be fed with.
-func checkTokens(m *plan.Model, enc tokenizer.Encoding, longest int) error {
-	if n := len(enc.IDs); n == 0 || n > longest {
-		return fault.Newf(fault.Corrupt, "row of %d tokens, want 1 to %d", n, longest)
-	}
-	for _, id := range enc.IDs {
-		if id < 0 || int(id) >= m.VocabSize {
-			return fault.Newf(fault.Corrupt, "token id %d is outside the vocabulary of %d", id, m.VocabSize)
-		}
-	}
-	for _, t := range enc.TypeIDs {
-		if t < 0 || int(t) >= max(1, m.TypeVocabSize) {
-			return fault.Newf(fault.Corrupt, "type id %d: the model has %d types", t, m.TypeVocabSize)
-		}
-	}
-	return nil
 }
 
 func referenceInputs(p *plan.Plan, ids, types [][]int32) interp.Inputs {

@@ -52,12 +52,12 @@ func parseRange(item string) ([]int, bool) {
 	}
 	to, ok1 := parseLength(rest[:at])
 	by, ok2 := parseLength(rest[at+1:])
-	if !ok1 || !ok2 || to < from || rest[at] == '*' && by < 2 {
+	if !ok1 || !ok2 || to < from {
 		return nil, false
 	}
 	var list []int
 	for s := from; s < to; {
-		if list = append(list, s); len(list) > maxBuckets {
+		if list = append(list, s); len(list) > maxBuckets { // so does a factor of 1
 			return nil, false
 		}
 		if rest[at] == '*' {

@@ -30,7 +30,7 @@ func invariantCases(t *testing.T) map[string]*plan.Plan {
 	for i, class := range frontendtest.Classes {
 		rng := rand.New(rand.NewPCG(uint64(i), 5))
 		cases[class] = randomSubject(t, rng, class).plan
-		wide := randomCheckpoint(t, rng, class, frontendtest.Options{Layers: 2, Heads: 5, HeadSize: 27, Inner: 531, Zeros: i%2 == 0})
+		wide := randomCheckpoint(t, rng, class, frontendtest.Options{Layers: 2, Heads: 5, HeadSize: 27, Inner: 531, Zeros: i%2 == 0, NormFirst: true})
 		r, err := compiler.Compile(wide, compiler.Options{Target: cpu.Target, Buckets: []int{7, 40, frontendtest.MaxLength}})
 		if err != nil {
 			t.Fatal(err)
@@ -199,13 +199,13 @@ func tinyPlan(t testing.TB) *plan.Plan {
 	return r.Plan
 }
 
-// mallocs counts the allocations of f.
-func mallocs(f func()) uint64 {
+// allocations counts those of f, and their bytes.
+func allocations(f func()) (count, size float64) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	f()
 	runtime.ReadMemStats(&after)
-	return after.Mallocs - before.Mallocs
+	return float64(after.Mallocs - before.Mallocs), float64(after.TotalAlloc - before.TotalAlloc)
 }
 
 // TestNoAllocationPerRow: rows of text and rows of ids, a few windows and many
@@ -232,10 +232,12 @@ func TestNoAllocationPerRow(t *testing.T) {
 		}
 		run(many)()
 		windows := float64(many-few) * 15 / 512 / 8 // about, of rows of 15 tokens or so
-		perWindow := (float64(mallocs(run(many))) - float64(mallocs(run(few)))) / windows
-		t.Logf("%s: %.1f allocations in a window of about %.0f rows", name, perWindow, float64(many-few)/windows)
-		if perWindow > 20 {
-			t.Errorf("%s: %.0f allocations in a window", name, perWindow)
+		manyCount, manySize := allocations(run(many))
+		fewCount, fewSize := allocations(run(few))
+		count, size := (manyCount-fewCount)/windows, (manySize-fewSize)/windows
+		t.Logf("%s: %.1f allocations of %.0f bytes in a window of about %.0f rows", name, count, size, float64(many-few)/windows)
+		if count > 20 || size > 8<<10 {
+			t.Errorf("%s: %.0f allocations of %.0f bytes in a window", name, count, size)
 		}
 	}
 }

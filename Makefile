@@ -4,9 +4,13 @@ SHELL := bash
 FUZZTIME ?= 20s
 # Tests whose names begin with TestModels need ../shared beside the checkout.
 MODELS := ^TestModels
-BENCH_MODEL ?= ../shared/models/all-MiniLM-L6-v2
+# What make bench measures: MiniLM where it lies beside the checkout.
+BENCH_MODEL ?= $(firstword $(wildcard ../shared/models/all-MiniLM-L6-v2) testdata/tiny-sst2)
 
-.PHONY: build run test test-models race check generate bench fuzz clean
+.PHONY: help build run test test-models race check generate bench fuzz clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/: *##/\t/' | expand -t 14
 
 build: ## bin/etc, static
 	@mkdir -p bin
@@ -35,9 +39,12 @@ check: ## formatting, vet, staticcheck, generated files, a second platform
 	go vet ./...
 	go tool staticcheck ./...
 	go mod verify
-	@sums=$$(mktemp); trap 'rm -f '$$sums EXIT; \
-	  git grep -lE '^// Code generated .* DO NOT EDIT' -- '*.go' '*.s' | xargs sha256sum > $$sums; \
-	  go generate ./... && sha256sum --check --quiet $$sums || { echo 'go generate changed the files above'; exit 1; }
+	go mod tidy -diff
+	@set -e; sums=$$(mktemp); trap 'rm -f '$$sums EXIT; \
+	  grep -rlE --include='*.go' --include='*.s' '^// Code generated .* DO NOT EDIT' . | xargs -r sha256sum > $$sums; \
+	  test -s $$sums || { echo 'no generated file was found'; exit 1; }; \
+	  go generate ./...; \
+	  sha256sum --check --quiet $$sums || { echo 'go generate changed the files above'; exit 1; }
 	GOARCH=arm64 go vet ./...
 	GOOS=darwin GOARCH=arm64 go build ./...
 
@@ -52,10 +59,13 @@ fuzz: ## every fuzz target for FUZZTIME
 	  done; \
 	done
 
-bench: build ## tokens a second, start-up and memory of MiniLM
+bench: build ## tokens a second, start-up and memory of BENCH_MODEL, pruned against dense
 	@mkdir -p out/bench
 	bin/etc compile $(BENCH_MODEL) -o out/bench/model.etp --force
 	bin/etc bench out/bench/model.etp --batch 1,8,32 --seqlen 32,128
+	bin/etc prune $(BENCH_MODEL) -o out/bench/half --method neurons --sparsity 0.333 --calib testdata/sst2-dev.tsv --force
+	bin/etc compile out/bench/half -o out/bench/half.etp --force
+	bin/etc bench out/bench/half.etp --batch 1,8 --seqlen 32,128 --baseline out/bench/model.etp
 
 clean:
 	rm -rf bin out

@@ -1,7 +1,7 @@
 // Package fault holds the errors that a user can cause, by kind.
 //
 // Every package that reads something from outside reports what is wrong with
-// it as an *Error; cmd/etc turns the kind into the exit code of docs (cli.md).
+// it as an *Error; cmd/etc turns the kind into the exit code, docs/debugging.md.
 // An error that is no *Error is an internal or I/O failure. A broken
 // invariant of our own is no error at all but a panic that begins "bug:".
 package fault

@@ -43,7 +43,7 @@ func (s *Statistics) Add(name string, x []float32) {
 	for j, v := range x {
 		f := float64(v)
 		t.mean[j] += f
-		t.square[j] += f * f
+		t.square[j] += float64(f * f) // rounded, so that no machine fuses it
 	}
 }
 

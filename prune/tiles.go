@@ -4,7 +4,7 @@ import "etc/ir/sparse"
 
 // Tiles zeroes 16×16 tiles of every matrix by the energy in them, a tile at
 // the edge with those entries that exist: E.T.'s whole_block_padding with the
-// activations counted in ([PR] prune_util.py, notes/et-paper.md section 3.1).
+// activations counted in (E.T., docs/references.md; prune_util.py of its code).
 var Tiles = Method{"tiles", "16×16 tiles of every matrix", func(e *Edit) {
 	for _, m := range e.matrices {
 		m.rankTiles()

@@ -60,7 +60,7 @@ func (m *matrix) write(linear *ir.Op, l level) Record {
 // clearRow makes the zeros of row i +0 in w, the bytes of the weight; entries
 // that stay keep theirs. It returns how many zeros there are and what the bias
 // must take over so that the output keeps its mean: b += (W − Ŵ)·E[x],
-// notes/pruning.md section 3.1, FLAP's compensation. Without calibration that
+// FLAP's compensation (docs/references.md). Without calibration that
 // is only what constant inputs add.
 func (m *matrix) clearRow(i int, l level, w []byte, kept []int) (zeros int, moved float64) {
 	size := m.w.DType.Size()
@@ -73,7 +73,7 @@ func (m *matrix) clearRow(i int, l level, w []byte, kept []int) (zeros int, move
 		at := (i*m.k + j) * size
 		clear(w[at : at+size])
 		zeros++
-		moved += v * m.in.Mean[j]
+		moved += float64(v * m.in.Mean[j]) // rounded, so that no machine fuses it
 	}
 	return zeros, moved
 }

@@ -2,7 +2,7 @@
 // that compute the same.
 //
 // A target, a shape and, for attention, a bucket enter; the operator and its
-// workspace leave. A choice depends on nothing else (design decision 3:
+// workspace leave. A choice depends on nothing else (docs/rationale.md:
 // never on the number of tokens or rows in a batch), so a row gets the same
 // operators in every batch.
 package cost
@@ -94,7 +94,7 @@ func (m Machine) ChooseAttention(a *ir.AttentionAttrs, s int) Estimate {
 // PrecomputePays reports whether attention with the product of W_V and W_O,
 // out of k inputs into n outputs, costs less than V, P·V and W_O for rows of
 // s tokens. Multiply-adds a row: s·k·h·dv + s²·h·dv + s·h·dv·n against
-// h·n·(s·k + s²); notes/et-paper.md section 1.9.
+// h·n·(s·k + s²); docs/references.md.
 func PrecomputePays(a *ir.AttentionAttrs, k, n, s int) bool {
 	inner := a.Heads * a.Dv
 	factored := s*k*inner + s*s*inner + s*inner*n

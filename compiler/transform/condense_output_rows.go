@@ -20,7 +20,7 @@ const worthMoving = 16
 //
 // It runs after fuse-skip-layernorm, and does not apply where something else
 // reads the result or where fewer than one row in 16 is zero. One row stays
-// where all are zero. (notes/et-paper.md R8)
+// where all are zero. (docs/references.md R8)
 var CondenseOutputRows = pass.Pass{
 	Name: "condense-output-rows",
 	Doc:  "leave out zero rows of W_O and W2, scatter in skip_layernorm",

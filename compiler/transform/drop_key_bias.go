@@ -11,7 +11,7 @@ import (
 //
 //	softmax(q·(W_K·x + b_K)) = softmax(q·(W_K·x))
 //
-// It does not apply where something else reads k. (notes/et-paper.md R1)
+// It does not apply where something else reads k. (docs/references.md R1)
 var DropKeyBias = pass.Pass{
 	Name: "drop-key-bias",
 	Doc:  "drop the bias of keys: softmax does not see it",

@@ -16,7 +16,7 @@ import (
 //	exp(s·q·k + t) = exp2((s·log2 e·q)·k + log2 e·t)
 //
 // A table t of scores by distance is multiplied here. Where q is no linear of
-// its own the factor stays with the attention. (notes/et-paper.md R3)
+// its own the factor stays with the attention. (docs/references.md R3)
 var FoldSoftmaxScale = pass.Pass{
 	Name: "fold-softmax-scale",
 	Doc:  "take softmax to base 2 and fold its factor into the queries",

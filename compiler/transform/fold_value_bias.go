@@ -11,7 +11,7 @@ import (
 //	W_O·(p·(x·W_Vᵀ + b_V)) + b_O = W_O·(p·x·W_Vᵀ) + (b_O + W_O·b_V)
 //
 // It does not apply where the result of the attention goes elsewhere than to
-// one linear. (notes/et-paper.md R2)
+// one linear. (docs/references.md R2)
 var FoldValueBias = pass.Pass{
 	Name: "fold-value-bias",
 	Doc:  "move the bias of values into the one of the output",

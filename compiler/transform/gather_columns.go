@@ -15,7 +15,7 @@ import (
 //
 // It does not apply where fewer than one column in 16 is zero. One column
 // stays where all are zero. It runs after fuse-qkv: what is left out of the
-// product of q, k and v is zero in all three. (notes/et-paper.md R9)
+// product of q, k and v is zero in all three. (docs/references.md R9)
 var GatherColumns = pass.Pass{
 	Name: "gather-columns",
 	Doc:  "leave out zero columns of linears",

@@ -17,7 +17,7 @@ import (
 // It does not apply to picked query rows or a table of scores by distance,
 // which vo_attention does not have. It runs after condense-output-rows, so
 // that M has the kept outputs only, and before fuse-qkv.
-// (notes/et-paper.md section 1.9)
+// (docs/references.md)
 func PrecomputeValueOutput(pays func(a *ir.AttentionAttrs, k, n int) bool) pass.Pass {
 	return pass.Pass{
 		Name: "precompute-value-output",
@@ -96,7 +96,7 @@ func productByHead(wo, wv tensor.Tensor, heads, dv int) tensor.Tensor {
 			for j := h * dv; j < (h+1)*dv; j++ {
 				f := o[i*heads*dv+j]
 				for c, x := range v[j*k : (j+1)*k] {
-					row[c] += f * x
+					row[c] += float64(f * x) // rounded, so that no machine fuses it
 				}
 			}
 		}

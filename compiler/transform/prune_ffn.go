@@ -18,7 +18,7 @@ import (
 // It applies to any two linears with an activation or nothing between them,
 // such as a pooler and its classifier, and not where something else reads
 // what is between. Where no neuron is left, the result is its bias for every
-// token. (notes/et-paper.md R7)
+// token. (docs/references.md R7)
 var PruneFFN = pass.Pass{
 	Name: "prune-ffn",
 	Doc:  "drop neurons that are constant or unread",

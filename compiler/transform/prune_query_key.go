@@ -14,7 +14,7 @@ import (
 // otherwise, and weighs k_j. All heads keep the width of the widest, and the
 // scale stays that of the width the model was trained with. It runs after
 // drop-key-bias (a zero row of W_K with a bias is not zero) and after
-// remove-dead-heads. (notes/et-paper.md R5)
+// remove-dead-heads. (docs/references.md R5)
 var PruneQueryKey = pass.Pass{
 	Name: "prune-query-key",
 	Doc:  "drop rows of W_Q and W_K that leave nothing in the scores",

@@ -12,7 +12,7 @@ import (
 //
 // All heads of an attention have one width dv, that of the widest; the others
 // keep some rows that are not needed. It runs after fold-value-bias (a row
-// with a bias is not zero) and after remove-dead-heads. (notes/et-paper.md R4)
+// with a bias is not zero) and after remove-dead-heads. (docs/references.md R4)
 var PruneValueRows = pass.Pass{
 	Name: "prune-value-rows",
 	Doc:  "drop rows of W_V with their columns of W_O, where either is zero",

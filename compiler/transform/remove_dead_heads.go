@@ -12,7 +12,7 @@ import (
 //
 // Where all heads are dead the output is its bias for every token, and the
 // attention goes too. It runs after fold-value-bias: a head that is constant
-// is dead only then. (notes/et-paper.md R6)
+// is dead only then. (docs/references.md R6)
 var RemoveDeadHeads = pass.Pass{
 	Name: "remove-dead-heads",
 	Doc:  "drop attention heads that add nothing",

@@ -176,7 +176,7 @@ type Params struct {
 // A Reduction is what fixes the bits of a sum: the instruction, and the
 // lengths of the segments that K is cut into, each summed from zero in
 // ascending order and added in ascending order. Kernels of one signature may
-// stand in for each other; design decision 3.
+// stand in for each other; docs/rationale.md says why that matters.
 type Reduction struct {
 	Instruction string // "fma-f32"; empty for operators that do not multiply by a weight matrix
 	Segment     int    // inputs in each segment; 0: K in one

@@ -135,6 +135,9 @@ func (p *program) create(path string, write func(*os.File) error) error {
 	var f *os.File
 	name, err := p.unfinished.begin(path, func(name string) (err error) {
 		f, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+		if p, ok := errors.AsType[*fs.PathError](err); ok {
+			p.Path = path // the name that the user knows
+		}
 		return err
 	})
 	if err != nil {

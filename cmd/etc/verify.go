@@ -14,7 +14,6 @@ import (
 	"etc/formats/checkpoint"
 	"etc/formats/plan"
 	"etc/formats/rows"
-	"etc/formats/tokenizer"
 	"etc/ir"
 	"etc/ir/interp"
 )
@@ -26,7 +25,7 @@ type verifyFlags struct {
 	rtol, atol       float64
 }
 
-// Tolerances of a float32 plan against float64 (design, Numerics): the error
+// Tolerances of a float32 plan against float64 (docs/operators.md): the error
 // of a value is held against the largest value of its output.
 const (
 	defaultATol = 1e-4

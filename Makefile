@@ -4,6 +4,8 @@ SHELL := bash
 FUZZTIME ?= 20s
 # Tests whose names begin with TestModels need ../shared beside the checkout.
 MODELS := ^TestModels
+# Tests that hold a time limit, or are long and run on one goroutine.
+RACE_SKIP := $(MODELS)|^TestLongLines$$|^TestEveryChangedBitIsRefused$$
 # What make bench measures: MiniLM where it lies beside the checkout.
 BENCH_MODEL ?= $(firstword $(wildcard ../shared/models/all-MiniLM-L6-v2) testdata/tiny-sst2)
 
@@ -32,7 +34,7 @@ test-models: ## tests against the models, data and goldens in ../shared
 	go test -run '$(MODELS)' ./...
 
 race: ## the packages where goroutines meet, under the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race -short -skip '$(MODELS)' ./fault ./formats/... ./executor/... ./eval
+	CGO_ENABLED=1 go test -race -short -skip '$(RACE_SKIP)' ./fault ./formats/... ./executor/... ./ir/sparse ./ir/interp
 
 check: ## formatting, vet, staticcheck, generated files, a second platform
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt would change the files above'; exit 1; }

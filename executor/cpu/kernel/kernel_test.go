@@ -73,9 +73,10 @@ func bytesOf(v []float32) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v))
 }
 
-// alignedBytes copies b to where float32 may lie.
+// alignedBytes copies b to where the 8-byte masks of CSR may lie.
 func alignedBytes(b []byte) []byte {
-	v := bytesOf(make([]float32, (len(b)+3)/4))[:len(b)]
+	line := make([]uint64, (len(b)+7)/8+1)
+	v := unsafe.Slice((*byte)(unsafe.Pointer(&line[0])), len(b))
 	copy(v, b)
 	return v
 }

@@ -1,0 +1,61 @@
+package fault_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"etc/fault"
+)
+
+func TestKindIsThatOfTheFirstFaultInTheChain(t *testing.T) {
+	corrupt := fault.Newf(fault.Corrupt, "row 3: %w", io.ErrUnexpectedEOF)
+	for _, c := range []struct {
+		err  error
+		want fault.Kind
+	}{
+		{corrupt, fault.Corrupt},
+		{fmt.Errorf("file x: %w", corrupt), fault.Corrupt},
+		{fault.Newf(fault.Usage, "flag: %w", corrupt), fault.Usage},
+		{errors.Join(io.EOF, corrupt), fault.Corrupt},
+		{io.EOF, fault.Internal},
+	} {
+		if got := fault.KindOf(c.err); got != c.want {
+			t.Errorf("%q: kind %d, want %d", c.err, got, c.want)
+		}
+	}
+	if !errors.Is(corrupt, io.ErrUnexpectedEOF) {
+		t.Error("the wrapped error is lost")
+	}
+}
+
+func TestHintIsTheSecondLine(t *testing.T) {
+	err := fault.Newf(fault.Usage, "no %s", "output").WithHint("-o %s is wanted", "PATH")
+	if got, want := err.Error(), "no output\n-o PATH is wanted"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestTaskTurnsAPanicIntoAnError(t *testing.T) {
+	boom := errors.New("boom")
+	for _, c := range []struct {
+		what string
+		f    func() error
+		is   error
+		text string
+	}{
+		{"a panic with an error", func() error { panic(boom) }, boom, "internal error: boom"},
+		{"a panic with a text", func() error { panic("bug: odd") }, nil, "internal error: bug: odd"},
+		{"an error", func() error { return boom }, boom, "boom"},
+	} {
+		err := fault.Go(c.f).Wait()
+		if err == nil || c.is != nil && !errors.Is(err, c.is) || !strings.HasPrefix(err.Error(), c.text) {
+			t.Errorf("%s: %v", c.what, err)
+		}
+	}
+	if err := fault.Go(func() error { return nil }).Wait(); err != nil {
+		t.Errorf("no error: %v", err)
+	}
+}

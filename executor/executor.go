@@ -7,11 +7,8 @@
 // by the window, not by the input. The package knows kernels, arenas and
 // buckets, and nothing of graphs or checkpoints.
 //
-//	file, err := plan.Open("model.etp")
-//	device, err := cpu.New(cpu.Options{Level: kernel.Best(), Threads: pool.DefaultThreads()})
-//	x, err := executor.New(file.Plan, device, executor.Options{})
-//	err = x.Run(ctx, rows.NewReader(ctx, os.Stdin, "", rows.Auto), func(r *executor.Result) error { … })
-//	err = x.Close()
+// Open, Run and Close are all that most callers need; the example shows them.
+// New is for a plan that is open already.
 package executor
 
 import (
@@ -57,6 +54,7 @@ const maxBatchTokens = 1 << 24
 // An Executor runs one plan on one device. It serves one Run at a time.
 type Executor struct {
 	plan    *plan.Plan
+	file    *plan.File // to close; nil: the plan is the caller's
 	device  Device
 	options Options
 	tokens  *tokenizer.Tokenizer // nil: rows of ids only
@@ -67,7 +65,8 @@ type Executor struct {
 	batch   Batch
 }
 
-// New loads p, which must have passed plan.Check, onto the device.
+// New loads p, which must have passed plan.Check and must outlive the
+// executor, onto the device.
 func New(p *plan.Plan, d Device, o Options) (*Executor, error) {
 	if o.MaxBatchTokens < 0 || o.MaxBatchTokens > maxBatchTokens {
 		return nil, fault.Newf(fault.Usage, "%d tokens in a batch, want 1 to %d", o.MaxBatchTokens, maxBatchTokens)
@@ -130,9 +129,6 @@ func (x *Executor) Device() Device { return x.device }
 
 // Tokenizer is the plan's tokenizer, or nil.
 func (x *Executor) Tokenizer() *tokenizer.Tokenizer { return x.tokens }
-
-// Close frees the device; the plan stays the caller's.
-func (x *Executor) Close() error { return x.device.Close() }
 
 // longest is the largest row that any bucket takes.
 func (x *Executor) longest() int { return x.plan.Buckets[len(x.plan.Buckets)-1].MaxTokens }

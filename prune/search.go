@@ -20,8 +20,24 @@ type Quest struct {
 	Tell   func(done, total int)
 }
 
-// rungs is the number of shares that a search tells apart.
+// rungs is the number of shares that a search tells apart, at most.
 const rungs = 32
+
+// rungsOf are the levels that a search may stop at, each with more zeros than
+// the one before, the first with more than the dense model: small matrices
+// have fewer units than there are rungs.
+func rungsOf(e *Edit) []level {
+	zeros, _ := e.zerosByLevel()
+	var all []level
+	most := zeros[0]
+	for rung := range rungs {
+		l := levels / rungs * level(rung+1)
+		if zeros[l] > most {
+			all, most = append(all, l), zeros[l]
+		}
+	}
+	return all
+}
 
 // maxRetreat is how many rungs may be given up after Accept has refused:
 // every further look at the rows set aside makes them worth less.
@@ -35,7 +51,8 @@ type Found struct {
 
 // Run bisects over the share of units that go, judging on Search, and has the
 // largest that passes confirmed by Accept, stepping back a rung where it is
-// not. Nothing confirmed is fault.Unreachable.
+// not. Nothing confirmed is fault.Unreachable, so that what is found has more
+// zeros than the dense model.
 func (q *Quest) Run() (*Found, error) {
 	dense, err := q.Fresh()
 	if err != nil {
@@ -46,11 +63,12 @@ func (q *Quest) Run() (*Found, error) {
 		return nil, err
 	}
 	q.Method.Rank(e)
+	steps := rungsOf(e)
 	at := func(rung int) *Found {
 		g := dense.Clone()
-		return &Found{g, e.write(g, levels/rungs*level(rung), q.Method.Name)}
+		return &Found{g, e.write(g, steps[rung-1], q.Method.Name)}
 	}
-	best, err := q.bisect(at)
+	best, err := q.bisect(len(steps), at)
 	if err != nil {
 		return nil, err
 	}
@@ -66,12 +84,13 @@ func (q *Quest) Run() (*Found, error) {
 		WithHint("allow a larger --max-drop, try another --method, or fine-tune and prune again")
 }
 
-// bisect returns the largest rung that passes Search, 0 where none does.
-func (q *Quest) bisect(at func(rung int) *Found) (int, error) {
+// bisect returns the largest of so many rungs that passes Search, 0 where none
+// does.
+func (q *Quest) bisect(rungs int, at func(rung int) *Found) (int, error) {
 	low, high := 0, rungs+1 // low passes (0 is the dense model), high does not
 	for done := 0; high-low > 1; done++ {
 		if q.Tell != nil {
-			q.Tell(done, bits.Len(rungs))
+			q.Tell(done, bits.Len(uint(rungs)))
 		}
 		mid := (low + high) / 2
 		f := at(mid)

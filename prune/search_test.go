@@ -122,6 +122,29 @@ func TestSearchEndsAtTheDenseModel(t *testing.T) {
 	}
 }
 
+// TestSearchOfFewUnits: where there are fewer units than rungs, no rung is the
+// dense model, none is judged twice, and there are fewer looks.
+func TestSearchOfFewUnits(t *testing.T) {
+	search, accept := atMost(0), always(true)
+	q := quest(search, accept)
+	q.Fresh = func() (*ir.Graph, error) { return bertLike(32, 4, 64, 2), nil }
+	q.Method = prune.Heads // of which three may go
+	total := 0
+	q.Tell = func(_, of int) { total = of }
+	f, err := q.Run()
+	checkFault(t, err, fault.Unreachable, "no sparsity")
+	if f != nil || len(accept.sparsities) != 0 {
+		t.Error("the dense model was found")
+	}
+	if len(search.sparsities) != 2 || total != 2 || slices.Contains(search.sparsities, 0) {
+		t.Errorf("looks at %v of %d", search.sparsities, total)
+	}
+	search.verdict = func(int, float64) (bool, error) { return true, nil }
+	if f, err = q.Run(); err != nil || f.Recipe.Sparsity == 0 {
+		t.Errorf("found %v, %v", f, err)
+	}
+}
+
 func TestSearchReportsErrors(t *testing.T) {
 	broken := errors.New("no metric")
 	failing := &looks{verdict: func(int, float64) (bool, error) { return true, broken }}

@@ -26,16 +26,15 @@ func evaluate(ctx context.Context, s *executor.Executor, data *rows.Data, bar *p
 		return evaluateLM(ctx, s, data, bar)
 	case len(data.Examples) == 0:
 		return nil, fault.Newf(fault.Corrupt, "%s: no examples: want JSONL, or columns separated by tabs", data.Name)
-	case model.Task == plan.Embedding || model.Task == plan.Regression:
-		if data.Target != rows.ScoreTarget {
-			return nil, fault.Newf(fault.Corrupt, "%s: no scores: a model of task %v is judged by the correlation with them", data.Name, model.Task)
-		}
-		if model.Task == plan.Embedding {
-			return evaluateSimilarity(ctx, s, data, bar)
-		}
-		return evaluateRegression(ctx, s, data, bar)
+	case model.Task == plan.MultiLabel && len(model.Labels) > 1:
+		return nil, fault.Newf(fault.Unsupported, "eval: no metric for a classification of %d labels, each by itself", len(model.Labels)).
+			WithHint("supported are one label of several, a single label, regression, embedding and causal-lm")
+	case model.Task != plan.Classification && data.Target != rows.ScoreTarget:
+		return nil, fault.Newf(fault.Corrupt, "%s: no scores: a model of task %s is judged by the correlation with them", data.Name, taskName(model.Task))
+	case model.Task == plan.Embedding:
+		return evaluateSimilarity(ctx, s, data, bar)
 	case model.Task != plan.Classification:
-		return nil, fault.Newf(fault.Unsupported, "eval: no metric for task %v yet", model.Task)
+		return evaluateScores(ctx, s, data, bar)
 	case data.Target != rows.LabelTarget:
 		return nil, fault.Newf(fault.Corrupt, "%s: no labels: a classification is judged by them", data.Name)
 	}
@@ -93,10 +92,13 @@ func scoresOf(data *rows.Data) []float64 {
 	return scores
 }
 
-func evaluateRegression(ctx context.Context, s *executor.Executor, data *rows.Data, bar *progress) (*outcome, error) {
+// evaluateScores correlates the scores that run answers with those of the
+// file: the values of a regression, or the sigmoids of a single label, as
+// cross-encoders have it.
+func evaluateScores(ctx context.Context, s *executor.Executor, data *rows.Data, bar *progress) (*outcome, error) {
 	var predicted []float64
 	err := each(ctx, s, data.Name, rowsOf(data), bar, func(_ int, r *executor.Result) {
-		predicted = append(predicted, float64(r.Logits[0]))
+		predicted = append(predicted, float64(r.Score))
 	})
 	if err != nil {
 		return nil, err

@@ -12,8 +12,8 @@ import (
 	"etc/prune"
 )
 
-// maxCalibrationRows bounds the rows of --eval that are used where no
-// --calib is given: moments settle long before.
+// maxCalibrationRows bounds the rows that are used: moments settle long
+// before.
 const maxCalibrationRows = 2048
 
 // calibrate collects the moments of activations over the calibration rows.

@@ -111,7 +111,13 @@ func (r *pruning) measure(c *checkpoint.Checkpoint, data *rows.Data) (eval.Metri
 		return eval.Metric{}, err
 	}
 	defer x.Close()
-	o, err := evaluate(r.ctx, x, data, nil)
+	search := r.progress
+	bar := r.newProgress("judging")
+	defer func() {
+		bar.clear()
+		r.progress = search // to be cleared before the next note
+	}()
+	o, err := evaluate(r.ctx, x, data, bar)
 	if err != nil {
 		return eval.Metric{}, err
 	}

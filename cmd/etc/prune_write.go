@@ -10,6 +10,7 @@ import (
 	"etc/compiler/frontend"
 	"etc/formats/checkpoint"
 	"etc/formats/safetensors"
+	"etc/ir"
 	"etc/ir/tensor"
 	"etc/prune"
 )
@@ -37,12 +38,13 @@ func (r *pruning) write(found *prune.Found) error {
 	if err != nil {
 		return err
 	}
-	masks, err := masks(changed)
+	pruned := r.ckpt.With(changed)
+	masks, err := masks(found, pruned)
 	if err != nil {
 		return err
 	}
 	extra := map[string][]byte{"etc-recipe.json": append(recipe, '\n'), "etc-masks.safetensors": masks}
-	if err := r.place(r.ckpt.With(changed), extra); err != nil {
+	if err := r.place(pruned, extra); err != nil {
 		return err
 	}
 	r.note("%s: %.1f %% of the encoder's weights are zero (method %s)", r.flags.output, 100*found.Recipe.Sparsity, found.Recipe.Method)
@@ -68,14 +70,25 @@ func (r *pruning) place(c *checkpoint.Checkpoint, extra map[string][]byte) error
 	})
 }
 
-// masks are 1 where a changed matrix keeps an entry, for fine-tuning under
-// the mask in PyTorch.
-func masks(changed map[string]tensor.Tensor) ([]byte, error) {
+// masks are 1 where a matrix of the recipe keeps an entry, for fine-tuning
+// under the mask in PyTorch, by the names of the checkpoint. Matrices without
+// a zero have none; one whose zeros were there before has.
+func masks(found *prune.Found, pruned *checkpoint.Checkpoint) ([]byte, error) {
+	zeros := map[string]bool{}
+	for _, m := range found.Recipe.Matrices {
+		zeros[m.Weight] = m.Zeros > 0
+	}
+	masked := map[string]bool{}
+	for _, op := range found.Graph.Ops {
+		if a, ok := op.Attrs.(*ir.WeightAttrs); ok && a.Tensor != "" && zeros[a.Name] {
+			masked[a.Tensor] = true
+		}
+	}
 	var named []safetensors.Named
-	for _, name := range sortedKeys(changed) {
-		t := changed[name]
-		if len(t.Shape) != 2 {
-			continue
+	for _, name := range sortedKeys(masked) {
+		t, ok := pruned.Tensor(name)
+		if !ok {
+			panic("bug: no tensor " + name + " to mask")
 		}
 		keep := make([]byte, t.Len())
 		for i, x := range t.Float32s() {

@@ -2,6 +2,7 @@ package frontend
 
 import (
 	"slices"
+	"strings"
 
 	"etc/fault"
 	"etc/ir"
@@ -74,9 +75,9 @@ func activationNamed(name string) (ir.ActKind, error) {
 		ours = append(ours, a.name)
 	}
 	if slices.Contains(otherActivations, name) {
-		return 0, fault.Newf(fault.Unsupported, "config.json: activation %q, supported are %q", name, ours)
+		return 0, fault.Newf(fault.Unsupported, "config.json: activation %q, supported are %s", name, strings.Join(ours, ", "))
 	}
-	return 0, fault.Newf(fault.Corrupt, "config.json: activation %q, which nobody knows; supported are %q", name, ours)
+	return 0, fault.Newf(fault.Corrupt, "config.json: activation %q, which nobody knows; supported are %s", name, strings.Join(ours, ", "))
 }
 
 // mustBe refuses, as fault.Unsupported, any other string under key than the

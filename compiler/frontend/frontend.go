@@ -21,12 +21,12 @@ import (
 )
 
 // An architecture is one row of the table: what config.json calls it, which
-// classes there are, under which prefixes its weights may stand, how its
-// sizes are read, and how its graph is built.
+// classes there are, under which prefix of its own its weights may stand, how
+// its sizes are read, and how its graph is built.
 type architecture struct {
 	modelType string
 	classes   []class // the first is meant where config.json names none
-	prefixes  []string
+	prefix    string  // tried before the common ones
 	config    func(*checkpoint.Config) config
 	build     func(*model)
 }
@@ -47,7 +47,7 @@ var architectures = []architecture{
 		{"BertForMaskedLM", later},
 		{"BertForTokenClassification", later},
 		{"BertForQuestionAnswering", later},
-	}, []string{"bert.", "model."}, bertConfig, buildBERT},
+	}, "bert.", bertConfig, buildBERT},
 
 	{"distilbert", []class{
 		{"DistilBertModel", plan.Embedding},
@@ -55,7 +55,7 @@ var architectures = []architecture{
 		{"DistilBertForMaskedLM", later},
 		{"DistilBertForTokenClassification", later},
 		{"DistilBertForQuestionAnswering", later},
-	}, []string{"distilbert.", "model."}, distilBERTConfig, buildDistilBERT},
+	}, "distilbert.", distilBERTConfig, buildDistilBERT},
 
 	{"gpt2", []class{
 		{"GPT2Model", plan.Embedding},
@@ -63,12 +63,16 @@ var architectures = []architecture{
 		{"GPT2ForSequenceClassification", plan.Classification},
 		{"GPT2ForTokenClassification", later},
 		{"GPT2ForQuestionAnswering", later},
-	}, []string{"transformer.", "model."}, gpt2Config, buildGPT2},
+	}, "transformer.", gpt2Config, buildGPT2},
 
 	{"transformer-lm", []class{
 		{"TransformerModel", plan.CausalLM},
-	}, []string{"model."}, transformerLMConfig, buildTransformerLM},
+	}, "", transformerLMConfig, buildTransformerLM},
 }
+
+// commonPrefixes are the names under which checkpoints hold a base model:
+// code that wraps one often calls it by another architecture's name.
+var commonPrefixes = []string{"bert.", "distilbert.", "roberta.", "model.", "transformer."}
 
 // An Imported is what a checkpoint became.
 type Imported struct {
@@ -93,7 +97,7 @@ func Import(c *checkpoint.Checkpoint) (*Imported, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	m := newModel(c, cfg, cl, a.prefixes)
+	m := newModel(c, cfg, cl, a.prefix)
 	if err := mapped.Guard(func() error { a.build(m); return m.Err() }); err != nil {
 		return nil, err
 	}

@@ -31,6 +31,10 @@ func buildGPT2(m *model) {
 	byRoot := m.source.Config.Bool("scale_attn_weights", true)
 	byLayer := m.source.Config.Bool("scale_attn_by_inverse_layer_idx", false)
 	h := m.Hidden
+	tied := m.source.Config.Bool("tie_word_embeddings", true)
+	if tied && m.class.task == plan.CausalLM {
+		m.weights.Alias("lm_head.weight", "wte.weight")
+	}
 	x := m.embed(1, m.weight("wte.weight", m.Vocab, h), m.weight("wpe.weight", m.Positions, h), nil)
 	for i := range m.Layers {
 		m.tap(i, x)
@@ -63,7 +67,7 @@ func buildGPT2(m *model) {
 		m.embedding(x)
 	case plan.CausalLM:
 		vocab := "wte"
-		if !m.source.Config.Bool("tie_word_embeddings", true) {
+		if !tied {
 			vocab = "lm_head"
 		}
 		m.languageModel(x, m.linearNoBias(vocab, h, m.Vocab))

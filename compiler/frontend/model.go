@@ -25,10 +25,10 @@ type model struct {
 	err     error
 }
 
-func newModel(c *checkpoint.Checkpoint, cfg config, cl class, prefixes []string) *model {
+func newModel(c *checkpoint.Checkpoint, cfg config, cl class, prefix string) *model {
 	m := &model{
 		config: cfg, g: &ir.Graph{Name: cl.name}, source: c, class: cl, task: cl.task,
-		weights: checkpoint.NewResolver(c, prefixes...), loaded: map[string]*ir.Value{},
+		weights: checkpoint.NewResolver(c, append([]string{prefix}, commonPrefixes...)...), loaded: map[string]*ir.Value{},
 	}
 	if m.task == plan.Classification {
 		m.readProblem()

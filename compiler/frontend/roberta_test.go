@@ -10,7 +10,7 @@ var roberta = architecture{"roberta", []class{
 	{"RobertaModel", plan.Embedding},
 	{"RobertaForSequenceClassification", plan.Classification},
 	{"RobertaForMaskedLM", later},
-}, []string{"roberta."}, robertaConfig, buildRoBERTa}
+}, "roberta.", robertaConfig, buildRoBERTa}
 
 // robertaConfig is BERT's, but for the positions: the padding token has the
 // position of its id, and a row's first token the next.

@@ -47,12 +47,16 @@ func buildTransformerLM(m *model) {
 	m.mustBeBool("causal", true)
 	m.mustBe("position_embedding", "sinusoidal")
 	names := tutorialNames
-	if m.weights.Has(exampleNames.embedding + ".weight") {
+	if m.weights.Has(exampleNames.layers + "0.norm1.weight") { // not by the embedding, which may be tied away
 		names = exampleNames
 	}
 	scale := 1.0
 	if c.Bool("scale_embedding", true) {
 		scale = math.Sqrt(float64(h))
+	}
+	tied := c.Bool("tie_word_embeddings", !(m.weights.Has("decoder.weight") && m.weights.Has(names.embedding+".weight")))
+	if tied {
+		m.weights.Alias("decoder.weight", names.embedding+".weight")
 	}
 	word := m.weight(names.embedding+".weight", m.Vocab, h)
 	x := m.embed(scale, word, m.positionTable(), nil)
@@ -83,8 +87,7 @@ func buildTransformerLM(m *model) {
 		x = m.normalize(m.norm(names.finalNorm), x)
 	}
 	vocab := linear{word, m.weight("decoder.bias", m.Vocab)}
-	tied := !m.weights.Has("decoder.weight")
-	if !c.Bool("tie_word_embeddings", tied) {
+	if !tied {
 		vocab.w = m.weight("decoder.weight", m.Vocab, h)
 	}
 	m.languageModel(x, vocab)

@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -133,10 +134,22 @@ func (r *Resolver) Err() error {
 		return r.err
 	}
 	wanted := r.prefix + r.missing
+	text := fmt.Sprintf("weight %q %v is missing%s", wanted, r.shape, r.orWithout())
 	if near := nearest(wanted, r.Unclaimed()); near != "" {
-		return fault.Newf(fault.Corrupt, "weight %q %v is missing; the nearest that nothing else uses is %q", wanted, r.shape, near)
+		return fault.Newf(fault.Corrupt, "%s; the nearest that nothing else uses is %q", text, near)
 	}
-	return fault.Newf(fault.Corrupt, "weight %q %v is missing", wanted, r.shape)
+	return fault.Newf(fault.Corrupt, "%s", text)
+}
+
+// orWithout is said of a missing weight that may be a head's, which has no
+// prefix: no weight of the file is its neighbour under the one in use.
+func (r *Resolver) orWithout() string {
+	module, _, _ := strings.Cut(r.missing, ".")
+	near := func(name string) bool { return strings.HasPrefix(name, r.prefix+module+".") }
+	if r.prefix == "" || slices.ContainsFunc(r.c.names, near) {
+		return ""
+	}
+	return fmt.Sprintf(", with %q and without", r.prefix)
 }
 
 // Claimed lists the names in the file of the weights given out so far, in file order.

@@ -81,7 +81,8 @@ func TestResolverRefuses(t *testing.T) {
 		// The nearest of all is claimed later, so the misspelled one is named.
 		{[]string{"a.weight", "encoder.layer.0.attention.self.query.weight", "absent", "encoder.layer.1.attention.self.query.weight", "encoder.layer.3.attention.self.query.weight"},
 			`weight "bert.encoder.layer.0.attention.self.query.weight" [1] is missing; the nearest that nothing else uses is "bert.encoder.layer.0.atention.self.query.weight"`},
-		{[]string{"a.weight", "quite.another.name.than.all.the.others"}, `weight "bert.quite.another.name.than.all.the.others" [1] is missing`},
+		{[]string{"a.weight", "classifier.weight"}, `weight "bert.classifier.weight" [1] is missing, with "bert." and without`},
+		{[]string{"a.weight", "quite.another.name.than.all.the.others"}, `weight "bert.quite.another.name.than.all.the.others" [1] is missing, with "bert." and without`},
 	} {
 		r := NewResolver(c, "bert.")
 		for _, name := range test.wanted {

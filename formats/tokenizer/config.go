@@ -12,16 +12,16 @@ import (
 // A config is what tokenizer_config.json and special_tokens_map.json say that
 // this package heeds.
 type config struct {
-	TokenizerClass       string      `json:"tokenizer_class"`
-	ModelInputNames      []string    `json:"model_input_names"`
-	ModelMaxLength       json.Number `json:"model_max_length"`
-	TruncationSide       string      `json:"truncation_side"`
-	SplitSpecialTokens   bool        `json:"split_special_tokens"`
-	DoLowerCase          *bool       `json:"do_lower_case"`
-	StripAccents         *bool       `json:"strip_accents"`
-	TokenizeChineseChars *bool       `json:"tokenize_chinese_chars"`
-	AddPrefixSpace       *bool       `json:"add_prefix_space"`
-	AddBOSToken          bool        `json:"add_bos_token"`
+	TokenizerClass       string   `json:"tokenizer_class"`
+	ModelInputNames      []string `json:"model_input_names"`
+	ModelMaxLength       *float64 `json:"model_max_length"`
+	TruncationSide       string   `json:"truncation_side"`
+	SplitSpecialTokens   bool     `json:"split_special_tokens"`
+	DoLowerCase          *bool    `json:"do_lower_case"`
+	StripAccents         *bool    `json:"strip_accents"`
+	TokenizeChineseChars *bool    `json:"tokenize_chinese_chars"`
+	AddPrefixSpace       *bool    `json:"add_prefix_space"`
+	AddBOSToken          bool     `json:"add_bos_token"`
 
 	specialNames
 	AddedTokensDecoder map[string]addedJSON `json:"added_tokens_decoder"`
@@ -147,9 +147,9 @@ func (c *config) returnsTypeIDs(model modelKind) bool {
 // modelMaxLength is 0 for what no model has: nothing, a fraction, or
 // transformers' 1e30 for "none".
 func (c *config) modelMaxLength() int {
-	n, err := c.ModelMaxLength.Float64()
-	if err != nil || n < 1 || n > math.MaxInt32 || n != math.Trunc(n) {
+	n := c.ModelMaxLength
+	if n == nil || *n < 1 || *n > math.MaxInt32 || *n != math.Trunc(*n) {
 		return 0
 	}
-	return int(n)
+	return int(*n)
 }

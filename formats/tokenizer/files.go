@@ -3,6 +3,10 @@ package tokenizer
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
 	"unicode/utf8"
 
 	"etc/fault"
@@ -53,9 +57,38 @@ func decode(name string, file []byte, v any) error {
 		return fault.Newf(fault.Corrupt, "%s: not UTF-8", name)
 	}
 	if err := json.Unmarshal(file, v); err != nil {
-		return fault.Newf(fault.Corrupt, "%s: %w", name, err)
+		return fault.Newf(fault.Corrupt, "%s: %w", name, inWords(err))
 	}
 	return nil
+}
+
+// inWords says without Go's names what a JSON value of another type is.
+func inWords(err error) error {
+	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	if !ok {
+		return err
+	}
+	want := "another type"
+	switch wrong.Type.Kind() {
+	case reflect.Struct, reflect.Map:
+		want = "an object"
+	case reflect.Slice, reflect.Array:
+		want = "an array"
+	case reflect.String:
+		want = "a string"
+	case reflect.Bool:
+		want = "true or false"
+	case reflect.Int, reflect.Int64:
+		want = "an integer"
+	case reflect.Float64:
+		want = "a number"
+	}
+	// The field is the path in the file, with the names of embedded structs, which no file has.
+	field := strings.ReplaceAll(wrong.Field, "specialNames.", "")
+	if field == "" {
+		return fmt.Errorf("holds %s, want %s", wrong.Value, want)
+	}
+	return fmt.Errorf("%q is %s, want %s", field, wrong.Value, want)
 }
 
 // present says whether a JSON value is there and not null.

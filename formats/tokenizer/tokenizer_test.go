@@ -311,3 +311,28 @@ func TestAccessors(t *testing.T) {
 		t.Errorf("tokens %q, %q, %q", tok.Token(6163), tok.Token(-1), tok.Token(6164))
 	}
 }
+
+// TestWrongTypesInWords: an error about a JSON value names its place in the
+// file and the type wanted, and no type of Go.
+func TestWrongTypesInWords(t *testing.T) {
+	for _, c := range []struct {
+		files Files
+		want  string
+	}{
+		{Files{TokenizerJSON: []byte(`[]`)}, `tokenizer.json: holds array, want an object`},
+		{Files{TokenizerJSON: []byte(`{"model": 3}`)}, `tokenizer.json: "model" is number, want an object`},
+		{Files{TokenizerJSON: []byte(`{"added_tokens": {}}`)}, `tokenizer.json: "added_tokens" is object, want an array`},
+		{Files{TokenizerJSON: []byte(`{"model": {"type": 3}}`)}, `tokenizer.json: "model.type" is number, want a string`},
+		{Files{TokenizerJSON: []byte(`{"model": {"fuse_unk": "yes"}}`)}, `tokenizer.json: "model.fuse_unk" is string, want true or false`},
+		{Files{TokenizerJSON: []byte(`{"model": {"max_input_chars_per_word": 1.5}}`)}, `tokenizer.json: "model.max_input_chars_per_word" is number 1.5, want an integer`},
+		{Files{TokenizerConfig: []byte(`{"model_max_length": "512"}`)}, `tokenizer_config.json: "model_max_length" is string, want a number`},
+		{Files{TokenizerConfig: []byte(`{"unk_token": 3}`)}, `tokenizer_config.json: "unk_token" is number, want a string`},
+		{Files{SpecialTokensMap: []byte(`7`)}, `special_tokens_map.json: holds number, want an object`},
+	} {
+		_, err := New(c.files)
+		wantFault(t, err, fault.Corrupt)
+		if err.Error() != c.want {
+			t.Errorf("error %q, want %q", err, c.want)
+		}
+	}
+}

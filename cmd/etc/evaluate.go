@@ -45,15 +45,41 @@ func evaluate(ctx context.Context, s *executor.Executor, data *rows.Data, bar *p
 // run ends it: half an evaluation is none.
 func each(ctx context.Context, s *executor.Executor, name string, list []*rows.Row, bar *progress, f func(i int, r *executor.Result)) error {
 	i := 0
-	return s.Run(ctx, executor.List(list), func(r *executor.Result) error {
+	return s.Run(ctx, &paced{Source: executor.List(list)}, func(r *executor.Result) error {
 		if r.Err != nil {
 			return fault.Newf(fault.Corrupt, "%s: line %d: %w", name, r.Line, r.Err)
 		}
 		f(i, r)
 		i++
-		bar.set(i, len(list))
+		if r.Last { // the results of a window come all at once
+			bar.set(i, len(list))
+		}
 		return nil
 	})
+}
+
+// paceRows bounds the rows of a window, so that progress shows before thousands
+// of them are done. Batches stay full: these are thousands of tokens.
+const paceRows = 256
+
+// A paced source has no row ready after every paceRows.
+type paced struct {
+	executor.Source
+	given int
+}
+
+func (p *paced) TryNext() (*rows.Row, error) {
+	if p.given == paceRows {
+		p.given = 0
+		return nil, nil
+	}
+	p.given++
+	return p.Source.TryNext()
+}
+
+func (p *paced) Next() (*rows.Row, error) {
+	p.given++
+	return p.Source.Next()
 }
 
 func rowsOf(data *rows.Data) []*rows.Row {

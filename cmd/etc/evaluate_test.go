@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -9,9 +10,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"etc/compiler"
 	"etc/compiler/frontend/frontendtest"
 	"etc/eval"
+	"etc/executor"
+	"etc/executor/cpu"
+	"etc/executor/cpu/kernel"
+	"etc/formats/checkpoint"
 )
 
 // codeOf runs a command line in this process and returns its exit code and
@@ -30,6 +37,35 @@ func headOf(t *testing.T, labels int, problem string) (model, plan string) {
 	plan = filepath.Join(t.TempDir(), "head.etp")
 	mustRun(t, "compile", model, "-o", plan, "--quiet")
 	return model, plan
+}
+
+// TestProgressOfEach: progress is told as rows are done, not only at the end,
+// and by what is done.
+func TestProgressOfEach(t *testing.T) {
+	c, err := checkpoint.Open(tinyModel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	x := newExecutor(t, compilePlan(t, c, compiler.Options{Target: cpu.Target}), kernel.Best(), 2, executor.Options{})
+	list := sentences(t)
+	var b bytes.Buffer
+	bar := &progress{out: &b, stage: "judging", start: time.Now().Add(-time.Minute)}
+	done := 0
+	err = each(context.Background(), x, "rows", list, bar, func(i int, _ *executor.Result) {
+		if i != done {
+			t.Fatalf("result %d after %d", i, done)
+		}
+		done++
+		bar.shown = time.Time{} // what is told next is shown
+	})
+	if err != nil || done != len(list) {
+		t.Fatalf("%d of %d rows, %v", done, len(list), err)
+	}
+	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+	if len(lines) < len(list)/paceRows || !strings.HasPrefix(lines[0], "judging: 29%, 2m2") || lines[len(lines)-1] != "judging: 100%, 0s left" {
+		t.Errorf("%q", lines)
+	}
 }
 
 const scoredRows = 20

@@ -50,10 +50,10 @@ func TestConfigReads(t *testing.T) {
 
 func TestConfigNotRead(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
-		"empty":               {``, "not JSON"},
+		"empty":               {``, "not JSON: it ends too early"},
 		"null":                {`null`, "holds null, want an object"},
 		"list":                {`[]`, "holds [], want an object"},
-		"cut":                 {`{"a": 1`, "not JSON"},
+		"cut":                 {`{"a": 1`, "not JSON: it ends too early"},
 		"two objects":         {`{} {}`, "something follows"},
 		"NaN":                 {`{"a": NaN}`, "not JSON"},
 		"Infinity":            {`{"a": Infinity}`, "not JSON"},

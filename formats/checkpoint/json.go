@@ -49,7 +49,7 @@ func checkJSON(data []byte) error {
 func checkValue(dec *json.Decoder, depth int) error {
 	token, err := dec.Token()
 	if err != nil {
-		return fmt.Errorf("not JSON: %w", err)
+		return notJSON(err)
 	}
 	begin, ok := token.(json.Delim)
 	if !ok {
@@ -63,7 +63,7 @@ func checkValue(dec *json.Decoder, depth int) error {
 		if begin == '{' {
 			token, err := dec.Token()
 			if err != nil {
-				return fmt.Errorf("not JSON: %w", err)
+				return notJSON(err)
 			}
 			key := token.(string) // the decoder accepts nothing else here
 			if seen[key] {
@@ -76,9 +76,16 @@ func checkValue(dec *json.Decoder, depth int) error {
 		}
 	}
 	if _, err := dec.Token(); err != nil {
-		return fmt.Errorf("not JSON: %w", err)
+		return notJSON(err)
 	}
 	return nil
+}
+
+func notJSON(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("not JSON: it ends too early")
+	}
+	return fmt.Errorf("not JSON: %w", err)
 }
 
 // get is the value of the first key that has one.

@@ -73,12 +73,11 @@ func readPooling(dir string) (*Pooling, error) {
 // order, and returns the folder of Pooling.
 func parseModules(data []byte) (folder string, normalize bool, err error) {
 	var modules []struct{ Path, Type string }
-	err = checkJSON(data)
-	if err == nil {
-		err = json.Unmarshal(data, &modules)
-	}
-	if err != nil {
+	if err := checkJSON(data); err != nil {
 		return "", false, fault.Newf(fault.Corrupt, "%s: %w", modulesFile, err)
+	}
+	if json.Unmarshal(data, &modules) != nil {
+		return "", false, fault.Newf(fault.Corrupt, `%s holds %s, want an array of objects with "path" and "type"`, modulesFile, oneLine(data))
 	}
 	var kinds []string
 	for _, m := range modules {

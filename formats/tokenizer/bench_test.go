@@ -7,11 +7,14 @@ import (
 	"testing"
 )
 
-// sst2 are the texts of SST-2 train.
-func sst2(b *testing.B) (texts []string, size int) {
+func skipWithoutShared(b *testing.B) {
 	if _, err := os.Stat(shared); err != nil {
 		b.Skipf("no folder shared beside the repository: %v", err)
 	}
+}
+
+// sst2 are the texts of SST-2 train.
+func sst2(b testing.TB) (texts []string, size int) {
 	for line := range strings.Lines(string(readFile(b, shared+"data/sst2/train.tsv"))) {
 		text, _, _ := strings.Cut(line, "\t")
 		texts = append(texts, text)
@@ -25,6 +28,7 @@ func BenchmarkSST2(b *testing.B) {
 	for _, model := range []string{"tiny-sst2", "all-MiniLM-L6-v2", "gpt2-wikitext"} {
 		for _, workers := range []int{1, 2} {
 			b.Run(model+"/"+string(rune('0'+workers)), func(b *testing.B) {
+				skipWithoutShared(b)
 				texts, size := sst2(b)
 				tok := load(b, shared+"models/"+model)
 				b.SetBytes(int64(size))
@@ -57,9 +61,7 @@ func encodeAll(b *testing.B, tok *Tokenizer, texts []string, workers int) {
 func BenchmarkUnmarshal(b *testing.B) {
 	for _, model := range []string{"tiny-sst2", "all-MiniLM-L6-v2", "gpt2-wikitext"} {
 		b.Run(model, func(b *testing.B) {
-			if _, err := os.Stat(shared); err != nil {
-				b.Skipf("no folder shared beside the repository: %v", err)
-			}
+			skipWithoutShared(b)
 			form := load(b, shared+"models/"+model).Marshal()
 			b.ReportMetric(float64(len(form)), "bytes")
 			for b.Loop() {

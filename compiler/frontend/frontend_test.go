@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -304,6 +305,39 @@ func TestConfigsRefused(t *testing.T) {
 		_, err := frontend.Import(open(t, dir))
 		if err == nil || fault.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.says) || strings.Count(err.Error(), "\n") > 1 {
 			t.Errorf("%s with %v: error %v, want one of kind %d with %q", c.class, c.edit, err, c.kind, c.says)
+		}
+	}
+}
+
+// TestNonsenseAllocatesNothing: sizes that no tensor of the file vouches for
+// are refused before memory is taken for them.
+func TestNonsenseAllocatesNothing(t *testing.T) {
+	const limit = 2 << 20 // bytes: above what names, errors and a small graph take
+	const huge = 3 * 5 << 20
+	type config = map[string]any
+	for _, c := range []struct {
+		class string
+		edit  config
+	}{
+		{"BertModel", config{"vocab_size": huge, "hidden_size": huge, "intermediate_size": huge}},
+		{"BertModel", config{"num_hidden_layers": 1000000000}},
+		{"BertForSequenceClassification", config{"id2label": nil, "num_labels": huge}},
+		{"DistilBertModel", config{"max_position_embeddings": huge, "dim": huge}},
+		{"GPT2LMHeadModel", config{"n_positions": huge, "n_embd": huge, "n_inner": huge}},
+		{"TransformerModel", config{"max_position_embeddings": 1 << 22, "dim_feedforward": 12}},
+		{"TransformerModel", config{"max_position_embeddings": 1 << 22, "vocab_size": 38}},
+		{"TransformerModel", config{"max_position_embeddings": huge}},
+	} {
+		o := frontendtest.Options{Layers: 1, Heads: 3, HeadSize: 5, Inner: 11, Labels: 4}
+		dir := frontendtest.Random(t, newRand(1), c.class, o)
+		edit(t, dir, c.edit)
+		source := open(t, dir)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := frontend.Import(source)
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; fault.KindOf(err) != fault.Corrupt || n > limit {
+			t.Errorf("%s with %v: error %v after %d bytes, want a corrupt fault within %d", c.class, c.edit, err, n, limit)
 		}
 	}
 }

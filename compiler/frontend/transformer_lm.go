@@ -59,7 +59,8 @@ func buildTransformerLM(m *model) {
 		m.weights.Alias("decoder.weight", names.embedding+".weight")
 	}
 	word := m.weight(names.embedding+".weight", m.Vocab, h)
-	x := m.embed(scale, word, m.positionTable(), nil)
+	positions := m.positionTable()
+	x := m.embed(scale, word, positions, nil)
 	m.tap(0, x)
 	layerOf := m.postNorm
 	if c.Bool("norm_first", false) {
@@ -91,15 +92,19 @@ func buildTransformerLM(m *model) {
 		vocab.w = m.weight("decoder.weight", m.Vocab, h)
 	}
 	m.languageModel(x, vocab)
+	if a := positions.Def.Attrs.(*ir.WeightAttrs); a.Data.Data == nil && m.Err() == nil {
+		a.Data = m.sinusoids()
+	}
 }
 
 // positionTable is the weight pos_encoder.pe where it is stored, [P,1,H] as
-// the tutorial has it, [1,P,H] or [P,H]; else the sinusoids themselves.
+// the tutorial has it, [1,P,H] or [P,H]; else the place of the sinusoids,
+// which are computed once nothing contradicts their size.
 func (m *model) positionTable() *ir.Value {
 	const name = "pos_encoder.pe"
 	h := m.Hidden
 	if !m.weights.Has(name) {
-		return m.place([]int{m.Positions, h}, ir.WeightAttrs{Name: "positions", Data: m.sinusoids()})
+		return m.place([]int{m.Positions, h}, ir.WeightAttrs{Name: "positions"})
 	}
 	found := m.weights.Name(name)
 	stored, _ := m.source.Tensor(found)

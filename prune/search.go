@@ -64,6 +64,9 @@ func (q *Quest) Run() (*Found, error) {
 	}
 	q.Method.Rank(e)
 	steps := rungsOf(e)
+	if len(steps) == 0 {
+		return nil, fault.Newf(fault.Unreachable, "method %s has nothing left to zero", q.Method.Name).WithHint("another --method")
+	}
 	at := func(rung int) *Found {
 		g := dense.Clone()
 		return &Found{g, e.write(g, steps[rung-1], q.Method.Name)}

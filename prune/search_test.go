@@ -141,8 +141,11 @@ func TestSearchOfFewUnits(t *testing.T) {
 	}
 	search.verdict = func(int, float64) (bool, error) { return true, nil }
 	if f, err = q.Run(); err != nil || f.Recipe.Sparsity == 0 {
-		t.Errorf("found %v, %v", f, err)
+		t.Fatalf("found %v, %v", f, err)
 	}
+	q.Fresh = func() (*ir.Graph, error) { return f.Graph, nil }
+	_, err = q.Run()
+	checkFault(t, err, fault.Unreachable, "method heads has nothing left to zero")
 }
 
 func TestSearchReportsErrors(t *testing.T) {

@@ -38,6 +38,26 @@ func TestHintIsTheSecondLine(t *testing.T) {
 	}
 }
 
+func TestParallelCallsEachAndCarriesAPanic(t *testing.T) {
+	const n = 9
+	var called [n]bool
+	fault.Parallel(n, func(i int) { called[i] = true })
+	if called != [n]bool{true, true, true, true, true, true, true, true, true} {
+		t.Errorf("called %v, want all", called)
+	}
+	defer func() {
+		if r := recover(); r != "bug: seven" {
+			t.Errorf("recovered %v", r)
+		}
+	}()
+	fault.Parallel(n, func(i int) {
+		if i == 7 {
+			panic("bug: seven")
+		}
+	})
+	t.Error("no panic")
+}
+
 func TestTaskTurnsAPanicIntoAnError(t *testing.T) {
 	boom := errors.New("boom")
 	for _, c := range []struct {

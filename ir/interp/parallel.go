@@ -2,7 +2,8 @@ package interp
 
 import (
 	"runtime"
-	"sync"
+
+	"etc/fault"
 )
 
 // smallWork is the number of multiplications below which a goroutine costs
@@ -18,18 +19,5 @@ func parallel(n, work int, f func(lo, hi int)) {
 		f(0, n)
 		return
 	}
-	var wait sync.WaitGroup
-	panics := make([]any, parts)
-	for p := range parts {
-		wait.Go(func() {
-			defer func() { panics[p] = recover() }()
-			f(n*p/parts, n*(p+1)/parts)
-		})
-	}
-	wait.Wait()
-	for _, p := range panics {
-		if p != nil {
-			panic(p)
-		}
-	}
+	fault.Parallel(parts, func(p int) { f(n*p/parts, n*(p+1)/parts) })
 }

@@ -4,9 +4,8 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"runtime"
-	"runtime/debug"
-	"sync"
 
+	"etc/fault"
 	"etc/ir/tensor"
 )
 
@@ -29,7 +28,7 @@ func Survey(t tensor.Tensor) Matrix {
 	bands := (m.n + Tile - 1) / Tile
 	parts := max(1, min(runtime.GOMAXPROCS(0), bands))
 	found := make([]Matrix, parts)
-	parallel(parts, func(p int) { found[p] = m.surveyBands(bands*p/parts, bands*(p+1)/parts) })
+	fault.Parallel(parts, func(p int) { found[p] = m.surveyBands(bands*p/parts, bands*(p+1)/parts) })
 	total := Matrix{N: m.n, K: m.k, NM24: true}
 	for _, f := range found {
 		total.NonZeros += f.NonZeros
@@ -37,27 +36,6 @@ func Survey(t tensor.Tensor) Matrix {
 		total.NM24 = total.NM24 && f.NM24
 	}
 	return total
-}
-
-// parallel calls f for 0 to n-1 on goroutines of their own. A panic in one is
-// a panic of the caller, and so is a fault in mapped memory, which the caller
-// may be guarded against.
-func parallel(n int, f func(i int)) {
-	var wait sync.WaitGroup
-	panics := make([]any, n)
-	for i := range n {
-		wait.Go(func() {
-			defer func() { panics[i] = recover() }()
-			debug.SetPanicOnFault(true)
-			f(i)
-		})
-	}
-	wait.Wait()
-	for _, p := range panics {
-		if p != nil {
-			panic(p)
-		}
-	}
 }
 
 // surveyBands counts the bands of Tile rows from lo up to hi.

@@ -107,7 +107,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"target":          {Options{Target: "sm_80:f16"}, fault.Unsupported},
 		"no target":       {Options{}, fault.Unsupported},
 		"negative budget": {Options{Target: "cpu:f32", MaxBatchTokens: -1}, fault.Usage},
-		"huge budget":     {Options{Target: "cpu:f32", MaxBatchTokens: MostBatchTokens + 1}, fault.Usage},
+		"huge budget":     {Options{Target: "cpu:f32", MaxBatchTokens: plan.MostBatchTokens + 1}, fault.Usage},
 		"long bucket":     {Options{Target: "cpu:f32", Buckets: []int{32, 513}}, fault.Usage},
 		"zero bucket":     {Options{Target: "cpu:f32", Buckets: []int{0, 32}}, fault.Usage},
 		"descending":      {Options{Target: "cpu:f32", Buckets: []int{64, 32}}, fault.Usage},

@@ -27,9 +27,6 @@ import (
 // is asked for: 32 rows of 128, enough for products to run at full rate.
 const DefaultMaxBatchTokens = 4096
 
-// MostBatchTokens is the largest budget that plan.Check lets pass.
-const MostBatchTokens = 1 << 24
-
 // Targets are the targets that Compile knows.
 var Targets = []string{cost.CPU.Target}
 
@@ -37,7 +34,7 @@ var Targets = []string{cost.CPU.Target}
 type Options struct {
 	Target         string // one of Targets
 	Buckets        []int  // ascending; empty: DefaultBuckets
-	MaxBatchTokens int    // 1 to MostBatchTokens; 0: DefaultMaxBatchTokens
+	MaxBatchTokens int    // 1 to plan.MostBatchTokens; 0: DefaultMaxBatchTokens
 	Dense          bool   // find no structure in zeros, for comparison and statistics; not recorded
 	Version        string // of etc
 	Observe        pass.Observer
@@ -91,8 +88,8 @@ func Lower(g *ir.Graph, model plan.Model, o Options) (*Result, error) {
 	if err := o.resolve(&model); err != nil {
 		return nil, err
 	}
-	if len(g.Outputs) > maxOutputs {
-		return nil, fault.Newf(fault.Unsupported, "model of %d layers: a plan has at most %d outputs, and each layer is one", model.Layers, maxOutputs)
+	if len(g.Outputs) > plan.MostOutputs {
+		return nil, fault.Newf(fault.Unsupported, "model of %d layers: a plan has at most %d outputs, and each layer is one", model.Layers, plan.MostOutputs)
 	}
 	pass.Run(g, transform.Passes(passOptions(o)), transform.Lowered, o.Observe)
 	s := schedule.Make(g)
@@ -109,8 +106,17 @@ func Lower(g *ir.Graph, model plan.Model, o Options) (*Result, error) {
 	return r, nil
 }
 
-// maxOutputs is the number of bits in plan.Step.Needed.
-const maxOutputs = 64
+// LongestRow is the longest row of c's model in tokens, as positions, pooling
+// and tokenizer allow: the last of DefaultBuckets.
+func LongestRow(c *checkpoint.Checkpoint) (int, error) {
+	imported, err := frontend.Import(c)
+	if err != nil {
+		return 0, err
+	}
+	model := imported.Model
+	_, err = readTokenizer(c, &model)
+	return model.MaxTokens, err
+}
 
 // readTokenizer returns the tokenizer of c as a plan holds it, nil where c has
 // none and takes rows of ids only. It may shorten the model's longest row.

@@ -36,8 +36,8 @@ func (o *Options) resolve(m *plan.Model) error {
 	if o.MaxBatchTokens == 0 {
 		o.MaxBatchTokens = DefaultMaxBatchTokens
 	}
-	if o.MaxBatchTokens < 1 || o.MaxBatchTokens > MostBatchTokens {
-		return fault.Newf(fault.Usage, "%d tokens in a batch, want 1 to %d", o.MaxBatchTokens, MostBatchTokens)
+	if o.MaxBatchTokens < 1 || o.MaxBatchTokens > plan.MostBatchTokens {
+		return fault.Newf(fault.Usage, "%d tokens in a batch, want 1 to %d", o.MaxBatchTokens, plan.MostBatchTokens)
 	}
 	if len(o.Buckets) == 0 {
 		o.Buckets = DefaultBuckets(m.MaxTokens)

@@ -47,10 +47,6 @@ type demand struct {
 	asked        bool
 }
 
-// maxBatchTokens bounds the budget of tokens, as plan.Check does: a batch's
-// offsets are 32 bits.
-const maxBatchTokens = 1 << 24
-
 // An Executor runs one plan on one device. It serves one Run at a time.
 type Executor struct {
 	plan    *plan.Plan
@@ -68,8 +64,8 @@ type Executor struct {
 // New loads p, which must have passed plan.Check and must outlive the
 // executor, onto the device.
 func New(p *plan.Plan, d Device, o Options) (*Executor, error) {
-	if o.MaxBatchTokens < 0 || o.MaxBatchTokens > maxBatchTokens {
-		return nil, fault.Newf(fault.Usage, "%d tokens in a batch, want 1 to %d", o.MaxBatchTokens, maxBatchTokens)
+	if o.MaxBatchTokens < 0 || o.MaxBatchTokens > plan.MostBatchTokens {
+		return nil, fault.Newf(fault.Usage, "%d tokens in a batch, want 1 to %d", o.MaxBatchTokens, plan.MostBatchTokens)
 	}
 	x := &Executor{plan: p, device: d, options: o}
 	x.options.Tokenizers = max(1, o.Tokenizers)

@@ -375,7 +375,7 @@ func TestBudget(t *testing.T) {
 			t.Errorf("%+v: %d tokens, want %d: %v", c.o, d.maxTokens, c.want, err)
 		}
 	}
-	for _, n := range []int{-1, maxBatchTokens + 1} {
+	for _, n := range []int{-1, plan.MostBatchTokens + 1} {
 		if _, err := New(testPlan(), &fakeDevice{}, Options{MaxBatchTokens: n}); fault.KindOf(err) != fault.Usage {
 			t.Errorf("budget %d: error %v, want a usage fault", n, err)
 		}

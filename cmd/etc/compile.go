@@ -137,8 +137,8 @@ func bucketLengths(p *plan.Plan) []int {
 
 // check refuses flags that no checkpoint makes right.
 func (f *compileFlags) check() error {
-	if f.maxBatchTokens < 1 || f.maxBatchTokens > compiler.MostBatchTokens {
-		return fault.Newf(fault.Usage, "--max-batch-tokens %d: want 1 to %d", f.maxBatchTokens, compiler.MostBatchTokens)
+	if f.maxBatchTokens < 1 || f.maxBatchTokens > plan.MostBatchTokens {
+		return fault.Newf(fault.Usage, "--max-batch-tokens %d: want 1 to %d", f.maxBatchTokens, plan.MostBatchTokens)
 	}
 	if path, ok := strings.CutPrefix(f.buckets, autoBucketsPrefix); ok {
 		if err := checkInput("--seqlen-buckets", path); err != nil {
@@ -164,7 +164,7 @@ func (f *compileFlags) options(c *checkpoint.Checkpoint) (compiler.Options, erro
 	}
 	o.Target = target
 	if path, ok := strings.CutPrefix(f.buckets, autoBucketsPrefix); ok {
-		o.Buckets, err = autoBuckets(path, c, o)
+		o.Buckets, err = autoBuckets(path, c)
 	} else if f.buckets != "" {
 		o.Buckets, err = compiler.ParseBuckets(f.buckets)
 	}
@@ -188,7 +188,7 @@ func resolveTarget(target, dtype string) (string, error) {
 }
 
 // autoBuckets chooses buckets from the lengths of the rows in a file.
-func autoBuckets(path string, c *checkpoint.Checkpoint, o compiler.Options) ([]int, error) {
+func autoBuckets(path string, c *checkpoint.Checkpoint) ([]int, error) {
 	t, err := tokenizer.New(c.Tokenizer)
 	if err != nil {
 		return nil, err
@@ -197,9 +197,9 @@ func autoBuckets(path string, c *checkpoint.Checkpoint, o compiler.Options) ([]i
 	if err != nil {
 		return nil, err
 	}
-	r, err := compiler.Compile(c, o) // for the longest row, which task and files decide
+	longest, err := compiler.LongestRow(c)
 	if err != nil {
 		return nil, err
 	}
-	return compiler.AutoBuckets(lengths, r.Plan.Model.MaxTokens), nil
+	return compiler.AutoBuckets(lengths, longest), nil
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"etc/compiler"
 	"etc/executor"
 	"etc/executor/cpu"
 	"etc/executor/cpu/kernel"
@@ -54,8 +53,8 @@ func (f *deviceFlags) open() (executor.Device, error) {
 		return nil, fault.Newf(fault.Usage, "--device %q: want auto or cpu", f.device)
 	case f.threads < 0 || f.threads > maxThreads:
 		return nil, fault.Newf(fault.Usage, "--threads %d: want 1 to %d, or 0 for what the machine allows", f.threads, maxThreads)
-	case f.maxBatchTokens < 0 || f.maxBatchTokens > compiler.MostBatchTokens:
-		return nil, fault.Newf(fault.Usage, "--max-batch-tokens %d: want 1 to %d, or 0 for the plan's", f.maxBatchTokens, compiler.MostBatchTokens)
+	case f.maxBatchTokens < 0 || f.maxBatchTokens > plan.MostBatchTokens:
+		return nil, fault.Newf(fault.Usage, "--max-batch-tokens %d: want 1 to %d, or 0 for the plan's", f.maxBatchTokens, plan.MostBatchTokens)
 	}
 	o := cpu.Options{Threads: f.threads, Level: kernel.Best()}
 	if f.threads == 0 {

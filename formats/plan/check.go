@@ -8,13 +8,16 @@ import (
 // enough that no product of a size with a number of tokens, which is 31 bits,
 // leaves 63 bits.
 const (
-	maxDim         = 1 << 24 // of a weight's dimension or a buffer's width, in elements
-	maxTokens      = 1 << 20 // of a row
-	maxBatchTokens = 1 << 24
-	maxArena       = 1 << 31 // Offset+Stride of a buffer, in bytes
-	maxWorkspace   = 1 << 44 // of a Choice, in bytes: above 4·maxTokens², all scores of a head
-	maxOps         = 1 << 17 // of weights, buffers, steps and buckets each
-	maxOutputs     = 64      // bits of Step.Needed
+	maxDim       = 1 << 24 // of a weight's dimension or a buffer's width, in elements
+	maxTokens    = 1 << 20 // of a row
+	maxArena     = 1 << 31 // Offset+Stride of a buffer, in bytes
+	maxWorkspace = 1 << 44 // of a Choice, in bytes: above 4·maxTokens², all scores of a head
+	maxOps       = 1 << 17 // of weights, buffers, steps and buckets each
+
+	// MostBatchTokens is the largest budget of tokens in one batch.
+	MostBatchTokens = 1 << 24
+	// MostOutputs is the number of outputs that Step.Needed has bits for.
+	MostOutputs = 64
 )
 
 // Check derives every extent of p again, from operators, parameters and
@@ -61,7 +64,7 @@ func (c *checker) counts() error {
 		{"buffers", len(c.plan.Buffers), 1, maxOps},
 		{"steps", len(c.plan.Steps), 1, maxOps},
 		{"buckets", len(c.plan.Buckets), 1, maxOps},
-		{"outputs", len(c.plan.Outputs), 1, maxOutputs},
+		{"outputs", len(c.plan.Outputs), 1, MostOutputs},
 	} {
 		if !within(l.n, l.low, l.high) {
 			return refuse("%d %s, want %d to %d", l.n, l.what, l.low, l.high)
@@ -96,7 +99,7 @@ func (c *checker) model() error {
 		{"position offset", m.PositionOffset, 0, maxDim},
 		{"number of layers", m.Layers, 0, maxDim},
 		{"hidden size", m.Hidden, 0, maxDim},
-		{"number of tokens in a batch", c.plan.MaxBatchTokens, 1, maxBatchTokens},
+		{"number of tokens in a batch", c.plan.MaxBatchTokens, 1, MostBatchTokens},
 	} {
 		if !within(f.n, f.low, f.high) {
 			return refuse("model: %s is %d, want %d to %d", f.what, f.n, f.low, f.high)

@@ -72,7 +72,7 @@ func (c *checker) answer(name string, got shape) shape {
 // needs checks that a step runs whenever one that reads its results does, and
 // whenever the output it writes is asked for.
 func (c *checker) needs() error {
-	known := ^uint64(0) >> (maxOutputs - len(c.plan.Outputs))
+	known := ^uint64(0) >> (MostOutputs - len(c.plan.Outputs))
 	for i := range c.plan.Steps {
 		s := &c.plan.Steps[i]
 		if s.Needed&^known != 0 {

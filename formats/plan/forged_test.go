@@ -55,7 +55,7 @@ var forgeries = []struct {
 	{"no buckets", "buckets", func(p *Plan) { p.Buckets = nil }},
 	{"no outputs", "outputs", func(p *Plan) { p.Outputs = nil }},
 	{"too many outputs", "65 outputs", func(p *Plan) {
-		for len(p.Outputs) <= maxOutputs {
+		for len(p.Outputs) <= MostOutputs {
 			p.Outputs = append(p.Outputs, p.Outputs[0])
 		}
 	}},

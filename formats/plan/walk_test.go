@@ -320,7 +320,7 @@ func (c call) attention() {
 // short and longest rows.
 func walkAll(p *Plan) error {
 	longest := p.Buckets[len(p.Buckets)-1].MaxTokens
-	masks := []uint64{^uint64(0) >> (maxOutputs - len(p.Outputs))}
+	masks := []uint64{^uint64(0) >> (MostOutputs - len(p.Outputs))}
 	for i := range p.Outputs {
 		masks = append(masks, 1<<i)
 	}

@@ -70,15 +70,15 @@ func (p *program) eval(ctx context.Context, path string, f *evalFlags) error {
 		return err
 	}
 	bar := p.newProgress("judging")
-	o, err := evaluate(ctx, s.Executor, data, bar)
+	report, err := evaluate(ctx, s.Executor, data, bar)
 	bar.clear()
 	if err != nil {
 		return err
 	}
 	if f.json {
-		return p.printJSON(evalRecord{o.report, s.file.ID(), s.Device().Name()})
+		return p.printJSON(evalRecord{report, s.file.ID(), s.Device().Name()})
 	}
-	printReport(p, o.report)
+	printReport(p, report)
 	return nil
 }
 
@@ -100,8 +100,8 @@ func limit(s *executor.Executor, data *rows.Data, n int) error {
 			return err
 		}
 		data.Text = ""
-		for i, ids := range windows[:min(n, len(windows))] {
-			data.Examples = append(data.Examples, rows.Example{Row: rows.Row{Line: i + 1, IDs: ids}})
+		for _, w := range windows[:min(n, len(windows))] {
+			data.Examples = append(data.Examples, rows.Example{Row: *w})
 		}
 		return nil
 	}

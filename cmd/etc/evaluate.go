@@ -10,16 +10,9 @@ import (
 	"etc/formats/rows"
 )
 
-// An outcome is what a plan made of a data file.
-type outcome struct {
-	report *eval.Report
-	// Of a classification, for paired comparison:
-	predicted, wanted []int
-}
-
 // evaluate runs the examples of a data file and judges the answers by the
 // task of the plan.
-func evaluate(ctx context.Context, s *executor.Executor, data *rows.Data, bar *progress) (*outcome, error) {
+func evaluate(ctx context.Context, s *executor.Executor, data *rows.Data, bar *progress) (*eval.Report, error) {
 	model := &s.Plan().Model
 	switch {
 	case model.Task == plan.CausalLM:
@@ -90,24 +83,23 @@ func rowsOf(data *rows.Data) []*rows.Row {
 	return list
 }
 
-func evaluateClasses(ctx context.Context, s *executor.Executor, data *rows.Data, bar *progress) (*outcome, error) {
-	o := &outcome{}
+func evaluateClasses(ctx context.Context, s *executor.Executor, data *rows.Data, bar *progress) (*eval.Report, error) {
+	var predicted, wanted []int
 	labels := s.Plan().Model.Labels
 	for _, e := range data.Examples {
 		class, err := eval.ClassOf(labels, e.Label)
 		if err != nil {
 			return nil, fault.Newf(fault.Corrupt, "%s: line %d: %w", data.Name, e.Line, err)
 		}
-		o.wanted = append(o.wanted, class)
+		wanted = append(wanted, class)
 	}
 	err := each(ctx, s, data.Name, rowsOf(data), bar, func(_ int, r *executor.Result) {
-		o.predicted = append(o.predicted, r.Class)
+		predicted = append(predicted, r.Class)
 	})
 	if err != nil {
 		return nil, err
 	}
-	o.report, err = eval.Classification(o.predicted, o.wanted, len(labels))
-	return o, err
+	return eval.Classification(predicted, wanted, len(labels))
 }
 
 func scoresOf(data *rows.Data) []float64 {
@@ -121,7 +113,7 @@ func scoresOf(data *rows.Data) []float64 {
 // evaluateScores correlates the scores that run answers with those of the
 // file: the values of a regression, or the sigmoids of a single label, as
 // cross-encoders have it.
-func evaluateScores(ctx context.Context, s *executor.Executor, data *rows.Data, bar *progress) (*outcome, error) {
+func evaluateScores(ctx context.Context, s *executor.Executor, data *rows.Data, bar *progress) (*eval.Report, error) {
 	var predicted []float64
 	err := each(ctx, s, data.Name, rowsOf(data), bar, func(_ int, r *executor.Result) {
 		predicted = append(predicted, float64(r.Score))
@@ -129,13 +121,12 @@ func evaluateScores(ctx context.Context, s *executor.Executor, data *rows.Data, 
 	if err != nil {
 		return nil, err
 	}
-	report, err := eval.Correlation(predicted, scoresOf(data))
-	return &outcome{report: report}, err
+	return eval.Correlation(predicted, scoresOf(data))
 }
 
 // evaluateSimilarity embeds both sentences of every example and correlates
 // their cosine with the score.
-func evaluateSimilarity(ctx context.Context, s *executor.Executor, data *rows.Data, bar *progress) (*outcome, error) {
+func evaluateSimilarity(ctx context.Context, s *executor.Executor, data *rows.Data, bar *progress) (*eval.Report, error) {
 	var sentences []*rows.Row
 	for i := range data.Examples {
 		e := &data.Examples[i]
@@ -156,39 +147,33 @@ func evaluateSimilarity(ctx context.Context, s *executor.Executor, data *rows.Da
 	if err != nil {
 		return nil, err
 	}
-	report, err := eval.Correlation(cosines, scoresOf(data))
-	return &outcome{report: report}, err
+	return eval.Correlation(cosines, scoresOf(data))
 }
 
 // evaluateLM scores rows of examples, or a whole text in windows of the
 // longest bucket.
-func evaluateLM(ctx context.Context, s *executor.Executor, data *rows.Data, bar *progress) (*outcome, error) {
+func evaluateLM(ctx context.Context, s *executor.Executor, data *rows.Data, bar *progress) (*eval.Report, error) {
 	list := rowsOf(data)
 	if data.Text != "" {
 		windows, err := windowsOf(s, data.Text)
 		if err != nil {
 			return nil, err
 		}
-		for i, ids := range windows {
-			list = append(list, &rows.Row{Line: i + 1, IDs: ids})
-		}
+		list = append(list, windows...)
 	}
-	return scoreRows(ctx, s, data.Name, list, bar)
-}
-
-func scoreRows(ctx context.Context, s *executor.Executor, name string, list []*rows.Row, bar *progress) (*outcome, error) {
 	var scored []eval.Scored
-	err := each(ctx, s, name, list, bar, func(_ int, r *executor.Result) {
+	err := each(ctx, s, data.Name, list, bar, func(_ int, r *executor.Result) {
 		scored = append(scored, eval.Scored{NLL: float64(r.NLL), Tokens: r.Scored, Right: r.Hits})
 	})
 	if err != nil {
 		return nil, err
 	}
-	report, err := eval.LanguageModel(scored)
-	return &outcome{report: report}, err
+	return eval.LanguageModel(scored)
 }
 
-func windowsOf(s *executor.Executor, text string) ([][]int32, error) {
+// windowsOf are the windows of a text, of the longest bucket, as rows numbered
+// from 1.
+func windowsOf(s *executor.Executor, text string) ([]*rows.Row, error) {
 	t := s.Tokenizer()
 	if t == nil {
 		return nil, fault.Newf(fault.Corrupt, "text for perplexity, but this plan has no tokenizer")
@@ -198,5 +183,9 @@ func windowsOf(s *executor.Executor, text string) ([][]int32, error) {
 		return nil, err
 	}
 	buckets := s.Plan().Buckets
-	return eval.Windows(ids, buckets[len(buckets)-1].MaxTokens), nil
+	var list []*rows.Row
+	for i, window := range eval.Windows(ids, buckets[len(buckets)-1].MaxTokens) {
+		list = append(list, &rows.Row{Line: i + 1, IDs: window})
+	}
+	return list, nil
 }

@@ -94,15 +94,15 @@ func loadShared(t *testing.T, path string) *rows.Data {
 // metricOf evaluates and returns the metrics by name.
 func metricOf(t *testing.T, x *executor.Executor, data *rows.Data) (*eval.Report, map[string]float64) {
 	t.Helper()
-	o, err := evaluate(context.Background(), x, data, nil)
+	report, err := evaluate(context.Background(), x, data, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	values := map[string]float64{}
-	for _, m := range o.report.Metrics {
+	for _, m := range report.Metrics {
 		values[m.Name] = m.Value
 	}
-	return o.report, values
+	return report, values
 }
 
 // TestModelsClassificationDev holds SST-2 dev to the sample, and the logits of

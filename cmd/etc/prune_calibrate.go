@@ -55,8 +55,11 @@ func (r *pruning) calibrate() error {
 	bar := r.newProgress("calibrating")
 	err = each(r.ctx, x, source, list, bar, func(int, *executor.Result) {})
 	bar.clear()
+	if err != nil {
+		return err
+	}
 	r.note("calibrated on %d rows, %d tokens of %s", len(list), r.stats.Tokens, source)
-	return err
+	return nil
 }
 
 // calibrationRows are the sentences of a data file: both of a pair where the
@@ -79,9 +82,7 @@ func calibrationRows(x *executor.Executor, data *rows.Data) ([]*rows.Row, error)
 		if err != nil {
 			return nil, err
 		}
-		for i, ids := range windows {
-			list = append(list, &rows.Row{Line: i + 1, IDs: ids})
-		}
+		list = append(list, windows...)
 	}
 	if len(list) == 0 {
 		return nil, fault.Newf(fault.Corrupt, "%s: no rows to calibrate on", data.Name)

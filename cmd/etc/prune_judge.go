@@ -69,9 +69,9 @@ func splitText(r *pruning, search, accept *rows.Data) error {
 		return err
 	}
 	search.Text, accept.Text = "", ""
-	for i, ids := range windows {
+	for i, w := range windows {
 		to := []*rows.Data{search, accept}[i%2]
-		to.Examples = append(to.Examples, rows.Example{Row: rows.Row{Line: i + 1, IDs: ids}})
+		to.Examples = append(to.Examples, rows.Example{Row: *w})
 	}
 	return nil
 }
@@ -117,9 +117,9 @@ func (r *pruning) measure(c *checkpoint.Checkpoint, data *rows.Data) (eval.Metri
 		bar.clear()
 		r.progress = search // to be cleared before the next note
 	}()
-	o, err := evaluate(r.ctx, x, data, bar)
+	report, err := evaluate(r.ctx, x, data, bar)
 	if err != nil {
 		return eval.Metric{}, err
 	}
-	return o.report.Primary(), nil
+	return report.Primary(), nil
 }

@@ -15,6 +15,7 @@ func TestRewrites(t *testing.T) {
 	always := transform.Options{
 		PrecomputePays: func(a *ir.AttentionAttrs, k, n int) bool { return true },
 		LinearForm:     everything.LinearForm,
+		HeadMultiple:   2,
 	}
 	for _, p := range transform.Passes(always) {
 		if p.Name == "merge-weights" {

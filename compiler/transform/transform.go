@@ -24,6 +24,8 @@ type Options struct {
 	PrecomputePays func(a *ir.AttentionAttrs, k, n int) bool
 	// LinearForm chooses the operator for a product; nil: dense.
 	LinearForm func(w sparse.Matrix) ir.Kind
+	// HeadMultiple is what widths of heads must be multiples of; 0: any will do.
+	HeadMultiple int
 }
 
 // Lowered is the pass after which only kernel operators are left.
@@ -43,6 +45,9 @@ func Passes(o Options) []pass.Pass {
 			PruneQueryKey,
 			PruneFFN,
 		)
+	}
+	if o.HeadMultiple > 1 {
+		passes = append(passes, PadHeadWidths(o.HeadMultiple)) // after pruning, which takes zero rows out; before fold-softmax-scale, which counts the features of q
 	}
 	passes = append(passes,
 		MergeWeights,     // after pruning, which may take the same rows of one tensor several times

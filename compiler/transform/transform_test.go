@@ -17,6 +17,7 @@ import (
 // everything is options under which every pass has work: products take
 // whatever sparse form they can, and V·O is precomputed now and then.
 var everything = transform.Options{
+	HeadMultiple:   8,
 	PrecomputePays: func(a *ir.AttentionAttrs, k, n int) bool { return a.D%2 == 0 && n < 64 },
 	LinearForm: func(w sparse.Matrix) ir.Kind {
 		switch {

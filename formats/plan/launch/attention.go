@@ -1,0 +1,4 @@
+package launch
+
+// attentionFamilies are the attention operators.
+var attentionFamilies = map[string]*family{}

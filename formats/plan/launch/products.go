@@ -1,0 +1,4 @@
+package launch
+
+// productFamilies are dense products.
+var productFamilies = map[string]*family{}

@@ -1,0 +1,4 @@
+package launch
+
+// rowwiseFamilies are the operators that compute each row by itself.
+var rowwiseFamilies = map[string]*family{}

@@ -1,0 +1,4 @@
+package launch
+
+// sparseFamilies are products with sparse weights.
+var sparseFamilies = map[string]*family{}

@@ -50,7 +50,18 @@ const keyBlock = 64
 type Estimate struct {
 	Kind      ir.Kind
 	Seconds   float64
-	Workspace int64 // bytes for each task that runs at once
+	Workspace int64 // bytes for each task that runs at once; on a GPU for each token
+	Queries   int   // in a block, on a GPU
+}
+
+// A Model predicts and chooses for one target.
+type Model interface {
+	// Attention estimates the attention operators that there are for rows of s tokens.
+	Attention(a *ir.AttentionAttrs, s int) []Estimate
+	// ChooseAttention is the one that takes least.
+	ChooseAttention(a *ir.AttentionAttrs, s int) Estimate
+	// Linear is the form of a product with weights of such zeros.
+	Linear(w sparse.Matrix) ir.Kind
 }
 
 // Attention estimates the three attention operators for a row of s tokens,
@@ -73,15 +84,19 @@ func (m Machine) Attention(a *ir.AttentionAttrs, s int) []Estimate {
 	flash := products + softmax + heads*n*float64(a.Dv)*math.Ceil(n/keyBlock)/m.Flops*2
 
 	return []Estimate{
-		{ir.OTFAttention, otf, int64(scores + keys)},
-		{ir.PartialOTFAttention, partial, int64(4*n*n + keys)},
-		{ir.FlashAttention, flash, int64(4*queryBlock*keyBlock + 4*queryBlock*float64(a.Dv) + keys)},
+		{Kind: ir.OTFAttention, Seconds: otf, Workspace: int64(scores + keys)},
+		{Kind: ir.PartialOTFAttention, Seconds: partial, Workspace: int64(4*n*n + keys)},
+		{Kind: ir.FlashAttention, Seconds: flash, Workspace: int64(4*queryBlock*keyBlock + 4*queryBlock*float64(a.Dv) + keys)},
 	}
 }
 
 // ChooseAttention returns the cheapest of Attention, the first among equals.
 func (m Machine) ChooseAttention(a *ir.AttentionAttrs, s int) Estimate {
-	all := m.Attention(a, s)
+	return cheapest(m.Attention(a, s))
+}
+
+// cheapest is the estimate of least time, the first among equals.
+func cheapest(all []Estimate) Estimate {
 	best := all[0]
 	for _, e := range all[1:] {
 		if e.Seconds < best.Seconds {

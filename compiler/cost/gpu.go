@@ -1,6 +1,7 @@
 package cost
 
 import (
+	"cmp"
 	"math"
 
 	"etc/ir"
@@ -21,6 +22,9 @@ type GPU struct {
 	Shared         int     // bytes of shared memory of a multiprocessor
 	MostShared     int     // that a block may have in our kernels for this SM
 	Launch         float64 // seconds from one kernel of a graph to the next
+
+	DType  string  // storage type of the target, for keys of Tuning
+	Tuning *Tuning // what was measured; nil: nothing
 }
 
 // The cards that targets stand for. Tensor of the H200 is what mma.sync
@@ -35,25 +39,46 @@ var (
 // A Tile is the part of a product that a block computes, and its share of a
 // multiprocessor.
 type Tile struct {
+	Name          string // in tables of measurements
 	Rows, Outputs int
 	Blocks        int // that fit a multiprocessor
 }
 
+// Tile chooses among tiles for a dense product of up to rows rows, 0 for more
+// than any class has: the one that was measured as best, else the one
+// predicted to be.
+func (g GPU) Tile(tiles []Tile, rows, n, k int) int {
+	use := g.Tuning.measured(LinearKey(g.SM, g.DType, rows, n, k))
+	best, least := 0, math.Inf(1)
+	for i, t := range tiles {
+		if t.Name == use {
+			return i
+		}
+		if s := g.Product(t, cmp.Or(rows, manyRows), n, k); s < least {
+			best, least = i, s
+		}
+	}
+	return best
+}
+
+// manyRows stands for a number of rows that has no class.
+const manyRows = 16384
+
 // Product predicts the time of a dense product of rows rows, n outputs and k
-// inputs by tiles: the tensor cores of as many multiprocessors as have a
-// block, and the traffic of all blocks to the second-level cache.
+// inputs by tiles. The multiprocessor with the most blocks decides, and how far
+// the blocks that it has at once keep its tensor cores busy: two of 128×128
+// do, and what is smaller by a factor loses its root. No product is faster
+// than the traffic of its blocks to the second-level cache, or than its
+// weights come from memory.
 func (g GPU) Product(t Tile, rows, n, k int) float64 {
 	blocks := math.Ceil(float64(rows)/float64(t.Rows)) * math.Ceil(float64(n)/float64(t.Outputs))
-	waves := math.Ceil(blocks / float64(g.Multiprocessor*t.Blocks))
-	share := float64(g.Multiprocessor * t.Blocks)
-	flops := 2 * float64(t.Rows*t.Outputs) * float64(k)
-	bytes := 2 * float64(t.Rows+t.Outputs) * float64(k)
-	// A block alone on its multiprocessor has the tensor cores to itself, but
-	// not more than a few warps keep busy.
-	alone := math.Min(1, blocks/share*float64(t.Blocks))
-	busy := math.Max(flops*share/g.Tensor*alone, bytes*share/g.L2)
+	most := math.Ceil(blocks / float64(g.Multiprocessor))
+	elements := float64(t.Rows * t.Outputs)
+	busy := math.Min(1, math.Sqrt(math.Min(most, float64(t.Blocks))*elements/(2*128*128)))
+	compute := most * 2 * elements * float64(k) * float64(g.Multiprocessor) / g.Tensor / busy
+	traffic := blocks * 2 * float64(t.Rows+t.Outputs) * float64(k) / g.L2
 	weights := 2 * float64(n) * float64(k) / g.DRAM
-	return g.Launch + math.Max(waves*busy, weights)
+	return g.Launch + max(compute, traffic, weights)
 }
 
 // Attention estimates the attention operators whose row of scores fits, for
@@ -104,16 +129,24 @@ func otfShared(a *ir.AttentionAttrs, s, queries int) int {
 	return 2*(queries*(a.D+8)+padded*(a.D+a.Dv+16)) + 4*queries
 }
 
-// ChooseAttention returns the cheapest of Attention, the first among equals.
+// ChooseAttention returns the one of Attention that was measured as best, else
+// the cheapest, the first among equals.
 func (g GPU) ChooseAttention(a *ir.AttentionAttrs, s int) Estimate {
-	return cheapest(g.Attention(a, s))
+	all := g.Attention(a, s)
+	use := g.Tuning.measured(AttentionKey(g.SM, g.DType, a, s))
+	for _, e := range all {
+		if e.Variant() == use {
+			return e
+		}
+	}
+	return cheapest(all)
 }
 
 // Linear chooses the form of a product by what tensor cores and memory take
 // for 4096 tokens. Single entries have no tensor cores: they are never chosen.
 func (g GPU) Linear(w sparse.Matrix) ir.Kind {
 	const rows = 4096
-	dense := g.Product(Tile{128, 128, 2}, rows, w.N, w.K)
+	dense := g.Product(Tile{Rows: 128, Outputs: 128, Blocks: 2}, rows, w.N, w.K)
 	kept := float64(w.Tiles*sparse.Tile*sparse.Tile) / float64(w.N*w.K)
 	tiles := dense*kept*tileLoss + g.Launch
 	half := dense / g.Sparse

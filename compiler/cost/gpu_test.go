@@ -1,0 +1,178 @@
+package cost
+
+import (
+	"math"
+	"testing"
+
+	"etc/ir"
+	"etc/ir/sparse"
+)
+
+var cards = []GPU{A100, H200}
+
+// TestGPUAttentionChoice: short rows on the fly, long ones by blocks of keys,
+// and rows whose scores and keys do not fit never on the fly. No shared memory
+// is asked for that a block may not have.
+func TestGPUAttentionChoice(t *testing.T) {
+	for _, g := range cards {
+		for _, a := range []*ir.AttentionAttrs{attention(12, 64, 64), attention(12, 32, 32), attention(4, 200, 200)} {
+			if e := g.ChooseAttention(a, 64); e.Kind != ir.OTFAttention {
+				t.Errorf("%s, %+v: %v for 64 tokens, want otf_attention", g.Name, *a, e.Kind)
+			}
+			for _, s := range []int{4096, 1 << 15} {
+				if e := g.ChooseAttention(a, s); e.Kind != ir.FlashAttention {
+					t.Errorf("%s, %+v: %v for %d tokens, want flash_attention", g.Name, *a, e.Kind, s)
+				}
+			}
+			for s := 1; s <= 2048; s++ {
+				for _, e := range g.Attention(a, s) {
+					if e.Kind == ir.OTFAttention && otfShared(a, s, e.Queries) > g.MostShared {
+						t.Fatalf("%s, %+v: otf_attention for %d tokens does not fit", g.Name, *a, s)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestGPUAttentionTrade at what notes/et-paper.md §1.2 to §1.4 counts: what on
+// the fly reads again grows with the square of the row, as S²d/QB, and partial
+// pays 2·4·S² bytes of scores a head for reading half as often.
+func TestGPUAttentionTrade(t *testing.T) {
+	g := H200
+	a := attention(12, 64, 64)
+	for _, s := range []int{128, 256, 512} {
+		by := map[ir.Kind]float64{}
+		for _, e := range g.Attention(a, s) {
+			by[e.Kind] = e.Seconds
+		}
+		blocks := math.Ceil(float64(s)/64) * 12
+		reads := blocks * 2 * float64(s) * 128 / g.L2
+		scores := 12 * 4 * float64(s*s) / g.DRAM
+		if got, want := by[ir.PartialOTFAttention]-by[ir.OTFAttention], 2*scores-reads/2+g.Launch; g.crowding(otfShared(a, s, 64)) == 1 && math.Abs(got-want) > 1e-12 {
+			t.Errorf("%d tokens: partial costs %.3g s more, want %.3g", s, got, want)
+		}
+		if by[ir.FlashAttention] <= by[ir.OTFAttention] && g.crowding(otfShared(a, s, 64)) == 1 {
+			t.Errorf("%d tokens: rescaling costs nothing", s)
+		}
+	}
+}
+
+var someTiles = []Tile{{"128x128", 128, 128, 2}, {"64x64", 64, 64, 4}, {"16x64", 16, 64, 8}}
+
+// TestTileFollowsRows: small tiles where there are too few rows to give every
+// multiprocessor a large one, large ones where there are many, and the time of
+// more rows is never less.
+func TestTileFollowsRows(t *testing.T) {
+	for _, g := range cards {
+		for _, nk := range [][2]int{{768, 768}, {2304, 768}, {3072, 768}, {768, 3072}} {
+			if got := someTiles[g.Tile(someTiles, 64, nk[0], nk[1])]; got.Rows == 128 {
+				t.Errorf("%s %v: %s for 64 rows", g.Name, nk, got.Name)
+			}
+			if got := someTiles[g.Tile(someTiles, 0, nk[0], nk[1])]; got.Rows != 128 {
+				t.Errorf("%s %v: %s for any number of rows", g.Name, nk, got.Name)
+			}
+			for _, tile := range someTiles {
+				last := 0.0
+				for rows := 64; rows <= 16384; rows *= 2 {
+					s := g.Product(tile, rows, nk[0], nk[1])
+					if s < last {
+						t.Errorf("%s %v %s: %d rows take %g s, half of them %g", g.Name, nk, tile.Name, rows, s, last)
+					}
+					last = s
+				}
+			}
+		}
+	}
+}
+
+// TestProductIsBounded: no product is predicted to be faster than tensor cores
+// and memory allow.
+func TestProductIsBounded(t *testing.T) {
+	for _, g := range cards {
+		for _, tile := range someTiles {
+			for _, rows := range []int{16, 128, 4096, 16384} {
+				n, k := 3072, 768
+				flops := 2 * float64(rows*n) * float64(k) / g.Tensor
+				bytes := 2 * float64(n*k) / g.DRAM
+				if s := g.Product(tile, rows, n, k); s < math.Max(flops, bytes) {
+					t.Errorf("%s %s: %d rows in %g s, the card takes %g", g.Name, tile.Name, rows, s, math.Max(flops, bytes))
+				}
+			}
+		}
+	}
+}
+
+// TestGPULinearForm: tiles only where enough of them are gone, 2:4 where it
+// fits, and single entries never.
+func TestGPULinearForm(t *testing.T) {
+	const n, k = 3072, 768
+	tiles := n / 16 * k / 16
+	for _, g := range cards {
+		for _, c := range []struct {
+			name string
+			w    sparse.Matrix
+			want ir.Kind
+		}{
+			{"dense", sparse.Matrix{N: n, K: k, NonZeros: n * k, Tiles: tiles}, ir.Linear},
+			{"a fifth of the tiles gone", sparse.Matrix{N: n, K: k, NonZeros: n * k * 4 / 5, Tiles: tiles * 4 / 5}, ir.Linear},
+			{"nine of ten tiles gone", sparse.Matrix{N: n, K: k, NonZeros: n * k / 10, Tiles: tiles / 10}, ir.BlockSparseLinear},
+			{"half of the entries", sparse.Matrix{N: n, K: k, NonZeros: n * k / 2, Tiles: tiles}, ir.Linear},
+			{"2:4", sparse.Matrix{N: n, K: k, NonZeros: n * k / 2, Tiles: tiles, NM24: true}, ir.Sparse24Linear},
+			{"2:4 in few tiles", sparse.Matrix{N: n, K: k, NonZeros: n * k / 40, Tiles: tiles / 20, NM24: true}, ir.BlockSparseLinear},
+			{"nothing", sparse.Matrix{N: n, K: k}, ir.BlockSparseLinear},
+		} {
+			if got := g.Linear(c.w); got != c.want {
+				t.Errorf("%s, %s: %v, want %v", g.Name, c.name, got, c.want)
+			}
+		}
+	}
+}
+
+// TestTuningOverrides the model, for its own key only.
+func TestTuningOverrides(t *testing.T) {
+	g := H200
+	g.DType = "f16"
+	a := attention(12, 64, 64)
+	before, tile := g.ChooseAttention(a, 128), g.Tile(someTiles, 256, 768, 768)
+	other := (tile + 1) % len(someTiles)
+	g.Tuning = NewTuning()
+	g.Tuning.Entries[LinearKey(90, "f16", 256, 768, 768)] = Measured{someTiles[other].Name, 3}
+	g.Tuning.Entries[AttentionKey(90, "f16", a, 128)] = Measured{"flash_attention 64", 5}
+	if got := g.Tile(someTiles, 256, 768, 768); got != other {
+		t.Errorf("tile %d, want %d as measured", got, other)
+	}
+	if got := g.Tile(someTiles, 256, 768, 769); got != g.untuned().Tile(someTiles, 256, 768, 769) {
+		t.Error("a measurement of another shape is used")
+	}
+	if got := g.ChooseAttention(a, 128); got.Kind != ir.FlashAttention || before.Kind == ir.FlashAttention {
+		t.Errorf("%v, before %v: want flash_attention as measured, and otherwise not", got.Kind, before.Kind)
+	}
+}
+
+func (g GPU) untuned() GPU {
+	g.Tuning = nil
+	return g
+}
+
+// TestTuningFile: entries survive, the faster one stays, and what is no table
+// is refused.
+func TestTuningFile(t *testing.T) {
+	a, b := NewTuning(), NewTuning()
+	a.Entries["x"], a.Entries["y"] = Measured{"slow", 2}, Measured{"one", 1}
+	b.Entries["x"] = Measured{"fast", 1}
+	a.Merge(b)
+	again, err := ParseTuning(a.Encode())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Entries["x"].Use != "fast" || again.Entries["y"].Use != "one" || len(again.Entries) != 2 {
+		t.Errorf("%+v", again.Entries)
+	}
+	for _, bad := range []string{``, `{}`, `{"schema":2,"entries":{}}`, `{"schema":1,"entries":{"x":{"use":"","us":1}}}`,
+		`{"schema":1,"entries":{"x":{"use":"a","us":0}}}`, `{"schema":1,"entries":{},"more":1}`, `{"schema":1,"entries":{}} {}`, `{"schema":1,"entries":[]}`} {
+		if _, err := ParseTuning([]byte(bad)); err == nil {
+			t.Errorf("%s is taken", bad)
+		}
+	}
+}

@@ -1,0 +1,457 @@
+// What the attention kernels share. A block works on one head and on QB queries
+// of one row of the batch; each of its warps owns 16 of them, and does for each
+// query the same arithmetic in the same order whatever the others are. So the
+// bits of a query depend on its row alone, not on its place in a block, in a
+// batch or in a list of tiles.
+//
+// Products are m16n8k16: a warp's 16 queries are the rows. Lane l holds rows
+// l/4 and l/4+8 of a result, in each columns 2(l%4) and 2(l%4)+1 of 8.
+
+#ifndef ROWS
+#define ROWS 0 // queries: 0 every token, 1 the first of each row, 2 the last
+#endif
+#ifndef BIAS
+#define BIAS 0
+#endif
+
+#define METHOD __device__ __forceinline__
+
+constexpr int WARPS = QB / 16;
+constexpr int THREADS = 32 * WARPS;
+// Blocks an SM that registers have to leave room for. Without a number the
+// assembler spills a few registers to fit in one block more.
+constexpr int MIN_BLOCKS = 1;
+constexpr int STAGES = 3; // tiles of keys or values in shared memory: one in use, two on their way
+
+#ifdef D
+constexpr int KEY_WIDTH = D;
+#else
+constexpr int KEY_WIDTH = 0;
+#endif
+#if defined BN
+constexpr int VALUE_WIDTH = BN; // of all features, those of one block
+#elif defined DV
+constexpr int VALUE_WIDTH = DV;
+#else
+constexpr int VALUE_WIDTH = 0;
+#endif
+constexpr int WIDEST = KEY_WIDTH > VALUE_WIDTH ? KEY_WIDTH : VALUE_WIDTH;
+
+// Keys of a tile.
+#ifdef KB
+constexpr int KEYS = KB;
+#elif defined MAXS
+constexpr int MOST_KEYS = QB == 16 || WIDEST > 128 ? 32 : 64;
+constexpr int KEYS = MAXS < MOST_KEYS ? MAXS : MOST_KEYS;
+#else
+constexpr int KEYS = WIDEST > 128 ? 32 : 64;
+#endif
+
+// ---- tiles in shared memory ----
+
+// A tile has rows of 16-byte chunks, an even number of them: a product takes 16
+// elements at a time, and what a row lacks is zero. Chunks change places within
+// a row, so that the same chunk of 8 rows one after another lies in 8 different
+// sixteenths of the banks.
+template <int width> struct Layout {
+  static constexpr int chunks = (width + 15) / 16 * 2;
+  static constexpr int group = chunks % 8 == 0 ? 8 : chunks % 4 == 0 ? 4 : 2;
+};
+template <int width> DEV u32 place(int row, int chunk) {
+  constexpr int chunks = Layout<width>::chunks, group = Layout<width>::group;
+  return (u32)(row * chunks + (chunk ^ (row / (8 / group) & (group - 1)))) * 16;
+}
+
+constexpr int CHUNK_BYTES = 16;
+constexpr int QUERY_BYTES = QB * Layout<KEY_WIDTH>::chunks * CHUNK_BYTES;
+constexpr int STAGE_BYTES = KEYS * Layout<WIDEST>::chunks * CHUNK_BYTES;
+
+// Starts the copy of a tile of `rows` rows, of which `count` are there, each
+// with `columns` elements: a multiple of 8. The rest of the tile becomes zero.
+template <int rows, int width> DEV void copy_tile(u32 to, const elem* from, int ld, int count, int columns) {
+  constexpr int chunks = Layout<width>::chunks;
+  constexpr int unrolled = rows * chunks <= 8 * THREADS ? 8 : 4; // an address for each is kept in registers
+#pragma unroll unrolled
+  for (int at = 0; at < rows * chunks; at += THREADS) {
+    int i = at + (int)threadIdx.x, row = i / chunks, chunk = i % chunks;
+    bool there = row < count && chunk * 8 < columns;
+    if (i < rows * chunks) // true or false for a whole warp
+      copy_async(to + place<width>(row, chunk), there ? from + (u64)row * ld + chunk * 8 : from, there ? CHUNK_BYTES : 0);
+  }
+}
+
+// The tiles go round in STAGES places. Copy i+2 starts when all warps have left
+// tile i-1, whose place it takes.
+struct Ring {
+  u32 base;
+  int stage; // of the tile in use
+
+  // Waits for the tile in use; afterwards the place of the one before is free.
+  METHOD u32 arrive() const {
+    copy_wait<STAGES - 2>();
+    __syncthreads();
+    return base + stage * STAGE_BYTES;
+  }
+  METHOD u32 free_place() const { return base + (stage == 0 ? STAGES - 1 : stage - 1) * STAGE_BYTES; }
+  METHOD void advance() { stage = stage == STAGES - 1 ? 0 : stage + 1; }
+};
+
+// ---- the part of a batch that a block works on ----
+
+struct Task {
+  int row;     // of the batch
+  int token;   // the row's first token
+  int keys;    // tokens of the row
+  int first;   // position in the row of the block's first query
+  int queries; // of the block: 1 to QB
+  int output;  // row of the result for the first query
+};
+
+// False for blocks past the end of the batch.
+DEV bool find_task(Task& t, const Batch* batch, const int* offsets, const Tile* tiles) {
+  int i = blockIdx.x;
+#if ROWS == 0
+  if (i >= (QB == 64 ? batch->tiles64 : batch->tiles16)) return false;
+  t.row = tiles[i].row;
+  t.first = tiles[i].query;
+#else
+  if (i >= batch->rows) return false;
+  t.row = i;
+#endif
+  t.token = offsets[t.row];
+  t.keys = offsets[t.row + 1] - t.token;
+#if ROWS == 0
+  t.queries = min(QB, t.keys - t.first);
+  t.output = t.token + t.first;
+#else
+  t.first = ROWS == 1 ? 0 : t.keys - 1;
+  t.queries = 1;
+  t.output = t.row;
+#endif
+  return t.keys > 0;
+}
+
+#ifdef D
+// Where the block's head begins: at its first query, and at the row's first key and value.
+struct Operands { const elem *q, *k, *v; int ldq; };
+
+// Of qkv = [q heads | k heads | v heads], or with ROWS not 0 [k heads | v heads] and q.
+DEV Operands operands(const Task& t, const elem* qkv, const elem* q, int heads, int ldqkv, int ldq) {
+  const elem* row = qkv + (u64)t.token * ldqkv;
+  int head = blockIdx.y;
+#if ROWS == 0
+  q = qkv;
+  ldq = ldqkv;
+  row += heads * D;
+#endif
+  return {q + (u64)t.output * ldq + head * D, row + head * D, row + heads * D + head * VALUE_WIDTH, ldq};
+}
+#endif
+
+// The keys that the first `queries` of a block see: what lies behind is not read.
+DEV int keys_seen(const Task& t, int queries) {
+  return CAUSAL ? min(t.keys, t.first + queries) : t.keys;
+}
+// The same for the queries of this thread's warp; 0 where it has none.
+DEV int keys_of_warp(const Task& t) {
+  int from = (int)threadIdx.x / 32 * 16;
+  return from < t.queries ? keys_seen(t, min(from + 16, t.queries)) : 0;
+}
+// Position in the row of this thread's query (0 or 1). Past the last it is the last's.
+DEV int query_position(const Task& t, int which) {
+  int query = (int)threadIdx.x / 32 * 16 + (int)threadIdx.x % 32 / 4 + 8 * which;
+  return t.first + min(query, t.queries - 1);
+}
+
+// 16-key tiles that hold some of `keys` keys: at most those of one stage.
+DEV int tiles_of(int keys) { return min(KEYS / 16, (keys + 15) / 16); }
+
+// ---- scores ----
+
+#define NOT_SEEN __uint_as_float(0xff800000u) // -∞
+
+#ifdef D
+// The queries of a warp as operands of products: kept in registers where they
+// fit, else read again for each tile of keys.
+struct Queries {
+  static constexpr int steps = (D + 15) / 16;
+  static constexpr bool kept = D <= 128;
+  static constexpr int kept_steps = kept ? steps : 0;
+  u32 address;
+  u32 held[kept ? steps : 1][4];
+
+  METHOD void read(u32 (&a)[4], int step) const {
+    int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    load_matrices(a, address + place<D>(warp * 16 + lane % 16, 2 * step + lane / 16));
+  }
+  METHOD void hold(u32 at) {
+    address = at;
+#pragma unroll
+    for (int i = 0; i < kept_steps; i++) read(held[i], i);
+  }
+  METHOD void get(u32 (&a)[4], int step) const {
+    if (!kept) return read(a, step);
+#pragma unroll
+    for (int i = 0; i < 4; i++) a[i] = held[kept ? step : 0][i];
+  }
+};
+
+// s += q·k of n 16-key tiles, the first of which is `tile` of the stage at keys.
+template <int n> DEV void multiply_keys(float (*s)[4], const Queries& q, u32 keys, int tile) {
+  int lane = threadIdx.x % 32, key = tile * 16 + lane % 8 + lane / 16 * 8, chunk = lane / 8 % 2;
+#pragma unroll
+  for (int step = 0; step < Queries::steps; step++) {
+    u32 a[4];
+    q.get(a, step);
+#pragma unroll
+    for (int j = 0; j < n; j++) {
+      u32 k[4];
+      load_matrices(k, keys + place<D>(key + 16 * j, 2 * step + chunk));
+      multiply_add(s[2 * j], a, k[0], k[1]);
+      multiply_add(s[2 * j + 1], a, k[2], k[3]);
+    }
+  }
+}
+
+// The products of a warp's queries with the first `tiles` 16-key tiles of a stage.
+DEV void score_stage(float (*s)[4], const Queries& q, u32 keys, int tiles) {
+#pragma unroll
+  for (int i = 0; i < KEYS / 8; i++)
+    s[i][0] = s[i][1] = s[i][2] = s[i][3] = 0.0f;
+  if (tiles == KEYS / 16) {
+    multiply_keys<KEYS / 16>(s, q, keys, 0);
+    return;
+  }
+#pragma unroll
+  for (int j = 0; j < KEYS / 16; j++)
+    if (j < tiles) multiply_keys<1>(s + 2 * j, q, keys, j);
+}
+#endif
+
+// How products become scores: factor, bias by distance, and -∞ for keys that a
+// query does not see.
+struct Scores {
+  int seen[2]; // keys that each of the thread's two queries sees
+  float scale;
+#if BIAS
+  const float* bias[2]; // of key 0
+  float bias_scale;
+#endif
+
+  METHOD void begin(const Task& t, float factor) {
+    for (int r = 0; r < 2; r++) seen[r] = CAUSAL ? query_position(t, r) + 1 : t.keys;
+    scale = factor;
+  }
+#if BIAS
+  // table has 2S-1 numbers for each head, that of distance 0 in the middle.
+  METHOD void begin_bias(const Task& t, const float* table, int head, int S, float factor) {
+    for (int r = 0; r < 2; r++)
+      bias[r] = table + (u64)head * (2 * S - 1) + (S - 1 - query_position(t, r));
+    bias_scale = factor;
+  }
+#endif
+  // The score of this thread's query r and key j, or -∞.
+  METHOD float of(float product, int r, int j) const {
+    float s = product * scale;
+#if BIAS
+    s += bias_scale * bias[r][min(j, seen[r] - 1)];
+#endif
+    return j < seen[r] ? s : NOT_SEEN;
+  }
+  // Scores in place of the products of a 16-key tile whose first key is `from`,
+  // and the largest of each query.
+  METHOD void finish(float (*s)[4], int from, float (&largest)[2]) const {
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+      int r = i / 2 % 2, j = from + i / 4 * 8 + (int)threadIdx.x % 4 * 2 + i % 2;
+      float& value = s[i / 4][i % 4];
+      value = of(value, r, j);
+      largest[r] = fmaxf(largest[r], value);
+    }
+  }
+};
+
+// Over the four lanes that share a query.
+DEV float query_max(float v) {
+  v = fmaxf(v, __shfl_xor_sync(ALL_LANES, v, 1));
+  return fmaxf(v, __shfl_xor_sync(ALL_LANES, v, 2));
+}
+DEV float query_sum(float v) {
+  v += __shfl_xor_sync(ALL_LANES, v, 1);
+  return v + __shfl_xor_sync(ALL_LANES, v, 2);
+}
+
+// ---- values ----
+
+#if defined DV || defined BN
+constexpr int VALUE_TILES = VALUE_WIDTH / 8;
+typedef float Weighted[VALUE_TILES][4]; // 16 queries × VALUE_WIDTH: sums of weighted values
+
+DEV void clear(Weighted& o) {
+#pragma unroll
+  for (int i = 0; i < VALUE_TILES; i++)
+    o[i][0] = o[i][1] = o[i][2] = o[i][3] = 0.0f;
+}
+
+// The weights 2^(s-largest) of a 16-key tile, as an operand of a product. Their
+// sum is taken before they are rounded.
+DEV void weigh(u32 (&p)[4], const float (*s)[4], const float (&largest)[2], float (&sum)[2]) {
+#pragma unroll
+  for (int i = 0; i < 4; i++) { // of 8 keys, a pair of query i%2
+    int r = i % 2;
+    float a = exp2_approx(s[i / 2][2 * r] - largest[r]);
+    float b = exp2_approx(s[i / 2][2 * r + 1] - largest[r]);
+    sum[r] += a + b;
+    p[i] = pack(a, b);
+  }
+}
+
+// o += p·v for 16-key tile `tile` of the stage at values.
+DEV void multiply_values(Weighted& o, const u32 (&p)[4], u32 values, int tile) {
+  int lane = threadIdx.x % 32, key = tile * 16 + lane % 16;
+#pragma unroll
+  for (int j = 0; j < VALUE_TILES; j += 2) {
+    u32 v[4];
+    load_matrices_transposed(v, values + place<VALUE_WIDTH>(key, j + lane / 16));
+    multiply_add(o[j], p, v[0], v[1]);
+    if (j + 1 < VALUE_TILES) multiply_add(o[j + 1], p, v[2], v[3]);
+  }
+}
+
+// Stores the block's queries as rows of VALUE_WIDTH elements; the first goes to
+// y. They pass through shared memory, all of which is free by then, so that
+// rows are written in whole chunks. Of the last chunk only elements before
+// `columns` are stored.
+DEV void store_rows(const Weighted& o, elem* y, int ldy, int queries, int columns) {
+  constexpr int chunks = VALUE_TILES;
+  int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  __syncthreads();
+#pragma unroll
+  for (int j = 0; j < VALUE_TILES; j++)
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+      u32 at = place<VALUE_WIDTH>(warp * 16 + lane / 4 + 8 * r, j) + lane % 4 * 4;
+      *(u32*)(shared + at) = pack(o[j][2 * r], o[j][2 * r + 1]);
+    }
+  __syncthreads();
+  for (int i = threadIdx.x; i < queries * chunks; i += THREADS) {
+    int row = i / chunks, chunk = i % chunks, left = columns - chunk * 8;
+    const u8* from = shared + place<VALUE_WIDTH>(row, chunk);
+    elem* to = y + (u64)row * ldy + chunk * 8;
+    if (left >= 8) *(Vec4*)to = *(const Vec4*)from;
+    else
+      for (int e = 0; e < left; e++) to[e] = ((const elem*)from)[e];
+  }
+}
+
+DEV void scale_rows(Weighted& o, float first, float second) {
+#pragma unroll
+  for (int i = 0; i < VALUE_TILES; i++) {
+    o[i][0] *= first;
+    o[i][1] *= first;
+    o[i][2] *= second;
+    o[i][3] *= second;
+  }
+}
+#endif
+
+#ifdef MAXS
+// ---- whole rows of scores ----
+
+// A row of scores stays in registers where there are enough, else in shared
+// memory, where each lane keeps its own: nobody else reads them.
+#ifdef BN
+constexpr int VALUE_SETS = 2; // of one head, and summed over heads
+#else
+constexpr int VALUE_SETS = 1;
+#endif
+constexpr int ROW_STAGES = (MAXS + KEYS - 1) / KEYS;
+constexpr bool IN_REGISTERS = ROW_STAGES * KEYS + VALUE_WIDTH * VALUE_SETS <= 320;
+constexpr int UNROLLED = IN_REGISTERS ? ROW_STAGES : 1; // stages whose loop has to be unrolled, for registers have no index
+constexpr int RING_BYTES = STAGES * STAGE_BYTES;
+
+struct Row {
+  float s[(IN_REGISTERS ? ROW_STAGES : 1) * KEYS / 8][4];
+
+  // The scores of a stage, in registers.
+  METHOD float (*stage(int i))[4] { return s + (IN_REGISTERS ? i * (KEYS / 8) : 0); }
+  METHOD Vec4* saved(int i) const {
+    int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    return (Vec4*)(shared + QUERY_BYTES + RING_BYTES) + ((warp * ROW_STAGES + i) * (KEYS / 8)) * 32 + lane;
+  }
+  METHOD void save(int i) {
+#pragma unroll
+    for (int j = 0; j < (IN_REGISTERS ? 0 : KEYS / 8); j++)
+      saved(i)[32 * j] = {__float_as_uint(s[j][0]), __float_as_uint(s[j][1]), __float_as_uint(s[j][2]), __float_as_uint(s[j][3])};
+  }
+  METHOD void restore(int i) {
+#pragma unroll
+    for (int j = 0; j < (IN_REGISTERS ? 0 : KEYS / 8); j++) {
+      Vec4 v = saved(i)[32 * j];
+      s[j][0] = __uint_as_float(v.x);
+      s[j][1] = __uint_as_float(v.y);
+      s[j][2] = __uint_as_float(v.z);
+      s[j][3] = __uint_as_float(v.w);
+    }
+  }
+};
+
+// Attention of one head: o += 2^(s-largest)·v over the row's keys, and the sums
+// of these weights. copy_values(to, key) starts the copy of a tile of values.
+template <typename Copy>
+DEV void attend(Weighted& o, float (&sum)[2], const Task& t, const Operands& in, int ldk, const Scores& scores, Copy copy_values) {
+  int mine = keys_of_warp(t), stages = min(ROW_STAGES, (keys_seen(t, t.queries) + KEYS - 1) / KEYS);
+  u32 base = shared_address(shared);
+  Ring ring = {base + QUERY_BYTES, 0};
+  auto start = [&](u32 to, int item) { // keys of all stages, then values of all
+    if (item < stages) copy_tile<KEYS, D>(to, in.k + (u64)(item * KEYS) * ldk, ldk, t.keys - item * KEYS, D);
+    else if (item < 2 * stages) copy_values(to, (item - stages) * KEYS);
+    copy_commit();
+  };
+  copy_tile<QB, D>(base, in.q, in.ldq, t.queries, D);
+  start(ring.base, 0);
+  start(ring.base + STAGE_BYTES, 1);
+
+  Row row;
+  Queries queries;
+  float largest[2] = {NOT_SEEN, NOT_SEEN};
+#pragma unroll UNROLLED
+  for (int i = 0; i < ROW_STAGES; i++) {
+    if (i >= stages) continue;
+    u32 keys = ring.arrive();
+    start(ring.free_place(), i + 2);
+    if (i == 0) queries.hold(base);
+    int count = tiles_of(mine - i * KEYS);
+    float(*s)[4] = row.stage(i);
+    score_stage(s, queries, keys, count);
+#pragma unroll
+    for (int j = 0; j < KEYS / 16; j++)
+      if (j < count) scores.finish(s + 2 * j, i * KEYS + 16 * j, largest);
+    row.save(i);
+    ring.advance();
+  }
+#pragma unroll
+  for (int r = 0; r < 2; r++) {
+    largest[r] = query_max(largest[r]);
+    sum[r] = 0.0f;
+  }
+#pragma unroll UNROLLED
+  for (int i = 0; i < ROW_STAGES; i++) {
+    if (i >= stages) continue;
+    u32 values = ring.arrive();
+    start(ring.free_place(), stages + i + 2);
+    int count = tiles_of(mine - i * KEYS);
+    row.restore(i);
+#pragma unroll
+    for (int j = 0; j < KEYS / 16; j++)
+      if (j < count) {
+        u32 p[4];
+        weigh(p, row.stage(i) + 2 * j, largest, sum);
+        multiply_values(o, p, values, j);
+      }
+    ring.advance();
+  }
+#pragma unroll
+  for (int r = 0; r < 2; r++) sum[r] = query_sum(sum[r]);
+}
+#endif

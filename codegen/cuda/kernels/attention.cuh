@@ -16,35 +16,35 @@
 
 #define METHOD __device__ __forceinline__
 
-constexpr int WARPS = QB / 16;
-constexpr int THREADS = 32 * WARPS;
+#define WARPS (QB / 16)
+#define THREADS (32 * WARPS)
 // Blocks an SM that registers have to leave room for. Without a number the
 // assembler spills a few registers to fit in one block more.
-constexpr int MIN_BLOCKS = 1;
-constexpr int STAGES = 3; // tiles of keys or values in shared memory: one in use, two on their way
+#define MIN_BLOCKS 1
+#define STAGES 3 // tiles of keys or values in shared memory: one in use, two on their way
 
 #ifdef D
-constexpr int KEY_WIDTH = D;
+#define KEY_WIDTH D
 #else
-constexpr int KEY_WIDTH = 0;
+#define KEY_WIDTH 0
 #endif
 #if defined BN
-constexpr int VALUE_WIDTH = BN; // of all features, those of one block
+#define VALUE_WIDTH BN // of all features, those of one block
 #elif defined DV
-constexpr int VALUE_WIDTH = DV;
+#define VALUE_WIDTH DV
 #else
-constexpr int VALUE_WIDTH = 0;
+#define VALUE_WIDTH 0
 #endif
-constexpr int WIDEST = KEY_WIDTH > VALUE_WIDTH ? KEY_WIDTH : VALUE_WIDTH;
+#define WIDEST (KEY_WIDTH > VALUE_WIDTH ? KEY_WIDTH : VALUE_WIDTH)
 
 // Keys of a tile.
 #ifdef KB
-constexpr int KEYS = KB;
+#define KEYS KB
 #elif defined MAXS
-constexpr int MOST_KEYS = QB == 16 || WIDEST > 128 ? 32 : 64;
-constexpr int KEYS = MAXS < MOST_KEYS ? MAXS : MOST_KEYS;
+#define MOST_KEYS (QB == 16 || WIDEST > 128 ? 32 : 64)
+#define KEYS (MAXS < MOST_KEYS ? MAXS : MOST_KEYS)
 #else
-constexpr int KEYS = WIDEST > 128 ? 32 : 64;
+#define KEYS (WIDEST > 128 ? 32 : 64)
 #endif
 
 // ---- tiles in shared memory ----
@@ -53,23 +53,20 @@ constexpr int KEYS = WIDEST > 128 ? 32 : 64;
 // elements at a time, and what a row lacks is zero. Chunks change places within
 // a row, so that the same chunk of 8 rows one after another lies in 8 different
 // sixteenths of the banks.
-template <int width> struct Layout {
-  static constexpr int chunks = (width + 15) / 16 * 2;
-  static constexpr int group = chunks % 8 == 0 ? 8 : chunks % 4 == 0 ? 4 : 2;
-};
+#define CHUNKS(width) (((width) + 15) / 16 * 2)
 template <int width> DEV u32 place(int row, int chunk) {
-  constexpr int chunks = Layout<width>::chunks, group = Layout<width>::group;
+  constexpr int chunks = CHUNKS(width), group = chunks % 8 == 0 ? 8 : chunks % 4 == 0 ? 4 : 2;
   return (u32)(row * chunks + (chunk ^ (row / (8 / group) & (group - 1)))) * 16;
 }
 
-constexpr int CHUNK_BYTES = 16;
-constexpr int QUERY_BYTES = QB * Layout<KEY_WIDTH>::chunks * CHUNK_BYTES;
-constexpr int STAGE_BYTES = KEYS * Layout<WIDEST>::chunks * CHUNK_BYTES;
+#define CHUNK_BYTES 16
+#define QUERY_BYTES (QB * CHUNKS(KEY_WIDTH) * CHUNK_BYTES)
+#define STAGE_BYTES (KEYS * CHUNKS(WIDEST) * CHUNK_BYTES)
 
 // Starts the copy of a tile of `rows` rows, of which `count` are there, each
 // with `columns` elements: a multiple of 8. The rest of the tile becomes zero.
 template <int rows, int width> DEV void copy_tile(u32 to, const elem* from, int ld, int count, int columns) {
-  constexpr int chunks = Layout<width>::chunks;
+  constexpr int chunks = CHUNKS(width);
   constexpr int unrolled = rows * chunks <= 8 * THREADS ? 8 : 4; // an address for each is kept in registers
 #pragma unroll unrolled
   for (int at = 0; at < rows * chunks; at += THREADS) {
@@ -173,12 +170,11 @@ DEV int tiles_of(int keys) { return min(KEYS / 16, (keys + 15) / 16); }
 #ifdef D
 // The queries of a warp as operands of products: kept in registers where they
 // fit, else read again for each tile of keys.
+#define QUERY_STEPS ((D + 15) / 16)
+#define QUERIES_KEPT (D <= 128)
 struct Queries {
-  static constexpr int steps = (D + 15) / 16;
-  static constexpr bool kept = D <= 128;
-  static constexpr int kept_steps = kept ? steps : 0;
   u32 address;
-  u32 held[kept ? steps : 1][4];
+  u32 held[QUERIES_KEPT ? QUERY_STEPS : 1][4];
 
   METHOD void read(u32 (&a)[4], int step) const {
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
@@ -187,12 +183,12 @@ struct Queries {
   METHOD void hold(u32 at) {
     address = at;
 #pragma unroll
-    for (int i = 0; i < kept_steps; i++) read(held[i], i);
+    for (int i = 0; i < (QUERIES_KEPT ? QUERY_STEPS : 0); i++) read(held[i], i);
   }
   METHOD void get(u32 (&a)[4], int step) const {
-    if (!kept) return read(a, step);
+    if (!QUERIES_KEPT) return read(a, step);
 #pragma unroll
-    for (int i = 0; i < 4; i++) a[i] = held[kept ? step : 0][i];
+    for (int i = 0; i < 4; i++) a[i] = held[QUERIES_KEPT ? step : 0][i];
   }
 };
 
@@ -200,7 +196,7 @@ struct Queries {
 template <int n> DEV void multiply_keys(float (*s)[4], const Queries& q, u32 keys, int tile) {
   int lane = threadIdx.x % 32, key = tile * 16 + lane % 8 + lane / 16 * 8, chunk = lane / 8 % 2;
 #pragma unroll
-  for (int step = 0; step < Queries::steps; step++) {
+  for (int step = 0; step < QUERY_STEPS; step++) {
     u32 a[4];
     q.get(a, step);
 #pragma unroll
@@ -284,7 +280,7 @@ DEV float query_sum(float v) {
 // ---- values ----
 
 #if defined DV || defined BN
-constexpr int VALUE_TILES = VALUE_WIDTH / 8;
+#define VALUE_TILES (VALUE_WIDTH / 8)
 typedef float Weighted[VALUE_TILES][4]; // 16 queries × VALUE_WIDTH: sums of weighted values
 
 DEV void clear(Weighted& o) {
@@ -361,14 +357,14 @@ DEV void scale_rows(Weighted& o, float first, float second) {
 // A row of scores stays in registers where there are enough, else in shared
 // memory, where each lane keeps its own: nobody else reads them.
 #ifdef BN
-constexpr int VALUE_SETS = 2; // of one head, and summed over heads
+#define VALUE_SETS 2 // of one head, and summed over heads
 #else
-constexpr int VALUE_SETS = 1;
+#define VALUE_SETS 1
 #endif
-constexpr int ROW_STAGES = (MAXS + KEYS - 1) / KEYS;
-constexpr bool IN_REGISTERS = ROW_STAGES * KEYS + VALUE_WIDTH * VALUE_SETS <= 320;
-constexpr int UNROLLED = IN_REGISTERS ? ROW_STAGES : 1; // stages whose loop has to be unrolled, for registers have no index
-constexpr int RING_BYTES = STAGES * STAGE_BYTES;
+#define ROW_STAGES ((MAXS + KEYS - 1) / KEYS)
+#define IN_REGISTERS (ROW_STAGES * KEYS + VALUE_WIDTH * VALUE_SETS <= 320)
+#define UNROLLED (IN_REGISTERS ? ROW_STAGES : 1) // stages whose loop has to be unrolled, for registers have no index
+#define RING_BYTES (STAGES * STAGE_BYTES)
 
 struct Row {
   float s[(IN_REGISTERS ? ROW_STAGES : 1) * KEYS / 8][4];

@@ -1,3 +1,4 @@
+// uses attention.cuh
 // Attention with an online softmax over blocks of KB keys, for rows of any length:
 //
 //   y[t][h] = sum_j 2^(s_j) v[j][h] / sum_j 2^(s_j),  s_j = scale·q[t][h]·k[j][h] (+ bias_scale·bias[h][j-t])

@@ -1,3 +1,4 @@
+// uses attention.cuh
 // Partial on-the-fly attention: mask, softmax and product with the values for
 // scores that partial_otf_scores has written.
 //

@@ -1,3 +1,4 @@
+// uses attention.cuh
 // The scores of partial on-the-fly attention, a tiled product:
 //
 //   scores[t][h][j] = scale·q[t][h]·k[j][h]

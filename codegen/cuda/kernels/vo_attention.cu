@@ -1,3 +1,4 @@
+// uses attention.cuh
 // Attention with the value and output products taken together:
 //
 //   y[t][n] = b[n] + sum_h sum_j p_hj·vo[j][h·N + n],  p_hj = 2^(s_hj) / sum_j 2^(s_hj),  s_hj = scale·q[t][h]·k[j][h]
@@ -12,7 +13,7 @@
 // Starts the copy of KEYS rows of a block's features where heads begin at any
 // element, so that 16 bytes at a time are not aligned.
 DEV void copy_features(u32 to, const elem* from, int ld, int count, int columns) {
-  constexpr int chunks = Layout<BN>::chunks;
+  constexpr int chunks = CHUNKS(BN);
   for (int i = threadIdx.x; i < KEYS * chunks; i += THREADS) {
     int row = i / chunks, chunk = i % chunks;
     u32 pairs[4];

@@ -1,0 +1,174 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+
+	"etc/executor/ptxsim"
+	"etc/formats/plan/launch"
+	"etc/ir"
+	"etc/ir/interp"
+)
+
+// batchFor completes b with what the constants of k say.
+func batchFor(k launch.Kernel, b attentionBatch) *attentionBatch {
+	b.D, b.Dv, b.Causal, b.bf16 = k.Value("D"), k.Value("DV"), k.Value("CAUSAL") == 1, k.Value("DTYPE") == launch.BF16
+	b.Rows, b.bias = ir.RowKind(k.Value("ROWS")), k.Value("BIAS") == 1
+	if k.Family == "vo_attention" {
+		b.Dv = b.n
+	}
+	return b.filled(uint64(len(b.lengths)*1000 + b.Heads))
+}
+
+// runAttention runs k on b and gives the bits of the result after comparing it
+// with its meaning.
+func runAttention(m *ptxsim.Module, o ptxsim.Options, k launch.Kernel, b *attentionBatch) ([]byte, error) {
+	switch k.Family {
+	case "partial_otf_scores":
+		return runScores(m, o, k, b)
+	case "vo_attention":
+		return runVO(m, o, k, b)
+	}
+	l := b.on(k, o)
+	l.matrix("qkv", b.qkv())
+	if b.Rows != ir.AllRows {
+		l.matrix("q", b.q)
+	}
+	kind, blocks := ir.OTFAttention, 0
+	switch k.Family {
+	case "flash_attention":
+		kind, blocks = ir.FlashAttention, (b.longest()+k.Value("KB")-1)/k.Value("KB")
+	case "partial_otf_attention":
+		kind = ir.PartialOTFAttention
+		l.scores()
+	}
+	queries, width := b.q.Shape[0], b.Heads*b.Dv
+	stride := strideOf(width)
+	y := l.result("y", queries, 2*stride)
+	l.int("ldy", stride)
+	if err := l.run(m, b.Dv); err != nil {
+		return nil, err
+	}
+	got, bits, err := l.rows(y, queries, width, 2, 2*stride)
+	if err != nil {
+		return nil, err
+	}
+	want, err := b.means(kind, b.v)
+	if err != nil {
+		return nil, err
+	}
+	sizes, err := b.means(kind, absolute(b.v))
+	if err != nil {
+		return nil, err
+	}
+	return bits, compareAttention(b, got, want, sizes, b.tolerance(blocks, false), 1)
+}
+
+func compareAttention(b *attentionBatch, got []float64, want, sizes *interp.Array, t attentionTolerance, spread int) error {
+	for i, x := range got {
+		y := want.F[i]
+		bound := t.of(y, sizes.F[i], spread)
+		if !(math.Abs(x-y) <= bound) {
+			return fmt.Errorf("%v: row %d, column %d is %g, want %g within %.2g", b, i/want.Shape[1], i%want.Shape[1], x, y, bound)
+		}
+	}
+	return nil
+}
+
+// scores is the operand of partial_otf_attention: what partial_otf_scores
+// writes. Where a row has no key it has never been written, but for the last
+// 16 keys that hold one.
+func (l *attentionLaunch) scores() {
+	lds := (l.b.longest() + 15) / 16 * 16
+	all, _ := l.b.scores(lds)
+	at := l.memory("scores", 4*len(all))
+	for i := 0; i < len(all); i += lds {
+		n := 0
+		for n < lds && !math.IsNaN(all[i+n]) {
+			n++
+		}
+		row := make([]float64, (n+15)/16*16)
+		for j := range row {
+			row[j] = 1e30 // a score that would win, were it read
+			if j < n {
+				row[j] = all[i+j] * l.factor()
+			}
+		}
+		var bytes []byte
+		for _, x := range row {
+			bytes = append(bytes, ints(int(math.Float32bits(float32(x))))...)
+		}
+		l.write(at+uint64(4*i), bytes)
+	}
+	l.int("lds", lds)
+}
+
+// runScores compares scores with their meaning: a product in float32, so
+// (D+2)·2⁻²³·Σ|q·k|·scale, of which tensor cores truncate.
+func runScores(m *ptxsim.Module, o ptxsim.Options, k launch.Kernel, b *attentionBatch) ([]byte, error) {
+	l := b.on(k, o)
+	l.matrix("qkv", b.qkv())
+	if b.Rows != ir.AllRows {
+		l.matrix("q", b.q)
+	}
+	queries, lds := b.q.Shape[0], (b.longest()+15)/16*16+16
+	y := l.result("scores", queries, 4*b.Heads*lds)
+	l.int("lds", lds)
+	if err := l.run(m, b.Dv); err != nil {
+		return nil, err
+	}
+	got, all, err := l.rows(y, queries, b.Heads*lds, 4, 4*b.Heads*lds)
+	if err != nil {
+		return nil, err
+	}
+	want, sizes := b.scores(lds)
+	var bits []byte // of the scores that mean something
+	for i, x := range got {
+		query := i / (b.Heads * lds)
+		row, position := b.query(query)
+		if j := i % lds; j >= b.lengths[row] || b.Causal && j > position {
+			continue
+		}
+		bits = append(bits, all[4*i:4*i+4]...)
+		bound := float64(b.D+2) * 0x1p-23 * sizes[i] * l.factor()
+		if w := want[i] * l.factor(); !(math.Abs(x-w) <= bound) {
+			return nil, fmt.Errorf("%v: score %d of query %d, head %d is %g, want %g within %.2g", b, i%lds, query, i/lds%b.Heads, x, w, bound)
+		}
+	}
+	return bits, nil
+}
+
+// runVO runs vo_attention, whose values have b.n features for each head.
+func runVO(m *ptxsim.Module, o ptxsim.Options, k launch.Kernel, b *attentionBatch) ([]byte, error) {
+	l := b.on(k, o)
+	l.matrix("qk", packed(b.q, b.k))
+	l.matrix("vo", b.v)
+	var bias []float64
+	if b.withBias {
+		for i := range b.n {
+			bias = append(bias, float64(i%7)-2)
+		}
+		l.floats("b", bias)
+	}
+	l.int("N", b.n)
+	size := 2 + 2*k.Value("OUT32")
+	stride := strideOf(b.n)
+	y := l.result("y", b.tokens(), size*stride)
+	l.int("ldy", stride)
+	if err := l.run(m, b.n); err != nil {
+		return nil, err
+	}
+	got, bits, err := l.rows(y, b.tokens(), b.n, size, size*stride)
+	if err != nil {
+		return nil, err
+	}
+	want, err := b.meansVO(b.v, bias)
+	if err != nil {
+		return nil, err
+	}
+	sizes, err := b.meansVO(absolute(b.v), absolutes(bias))
+	if err != nil {
+		return nil, err
+	}
+	return bits, compareAttention(b, got, want, sizes, b.tolerance(0, size == 4), b.Heads)
+}

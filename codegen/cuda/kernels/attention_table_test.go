@@ -1,0 +1,128 @@
+package kernels
+
+import (
+	"fmt"
+
+	"etc/executor/ptxsim"
+	"etc/formats/plan/launch"
+)
+
+// An attentionEntry is a kernel that is tested, and the batches it gets.
+type attentionEntry struct {
+	family    string
+	constants map[string]int
+	batches   []attentionBatch
+}
+
+func (e attentionEntry) kernel() launch.Kernel { return launch.Make(e.family, e.constants) }
+
+// upTo is rows of every length from 1 to n.
+func upTo(n int) attentionBatch {
+	b := heads(1, 30)
+	for i := range n {
+		b.lengths = append(b.lengths, i+1)
+	}
+	return b
+}
+
+// heads is a batch of rows of those lengths. peak is about its largest score:
+// with a small one softmaxes are flat, with a large one they pick one key.
+func heads(n int, peak float64, lengths ...int) attentionBatch {
+	b := attentionBatch{lengths: lengths, peak: peak}
+	b.Heads, b.Exp2 = n, true
+	return b
+}
+
+// natural is b with a softmax to base e.
+func (b attentionBatch) natural() attentionBatch {
+	b.Exp2 = false
+	return b
+}
+
+// features is b for vo_attention, with n features a head, and b where that is wanted.
+func (b attentionBatch) features(n int, bias bool) attentionBatch {
+	b.n, b.withBias = n, bias
+	return b
+}
+
+// Constants that many kernels share.
+func attentionOf(d, dv, qb int, more map[string]int) map[string]int {
+	all := map[string]int{"D": d, "DV": dv, "QB": qb}
+	for name, v := range more {
+		all[name] = v
+	}
+	return all
+}
+
+// attentionTable has every family, size of block, choice of queries, mask and
+// bias, and heads of every residue of 16 on both sides.
+var attentionTable = []attentionEntry{
+	{"otf_attention", attentionOf(64, 64, 64, map[string]int{"MAXS": 128}), []attentionBatch{upTo(128), heads(3, 300, 64, 1, 128, 17)}},
+	{"otf_attention", attentionOf(64, 64, 16, map[string]int{"MAXS": 128}), []attentionBatch{upTo(128), heads(2, 3, 16, 1, 31).natural()}},
+	{"otf_attention", attentionOf(64, 64, 64, map[string]int{"MAXS": 128, "CAUSAL": 1}), []attentionBatch{upTo(128), heads(2, 300, 97, 5)}},
+	{"otf_attention", attentionOf(64, 64, 64, map[string]int{"MAXS": 128, "BIAS": 1}), []attentionBatch{heads(2, 30, 1, 128, 50, 16, 65).natural()}},
+	{"otf_attention", attentionOf(64, 64, 16, map[string]int{"MAXS": 128, "ROWS": 1}), []attentionBatch{upTo(128), heads(2, 30, 3, 128)}},
+	{"otf_attention", attentionOf(64, 64, 16, map[string]int{"MAXS": 128, "ROWS": 2, "CAUSAL": 1}), []attentionBatch{upTo(128), heads(2, 30, 3, 128)}},
+	{"otf_attention", attentionOf(64, 64, 64, map[string]int{"MAXS": 256}), []attentionBatch{heads(1, 30, 256, 130, 129, 1)}},
+	{"otf_attention", attentionOf(64, 64, 16, map[string]int{"MAXS": 384}), []attentionBatch{heads(1, 30, 300, 384, 7)}},
+	{"otf_attention", attentionOf(64, 64, 64, map[string]int{"MAXS": 128, "DTYPE": launch.BF16}), []attentionBatch{heads(2, 300, 128, 1, 33, 79)}},
+	{"otf_attention", attentionOf(32, 32, 64, map[string]int{"MAXS": 64}), []attentionBatch{upTo(64), heads(3, 30, 64, 9)}},
+	{"otf_attention", attentionOf(200, 200, 64, map[string]int{"MAXS": 64, "CAUSAL": 1}), []attentionBatch{heads(2, 30, 35, 64, 1, 16)}},
+	{"otf_attention", attentionOf(40, 72, 16, map[string]int{"MAXS": 48, "CAUSAL": 1, "BIAS": 1}), []attentionBatch{upTo(48), heads(3, 30, 47, 2)}},
+	{"otf_attention", attentionOf(8, 8, 64, map[string]int{"MAXS": 16}), []attentionBatch{upTo(16), heads(5, 30, 15, 16)}},
+	{"otf_attention", attentionOf(24, 48, 16, map[string]int{"MAXS": 80, "ROWS": 1, "BIAS": 1}), []attentionBatch{heads(2, 30, 80, 79, 65, 1, 17)}},
+
+	{"flash_attention", attentionOf(64, 64, 64, map[string]int{"KB": 64}), []attentionBatch{upTo(130), heads(2, 300, 300, 1, 64)}},
+	{"flash_attention", attentionOf(64, 64, 16, map[string]int{"KB": 64}), []attentionBatch{heads(2, 30, 300, 31, 128).natural()}},
+	{"flash_attention", attentionOf(64, 64, 64, map[string]int{"KB": 64, "CAUSAL": 1}), []attentionBatch{upTo(130), heads(1, 300, 300)}},
+	{"flash_attention", attentionOf(64, 64, 64, map[string]int{"KB": 64, "BIAS": 1}), []attentionBatch{heads(2, 30, 1, 200, 64).natural()}},
+	{"flash_attention", attentionOf(64, 64, 16, map[string]int{"KB": 64, "ROWS": 1}), []attentionBatch{heads(2, 30, 300, 1, 65)}},
+	{"flash_attention", attentionOf(64, 64, 16, map[string]int{"KB": 64, "ROWS": 2, "CAUSAL": 1}), []attentionBatch{heads(2, 30, 300, 1, 65)}},
+	{"flash_attention", attentionOf(64, 64, 64, map[string]int{"KB": 32, "DTYPE": launch.BF16}), []attentionBatch{heads(2, 300, 300, 33)}},
+	{"flash_attention", attentionOf(200, 200, 64, map[string]int{"KB": 32, "CAUSAL": 1}), []attentionBatch{heads(1, 30, 100, 1, 32)}},
+	{"flash_attention", attentionOf(24, 48, 16, map[string]int{"KB": 32, "CAUSAL": 1, "BIAS": 1}), []attentionBatch{upTo(100), heads(3, 30, 97, 4)}},
+	{"flash_attention", attentionOf(64, 8, 64, map[string]int{"KB": 32}), []attentionBatch{heads(3, 30, 97, 160, 4)}},
+
+	{"partial_otf_scores", map[string]int{"D": 64, "QB": 64, "SPLIT": 8}, []attentionBatch{upTo(130), heads(2, 30, 600, 1)}},
+	{"partial_otf_scores", map[string]int{"D": 40, "QB": 16, "SPLIT": 2, "CAUSAL": 1}, []attentionBatch{upTo(100), heads(3, 30, 300)}},
+	{"partial_otf_scores", map[string]int{"D": 200, "QB": 16, "SPLIT": 1, "ROWS": 1}, []attentionBatch{heads(2, 30, 200, 1, 33)}},
+	{"partial_otf_scores", map[string]int{"D": 64, "QB": 64, "SPLIT": 2, "DTYPE": launch.BF16}, []attentionBatch{heads(2, 30, 300, 65).natural()}},
+
+	{"partial_otf_attention", attentionOf(64, 64, 64, nil), []attentionBatch{upTo(130), heads(2, 300, 300, 1, 64)}},
+	{"partial_otf_attention", attentionOf(40, 72, 16, map[string]int{"CAUSAL": 1, "BIAS": 1}), []attentionBatch{upTo(100), heads(2, 30, 300).natural()}},
+	{"partial_otf_attention", attentionOf(200, 200, 16, map[string]int{"ROWS": 2, "CAUSAL": 1}), []attentionBatch{heads(2, 30, 200, 1, 33)}},
+	{"partial_otf_attention", attentionOf(64, 64, 64, map[string]int{"DTYPE": launch.BF16}), []attentionBatch{heads(2, 300, 200, 65)}},
+
+	{"vo_attention", map[string]int{"D": 64, "QB": 64, "MAXS": 128, "BN": 64}, []attentionBatch{upTo(60).features(64, true), heads(3, 300, 128, 1, 33).features(136, true)}},
+	{"vo_attention", map[string]int{"D": 32, "QB": 16, "MAXS": 64, "BN": 64, "CAUSAL": 1, "OUT32": 1}, []attentionBatch{heads(3, 30, 64, 1, 17).features(75, false), heads(2, 30, 64, 5).features(72, true)}},
+	{"vo_attention", map[string]int{"D": 200, "QB": 16, "MAXS": 128, "BN": 128, "DTYPE": launch.BF16}, []attentionBatch{heads(2, 30, 128, 1, 17).features(131, true)}},
+}
+
+// attentionGoldens are the kernels whose PTX is in testdata.
+func attentionGoldens() []launch.Kernel {
+	var all []launch.Kernel
+	for _, e := range attentionTable {
+		all = append(all, e.kernel())
+	}
+	return all
+}
+
+// attentionCases are every kernel on each of its batches.
+func attentionCases() []testCase {
+	var all []testCase
+	for _, e := range attentionTable {
+		k := e.kernel()
+		for _, b := range e.batches {
+			full := batchFor(k, b)
+			all = append(all, testCase{
+				Name:   fmt.Sprintf("%s/%v", k.Entry(), full),
+				Kernel: k,
+				Run: func(m *ptxsim.Module, o ptxsim.Options) error {
+					_, err := runAttention(m, o, k, full)
+					return err
+				},
+			})
+		}
+	}
+	return all
+}

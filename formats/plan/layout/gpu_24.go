@@ -8,26 +8,28 @@ import (
 
 // GPU24 is a matrix W [N,K] of which at most 2 of every 4 neighbouring inputs
 // are kept, for the instruction mma.sp.m16n8k32 of tensor cores. N is padded to
-// Blocks(N)·16 rows and K to GPUPanels(K)·64 inputs.
+// GPU24Rows(N) rows and K to GPUPanels(K)·64 inputs.
 //
 // Values[i·GPU24Width(K)+2g] and the one after it are what row i keeps of group
 // g, inputs 4g to 4g+3; a place with nothing to keep holds +0.
 //
-// Meta has the positions of the kept values as threads of a warp take them in:
-// word Meta[(r·GPUPanels(K)+p)·32+l] is for lane l, block row r of 16 outputs
-// and panel p of 64 inputs. Its lower half is of row r·16+l/4, its upper half
-// of row r·16+l/4+8; both of inputs p·64+(l%4)·16 to the 15th after it. Bits
-// 4g to 4g+3 of a half are of the g-th group of those: the position of its
-// first value in the lower two bits, that of the second, which is greater, in
-// the upper two.
+// Meta has the positions of the kept values as threads of a warp take them.
+// A strip of 32 rows is the work of two instructions of 16: row 4q+2m+h of a
+// strip is row q+8h of instruction m. So a thread gets sums of four neighbouring
+// rows, which it can store at once. Word Meta[((s·GPUPanels(K)+p)·2+m)·32+l] is
+// for lane l, strip s, panel p of 64 inputs and instruction m: its lower half is
+// of row s·32+l/4·4+2m, its upper half of the next row, both of the inputs
+// p·64+l%4·16 to the 15th after it. Bits 4g to 4g+3 of a half are of the g-th
+// group of those: the position of its first value in the lower two bits, that
+// of the second, which is greater, in the upper two.
 //
 // The manual (PTX ISA, matrix fragments for sparse mma.m16n8k32 with .f16 and
-// .bf16 types) gives the metadata of 32 inputs to two lanes of each four: for
-// sparsity selector 0 to those with l%4 of 0 and 1, for selector 1 to those of
-// 2 and 3. So the word of a lane serves both halves of a panel: the first 32
-// inputs by selector 0, the others by selector 1. Equal positions, the values
-// 0, 5, 10 and 15 of four bits, are undefined there; those that descend have
-// no use, and Check refuses both.
+// .bf16 types) gives the metadata of rows q and q+8 and of 32 inputs to two
+// lanes of each four: for sparsity selector 0 to those with l%4 of 0 and 1, for
+// selector 1 to those of 2 and 3. So the word of a lane serves both halves of a
+// panel: the first 32 inputs by selector 0, the others by selector 1. Equal
+// positions, the values 0, 5, 10 and 15 of four bits, are undefined there; those
+// that descend have no use, and Check refuses both.
 //
 // The bytes are Values, then Meta (u32), without a gap.
 type GPU24 struct {
@@ -42,6 +44,8 @@ const (
 	// wordGroups is the number of groups in each half of a word of Meta.
 	wordGroups = 4
 	warpLanes  = 32
+	stripRows  = 2 * Width
+	stripWords = 2 * warpLanes
 	// firstPair is the positions 0 and 1, which groups with nothing to keep have.
 	firstPair = 0<<0 | 1<<2
 )
@@ -49,13 +53,18 @@ const (
 // GPU24Width is the number of values from one row to the next, 32 a panel.
 func GPU24Width(k int) int { return GPUPanels(k) * panelKept }
 
+// GPU24Rows is the number of rows with the padding after them, n rounded up to 32.
+func GPU24Rows(n int) int { return strips(n) * stripRows }
+
+func strips(n int) int { return (Blocks(n) + 1) / 2 }
+
 func gpu24ValueBytes(n, k int) int {
-	return product(Blocks(n), Width, GPUPanels(k), panelKept*halfSize)
+	return product(strips(n), stripRows, GPUPanels(k), panelKept*halfSize)
 }
 
 // GPU24Bytes is the size of an [n,k] matrix; MaxInt if that is no size.
 func GPU24Bytes(n, k int) int {
-	values, meta := gpu24ValueBytes(n, k), product(Blocks(n), GPUPanels(k), warpLanes*elemSize)
+	values, meta := gpu24ValueBytes(n, k), product(strips(n), GPUPanels(k), stripWords*elemSize)
 	if values > math.MaxInt-meta {
 		return math.MaxInt
 	}
@@ -74,7 +83,7 @@ func PackGPU24(w []uint16, n, k int) []byte {
 	checkElements("PackGPU24", w, n, k)
 	b := make([]byte, GPU24Bytes(n, k))
 	v := GPU24{n, k, halves(b[:gpu24ValueBytes(n, k)]), words(b[gpu24ValueBytes(n, k):])}
-	for i := range Blocks(n) * Width {
+	for i := range GPU24Rows(n) {
 		for g := range GPUPanels(k) * panelGroups {
 			group := [groupInputs]uint16{}
 			if i < n && g*groupInputs < k {
@@ -115,9 +124,9 @@ func packHalfGroup(group [groupInputs]uint16) (positions uint32, kept [groupKept
 // nibble is where Meta has the positions of group g of row i: a word of it, and a bit of that.
 func (w GPU24) nibble(i, g int) (word, shift int) {
 	panel, quarter := g/panelGroups, g%panelGroups/wordGroups
-	lane := i%8*4 + quarter
-	word = (i/Width*GPUPanels(w.K)+panel)*warpLanes + lane
-	return word, i%Width/8*16 + g%wordGroups*4
+	instruction := (i/stripRows*GPUPanels(w.K)+panel)*2 + i%4/2
+	lane := i%stripRows/4*4 + quarter
+	return instruction*warpLanes + lane, i%2*16 + g%wordGroups*4
 }
 
 // positions are the two positions of group g of row i.
@@ -144,7 +153,7 @@ func CheckGPU24(n, k int, b []byte) (GPU24, error) {
 	if len(b) == 0 {
 		return w, nil // n is then bounded by no byte, so no loop over it
 	}
-	for i := range Blocks(n) * Width {
+	for i := range GPU24Rows(n) {
 		if err := w.checkRow(i); err != nil {
 			return GPU24{}, err
 		}

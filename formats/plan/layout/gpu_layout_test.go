@@ -82,25 +82,25 @@ func TestBytesForGPUs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Row 17 is row 1 of block row 1: lanes 4 to 7, lower halves. Input 3 is
-	// alone in group 0 of lane 4 of panel 0: positions 2 and 3. Input 69 is in
-	// group 1 of lane 4 of panel 1, at position 1: positions 1 and 2.
+	// Row 17 is of lanes 16 to 19, instruction 0, upper halves. Input 3 is alone
+	// in group 0 of lane 16 of panel 0: positions 2 and 3. Input 69 is in group 1
+	// of lane 16 of panel 1, at position 1: positions 1 and 2.
 	const nothing = 0x44444444
-	panel0, panel1 := s.Meta[2*32:3*32], s.Meta[3*32:4*32]
-	if panel0[4] != nothing&^0xf|0b1110 || panel1[4] != nothing&^0xf0|0b1001<<4 || panel0[5] != nothing {
-		t.Errorf("metadata %#x %#x %#x", panel0[4], panel1[4], panel0[5])
+	panel0, panel1 := s.Meta[:64], s.Meta[64:]
+	if panel0[16] != nothing&^0xf0000|0b1110<<16 || panel1[16] != nothing&^0xf00000|0b1001<<20 || panel0[17] != nothing {
+		t.Errorf("metadata %#x %#x %#x", panel0[16], panel1[16], panel0[17])
 	}
-	if s.Values[17*64+1] != 7 || s.Values[17*64+32+2] != 8 || GPU24Width(70) != 64 {
+	if s.Values[17*64+1] != 7 || s.Values[17*64+32+2] != 8 || GPU24Width(70) != 64 || len(s.Values) != 32*64 {
 		t.Error("values are not by outputs, then inputs")
 	}
 	if at := GPU24Parts(18, 70); at["values"] != 0 || at["meta"] != 2*32*64 {
 		t.Errorf("parts of 2:4 %v", at)
 	}
-	// The upper half of a word: row 9 of block row 0 stands with row 1, lane 4+q.
-	w = make([]uint16, 16*64)
-	w[9*64+18], w[9*64+19] = 5, 6 // quarter 1, group 0, positions 2 and 3
-	s, err = CheckGPU24(16, 64, aligned(PackGPU24(w, 16, 64)))
-	if err != nil || s.Meta[5] != nothing&^0xf0000|0b1110<<16 {
+	// Row 34 of the second strip is row 0 of its instruction 1.
+	w = make([]uint16, 35*64)
+	w[34*64+18], w[34*64+19] = 5, 6 // quarter 1, group 0, positions 2 and 3
+	s, err = CheckGPU24(35, 64, aligned(PackGPU24(w, 35, 64)))
+	if err != nil || s.Meta[64+32+1] != nothing&^0xf|0b1110 {
 		t.Errorf("metadata %#x (%v)", s.Meta, err)
 	}
 }
@@ -161,8 +161,8 @@ func TestForgedWeightsForGPUsAreRefused(t *testing.T) {
 		{"gpu 2:4", w24, func(b []byte) error { _, err := CheckGPU24(n, k, b); return err }, []forgery{
 			{"equal positions", meta, first(w24, meta) &^ 0xf}, {"descending positions", meta, first(w24, meta)&^0xf | 0b0001},
 			{"equal positions in the last row", len(w24) - 4, first(w24, len(w24)-4) | 0xf<<28},
-			{"value past N", n * 2 * GPU24Width(k), 1}, {"value past K", meta - (48-n)*2*GPU24Width(k) - 4, 1 << 16},
-			{"position moved past K", meta + 4*32, first(w24, meta+4*32)&^0xf000 | 0b1101<<12},
+			{"value past N", n * 2 * GPU24Width(k), 1}, {"value past K", meta - (64-n)*2*GPU24Width(k) - 4, 1 << 16},
+			{"position moved past K", meta + 4*64, first(w24, meta+4*64)&^0xf000 | 0b1101<<12},
 		}},
 	} {
 		if err := f.check(aligned(f.bytes)); err != nil {

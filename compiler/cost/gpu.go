@@ -3,6 +3,7 @@ package cost
 import (
 	"cmp"
 	"math"
+	"slices"
 
 	"etc/ir"
 	"etc/ir/sparse"
@@ -129,18 +130,25 @@ func otfShared(a *ir.AttentionAttrs, s, queries int) int {
 	return 2*(queries*(a.D+8)+padded*(a.D+a.Dv+16)) + 4*queries
 }
 
-// ChooseAttention returns the one of Attention that was measured as best, else
-// the cheapest, the first among equals.
-func (g GPU) ChooseAttention(a *ir.AttentionAttrs, s int) Estimate {
+// RankAttention is Attention, the best first: the one that was measured as
+// best, then by time.
+func (g GPU) RankAttention(a *ir.AttentionAttrs, s int) []Estimate {
 	all := g.Attention(a, s)
 	use := g.Tuning.measured(AttentionKey(g.SM, g.DType, a, s))
-	for _, e := range all {
-		if e.Variant() == use {
-			return e
+	slices.SortStableFunc(all, func(x, y Estimate) int {
+		switch use {
+		case x.Variant():
+			return -1
+		case y.Variant():
+			return 1
 		}
-	}
-	return cheapest(all)
+		return cmp.Compare(x.Seconds, y.Seconds)
+	})
+	return all
 }
+
+// ChooseAttention is the best of RankAttention.
+func (g GPU) ChooseAttention(a *ir.AttentionAttrs, s int) Estimate { return g.RankAttention(a, s)[0] }
 
 // Linear chooses the form of a product by what tensor cores and memory take
 // for 4096 tokens. Single entries have no tensor cores: they are never chosen.

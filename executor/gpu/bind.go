@@ -7,6 +7,7 @@ import (
 
 	"etc/formats/plan"
 	"etc/formats/plan/launch"
+	"etc/formats/plan/layout"
 	"etc/ir/tensor"
 )
 
@@ -21,10 +22,7 @@ type binding struct {
 // launches are those of step i, in order.
 func (b *binding) launches(i int) []Operation {
 	s := &b.program.Steps[i]
-	list := s.Launches
-	if l := b.program.ChoiceLaunches(i, b.bucket); l != nil {
-		list = l
-	}
+	list := launchesOf(b.program, i, b.bucket)
 	var ops []Operation
 	for _, k := range kernelsFor(list, b.capacityOf(s)) {
 		kernel := &b.program.Kernels[k]
@@ -75,10 +73,8 @@ func (b *binding) size(s *plan.Step, k launch.Kernel) launch.Size {
 	if k.Value("ROWS") != 0 && s.Op.IsFusedAttention() {
 		z.Tiles = b.rows
 	}
-	for _, a := range s.Args {
-		if a.Kind == plan.FromWeight && b.program.Weights[a.Index].IsMatrix() {
-			z.N = b.program.Weights[a.Index].Shape[0]
-		}
+	if w := matrixOf(b.program, s); w != nil && k.Family != "vo_attention" {
+		z.N = w.Shape[0] // of vo_attention, whose matrix `linear` multiplies, the width of a value
 	}
 	return z
 }
@@ -162,7 +158,7 @@ func (b *binding) weight(v valueSet, name string, i int) {
 	base := b.weights[i]
 	switch w.Layout {
 	case plan.Padded:
-		v.int("ldw", w.RowElements())
+		v.int("ldw", layout.PaddedWidth(w.Shape[1]))
 	case plan.RowMajor:
 		if w.DType == tensor.I32 {
 			v.int("M", w.Shape[0])
@@ -171,12 +167,13 @@ func (b *binding) weight(v valueSet, name string, i int) {
 			v.int("S", (w.Shape[1]+1)/2)
 		}
 	default:
-		for part, at := range w.Parts() {
+		parts, stride := partsOf(w)
+		for part, at := range parts {
 			v.address(part, base+Address(at))
 		}
-		v.int("ldv", w.RowElements())
+		v.int("ldv", stride)
 	}
-	if w.IsMatrix() {
+	if name == "w" || name == "m" {
 		v.int("N", w.Shape[0])
 		v.int("K", w.Shape[1])
 	}

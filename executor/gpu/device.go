@@ -56,12 +56,12 @@ func (d *Device) Program(p *plan.Plan) (*plan.Program, error) {
 	var targets []string
 	for _, g := range p.Programs {
 		targets = append(targets, g.Target)
-		sm := plan.SM(g.Target)
+		sm := smOf(g.Target)
 		if sm == 0 {
 			continue
 		}
 		simulated := d.driver.SM() == 0
-		if best == nil && (simulated || sm <= d.driver.SM()) || best != nil && !simulated && sm <= d.driver.SM() && sm > plan.SM(best.Target) {
+		if best == nil && (simulated || sm <= d.driver.SM()) || best != nil && !simulated && sm <= d.driver.SM() && sm > smOf(best.Target) {
 			best = g
 		}
 	}
@@ -82,7 +82,7 @@ func (d *Device) wantedTarget() string {
 // Load loads the code and weights of p, and makes room for batches of up to
 // maxTokens tokens and the outputs wanted.
 func (d *Device) Load(p *plan.Program, maxTokens int, wanted uint64) error {
-	if plan.SM(p.Target) == 0 {
+	if smOf(p.Target) == 0 {
 		return fault.Newf(fault.Unfit, "program for %s, this device runs CUDA", p.Target).WithHint("etc compile --target %s makes one that fits", d.wantedTarget())
 	}
 	d.unload()
@@ -105,7 +105,7 @@ func (d *Device) Load(p *plan.Program, maxTokens int, wanted uint64) error {
 // loadCode loads each kernel that a step runs.
 func (d *Device) loadCode() error {
 	d.kernels = map[int]Function{}
-	for _, i := range d.program.UsedKernels() {
+	for _, i := range usedKernels(d.program) {
 		k := &d.program.Kernels[i]
 		image, err := d.image(k)
 		if err != nil {
@@ -236,8 +236,10 @@ func (d *Device) Close() error {
 	return d.driver.Close()
 }
 
-// unload gives everything back. Errors of giving back are of no use to anyone.
+// unload gives everything back, once what is under way has ended. Errors of
+// that are of no use to anyone.
 func (d *Device) unload() {
+	d.idle()
 	d.cache.clear()
 	for i := range d.slots {
 		d.slots[i].free(d.driver)

@@ -24,7 +24,7 @@ func (d *Device) need(s shape) capacity {
 // workspace is the bytes a token that step i needs for rows of bucket b.
 func (d *Device) workspace(i, b int) int64 {
 	s := &d.program.Steps[i]
-	switch op := d.program.OpFor(i, b); op {
+	switch op := opOf(d.program, i, b); op {
 	case plan.PartialOTFAttention:
 		return int64(s.Params.Heads) * int64(d.scoresStride(b)) * 4
 	case plan.VOAttention:

@@ -190,10 +190,8 @@ func (d *Device) count(b *executor.Batch) {
 // scores and values of attention.
 func (d *Device) multiplyAdds(s *plan.Step, b *executor.Batch) int64 {
 	n := int64(0)
-	for _, a := range s.Args {
-		if a.Kind == plan.FromWeight && d.program.Weights[a.Index].IsMatrix() {
-			n += d.program.Weights[a.Index].Kept() * int64(d.rowsOf(s, b))
-		}
+	if w := matrixOf(d.program, s); w != nil {
+		n += kept(w) * int64(d.rowsOf(s, b))
 	}
 	if s.Params.Heads > 0 {
 		n += pairs(s.Params, b.Offsets) * int64(s.Params.Heads) * int64(s.Params.D+s.Params.Dv)

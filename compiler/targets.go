@@ -1,0 +1,153 @@
+package compiler
+
+import (
+	"strings"
+
+	"etc/codegen"
+	"etc/codegen/cpu"
+	"etc/codegen/cuda"
+	"etc/compiler/cost"
+	"etc/compiler/schedule"
+	"etc/compiler/transform"
+	"etc/formats/plan"
+	"etc/ir"
+	"etc/ir/pass"
+	"etc/ir/tensor"
+)
+
+// A target is one row of the table of targets: the model that chooses for it.
+type target struct {
+	name string
+	gpu  *cost.GPU    // nil: the CPU
+	elem tensor.DType // storage type of a GPU's matrices and activations
+}
+
+// targets are those that Compile knows.
+var targets = []target{
+	{name: cost.CPU.Target},
+	{"sm_80:f16", &cost.A100, tensor.F16},
+	{"sm_80:bf16", &cost.A100, tensor.BF16},
+	{"sm_90:f16", &cost.H200, tensor.F16},
+	{"sm_90:bf16", &cost.H200, tensor.BF16},
+}
+
+// Targets are the names of the targets that Compile knows.
+var Targets = func() []string {
+	var names []string
+	for _, t := range targets {
+		names = append(names, t.name)
+	}
+	return names
+}()
+
+func targetOf(name string) *target {
+	for i := range targets {
+		if targets[i].name == name {
+			return &targets[i]
+		}
+	}
+	panic("bug: compiler: no target " + name)
+}
+
+// A lowering adds the programs of one plan.
+type lowering struct {
+	graph   *ir.Graph // of model operators
+	options Options
+	result  *Result
+	weights codegen.Packer
+	kernels cuda.Generator
+	done    map[string]lowered
+}
+
+// A lowered graph is scheduled. GPU targets of one storage type share it: they
+// read the same weights, and differ in kernels.
+type lowered struct {
+	graph *ir.Graph
+	*schedule.Schedule
+}
+
+// add lowers the graph for one target and adds the program.
+func (l *lowering) add(name string) error {
+	t := targetOf(name)
+	if t.gpu == nil {
+		g := l.lower(cost.CPU, 0)
+		s := schedule.Make(g)
+		p := &plan.Program{Target: name, Graph: ir.Print(g)}
+		cpu.Generate(g, s, p, &l.weights)
+		l.chooseAttention(p, s)
+		l.result.Plan.Add(p)
+		return nil
+	}
+	model := *t.gpu
+	model.DType, model.Tuning = t.elem.String(), l.options.Tuning
+	shared, ok := l.done[model.DType]
+	if !ok {
+		g := l.lower(model, cuda.HeadMultiple)
+		shared = lowered{g, schedule.MakeStored(g, cuda.Storage(g, t.elem))}
+		l.done[model.DType] = shared
+	}
+	p := &plan.Program{Target: name, Graph: ir.Print(shared.graph)}
+	choices, err := l.kernels.Generate(shared.graph, shared.Schedule, p, &model, t.elem, l.options.Buckets, &l.weights)
+	if err != nil {
+		return err
+	}
+	for _, c := range choices {
+		all := model.RankAttention(c.Op.Attrs.(*ir.AttentionAttrs), c.Tokens)
+		l.result.Estimates = append(l.result.Estimates, Estimate{name, c.Op.Label, c.Tokens, c.Chosen, all})
+	}
+	l.result.Plan.Add(p)
+	return nil
+}
+
+// lower runs the passes over a copy of the graph.
+func (l *lowering) lower(model cost.Model, headMultiple int) *ir.Graph {
+	g := l.graph.Clone()
+	o := l.options.passes(model)
+	o.HeadMultiple = headMultiple
+	pass.Run(g, transform.Passes(o), transform.Lowered, l.options.Observe)
+	return g
+}
+
+// passes lets the cost model decide what is not always a gain.
+func (o *Options) passes(model cost.Model) transform.Options {
+	return transform.Options{
+		Dense: o.Dense,
+		PrecomputePays: func(a *ir.AttentionAttrs, k, n int) bool {
+			for _, s := range o.Buckets { // weights are shared, so it must pay in every bucket
+				if !cost.PrecomputePays(a, k, n, s) {
+					return false
+				}
+			}
+			return true
+		},
+		LinearForm: model.Linear,
+	}
+}
+
+// chooseAttention makes the buckets of a program for the CPU.
+func (l *lowering) chooseAttention(p *plan.Program, s *schedule.Schedule) {
+	for _, tokens := range l.options.Buckets {
+		b := plan.Bucket{MaxTokens: tokens}
+		for i, op := range s.Ops {
+			if !op.Kind.IsFusedAttention() {
+				continue
+			}
+			a := op.Attrs.(*ir.AttentionAttrs)
+			best := cost.CPU.ChooseAttention(a, tokens)
+			code, _ := codegen.Op(best.Kind)
+			b.Choices = append(b.Choices, plan.Choice{Step: i, Op: code, Workspace: best.Workspace})
+			l.result.Estimates = append(l.result.Estimates, Estimate{p.Target, op.Label, tokens, best, cost.CPU.Attention(a, tokens)})
+		}
+		p.Buckets = append(p.Buckets, b)
+	}
+}
+
+// isGPU reports whether any of the targets is a GPU.
+func isGPU(names []string) bool {
+	for _, name := range names {
+		if strings.HasPrefix(name, "sm_") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,108 @@
+package gpu
+
+import (
+	"strconv"
+	"strings"
+
+	"etc/formats/plan"
+	"etc/formats/plan/layout"
+)
+
+// usedKernels are the kernels that steps of p run, ascending, each once.
+func usedKernels(p *plan.Program) []int {
+	seen := map[int]bool{}
+	mark := func(list []plan.Launch) {
+		for _, l := range list {
+			for _, k := range l.Kernels {
+				seen[k] = true
+			}
+		}
+	}
+	for i := range p.Steps {
+		mark(p.Steps[i].Launches)
+	}
+	for _, b := range p.Buckets {
+		for _, c := range b.Choices {
+			mark(c.Launches)
+		}
+	}
+	var all []int
+	for k := range p.Kernels {
+		if seen[k] {
+			all = append(all, k)
+		}
+	}
+	return all
+}
+
+// launchesOf are those of step i for rows of bucket b: its own, or those of
+// the bucket's choice.
+func launchesOf(p *plan.Program, i, b int) []plan.Launch {
+	for _, c := range p.Buckets[b].Choices {
+		if c.Step == i {
+			return c.Launches
+		}
+	}
+	return p.Steps[i].Launches
+}
+
+// opOf is the operator of step i for rows of bucket b.
+func opOf(p *plan.Program, i, b int) plan.Op {
+	for _, c := range p.Buckets[b].Choices {
+		if c.Step == i {
+			return c.Op
+		}
+	}
+	return p.Steps[i].Op
+}
+
+// smOf is the compute capability that a target is for, ten times over: 90 of
+// "sm_90:f16"; 0 where it is for no GPU.
+func smOf(target string) int {
+	device, _, _ := strings.Cut(target, ":")
+	number, ok := strings.CutPrefix(device, "sm_")
+	sm, err := strconv.Atoi(number)
+	if !ok || err != nil {
+		return 0
+	}
+	return sm
+}
+
+// matrixOf is the weight that a product multiplies by, nil for other operators.
+func matrixOf(p *plan.Program, s *plan.Step) *plan.Weight {
+	for i, name := range s.Op.Operands() {
+		if name == "w" || name == "m" {
+			return &p.Weights[s.Args[i].Index]
+		}
+	}
+	return nil
+}
+
+// partsOf is where the arrays of a sparse weight begin, by the names of
+// kernels' parameters, and its row stride where it has one.
+func partsOf(w *plan.Weight) (parts map[string]int, stride int) {
+	n, k := w.Shape[0], w.Shape[1]
+	switch w.Layout {
+	case plan.GPUTiles:
+		return layout.GPUTileParts(n, k), 0
+	case plan.GPUCSR:
+		return layout.GPUCSRParts(n, int(w.Size)), 0
+	case plan.GPU24:
+		return layout.GPU24Parts(n, k), layout.GPU24Width(k)
+	}
+	return nil, 0
+}
+
+// kept is the number of elements of a matrix that a product multiplies by.
+func kept(w *plan.Weight) int64 {
+	n, k := w.Shape[0], w.Shape[1]
+	switch w.Layout {
+	case plan.GPUTiles:
+		return (w.Size - int64(layout.GPUTileParts(n, k)["tiles"])) / 2
+	case plan.GPUCSR:
+		return (w.Size - 4*int64(n+1)) / 6
+	case plan.GPU24:
+		return int64(n) * int64(k) / 2
+	}
+	return int64(n) * int64(k)
+}

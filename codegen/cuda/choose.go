@@ -72,9 +72,9 @@ func (c *chooser) kernels(op *ir.Op) []class {
 	case ir.Linear:
 		return c.linear(op)
 	case ir.BlockSparseLinear:
-		return always(c.make(family, c.epilogue(op, launch.BlockSparseTile)))
+		return always(c.make(family, c.epilogue(op, blockSparseTile)))
 	case ir.Sparse24Linear:
-		return always(c.make(family, c.epilogue(op, launch.Sparse24Tile)))
+		return always(c.make(family, c.epilogue(op, sparse24Tile)))
 	case ir.CSRLinear:
 		return always(c.make(family, c.epilogue(op, nil)))
 	case ir.LinearNLL:
@@ -98,6 +98,13 @@ func (c *chooser) epilogue(op *ir.Op, tile map[string]int) map[string]int {
 	}
 	return all
 }
+
+// The blocks of sparse products: 64 rows by 128 outputs, so that two and more
+// of them fit a multiprocessor of any target.
+var (
+	blockSparseTile = map[string]int{"BM": 64, "ROWS": 8, "WM": 16, "STAGES": 2}
+	sparse24Tile    = map[string]int{"BM": 64, "BN": 128, "STAGES": 3}
+)
 
 // rowClasses are the numbers of rows up to which a tile is chosen by itself.
 var rowClasses = []int{64, 256, 1024, 4096, 0}

@@ -50,7 +50,7 @@ func FuzzParseBuckets(f *testing.F) {
 		if err != nil {
 			return
 		}
-		o := Options{Target: Targets[0], Buckets: buckets}
+		o := Options{Targets: Targets[:1], Buckets: buckets}
 		if err := o.resolve(&plan.Model{MaxTokens: maxLength}); err != nil && len(buckets) <= maxBuckets {
 			t.Errorf("ParseBuckets(%q) = %v, which is refused: %v", list, buckets, err)
 		}
@@ -88,7 +88,7 @@ func TestAutoBuckets(t *testing.T) {
 			lengths[i] = rng.IntN(300)
 		}
 		m := plan.Model{MaxTokens: 1 + rng.IntN(300)}
-		o := Options{Target: Targets[0], Buckets: AutoBuckets(lengths, m.MaxTokens)}
+		o := Options{Targets: Targets[:1], Buckets: AutoBuckets(lengths, m.MaxTokens)}
 		if err := o.resolve(&m); err != nil || o.Buckets[len(o.Buckets)-1] != m.MaxTokens {
 			t.Fatalf("AutoBuckets(%v, %d) = %v: %v", lengths, m.MaxTokens, o.Buckets, err)
 		}
@@ -104,15 +104,16 @@ func TestOptionsAreChecked(t *testing.T) {
 		o    Options
 		kind fault.Kind
 	}{
-		"target":          {Options{Target: "sm_80:f16"}, fault.Unsupported},
-		"no target":       {Options{}, fault.Unsupported},
-		"negative budget": {Options{Target: "cpu:f32", MaxBatchTokens: -1}, fault.Usage},
-		"huge budget":     {Options{Target: "cpu:f32", MaxBatchTokens: plan.MostBatchTokens + 1}, fault.Usage},
-		"long bucket":     {Options{Target: "cpu:f32", Buckets: []int{32, 513}}, fault.Usage},
-		"zero bucket":     {Options{Target: "cpu:f32", Buckets: []int{0, 32}}, fault.Usage},
-		"descending":      {Options{Target: "cpu:f32", Buckets: []int{64, 32}}, fault.Usage},
-		"twice":           {Options{Target: "cpu:f32", Buckets: []int{32, 32}}, fault.Usage},
-		"many":            {Options{Target: "cpu:f32", Buckets: many}, fault.Usage},
+		"target":          {Options{Targets: []string{"cpu:f32", "tpu:f16"}}, fault.Unsupported},
+		"no target":       {Options{}, fault.Usage},
+		"target twice":    {Options{Targets: []string{"cpu:f32", "cpu:f32"}}, fault.Usage},
+		"negative budget": {Options{Targets: []string{"cpu:f32"}, MaxBatchTokens: -1}, fault.Usage},
+		"huge budget":     {Options{Targets: []string{"cpu:f32"}, MaxBatchTokens: plan.MostBatchTokens + 1}, fault.Usage},
+		"long bucket":     {Options{Targets: []string{"cpu:f32"}, Buckets: []int{32, 513}}, fault.Usage},
+		"zero bucket":     {Options{Targets: []string{"cpu:f32"}, Buckets: []int{0, 32}}, fault.Usage},
+		"descending":      {Options{Targets: []string{"cpu:f32"}, Buckets: []int{64, 32}}, fault.Usage},
+		"twice":           {Options{Targets: []string{"cpu:f32"}, Buckets: []int{32, 32}}, fault.Usage},
+		"many":            {Options{Targets: []string{"cpu:f32"}, Buckets: many}, fault.Usage},
 	} {
 		if err := c.o.resolve(&plan.Model{MaxTokens: 512}); fault.KindOf(err) != c.kind {
 			t.Errorf("%s: error %v, want kind %d", name, err, c.kind)
@@ -122,7 +123,7 @@ func TestOptionsAreChecked(t *testing.T) {
 
 // TestOptionsAreRecorded: what OptionsOf reads resolves to itself.
 func TestOptionsAreRecorded(t *testing.T) {
-	o := Options{Target: "cpu:f32", Buckets: []int{7, 40, 130}, MaxBatchTokens: 99, Version: "1"}
+	o := Options{Targets: []string{"cpu:f32"}, Buckets: []int{7, 40, 130}, MaxBatchTokens: 99, Version: "1"}
 	back, err := OptionsOf(plan.Provenance{Version: "1", Flags: o.flags()})
 	if err != nil || fmt.Sprint(back) != fmt.Sprint(o) {
 		t.Errorf("%+v, %v; want %+v", back, err, o)

@@ -9,6 +9,7 @@ package compiler
 import (
 	"fmt"
 
+	"etc/codegen"
 	"etc/codegen/cpu"
 	"etc/compiler/cost"
 	"etc/compiler/frontend"
@@ -32,24 +33,24 @@ var Targets = []string{cost.CPU.Target}
 
 // Options are the resolved flags of a compilation. They are recorded in the plan.
 type Options struct {
-	Target         string // one of Targets
-	Buckets        []int  // ascending; empty: DefaultBuckets
-	MaxBatchTokens int    // 1 to plan.MostBatchTokens; 0: DefaultMaxBatchTokens
-	Dense          bool   // find no structure in zeros, for comparison and statistics; not recorded
-	Version        string // of etc
+	Targets        []string // some of Targets, each once: the plan has a program for each
+	Buckets        []int    // ascending; empty: DefaultBuckets
+	MaxBatchTokens int      // 1 to plan.MostBatchTokens; 0: DefaultMaxBatchTokens
+	Dense          bool     // find no structure in zeros, for comparison and statistics; not recorded
+	Version        string   // of etc
 	Observe        pass.Observer
 }
 
 // A Result is a plan and what is worth telling about its making.
 type Result struct {
 	Plan      *plan.Plan
-	Graph     *ir.Graph // lowered
-	Unclaimed []string  // tensors of the checkpoint that no operator reads
+	Unclaimed []string // tensors of the checkpoint that no operator reads
 	Estimates []Estimate
 }
 
 // An Estimate is why an attention step has its operator in a bucket.
 type Estimate struct {
+	Target    string
 	Label     string
 	MaxTokens int
 	Chosen    cost.Estimate
@@ -81,9 +82,8 @@ func Compile(c *checkpoint.Checkpoint, o Options) (*Result, error) {
 	return r, err
 }
 
-// Lower makes the plan of a graph of model operators, which it rewrites, of
-// the model described. The plan has passed plan.Check; it has no tokenizer
-// and no source.
+// Lower makes the plan of a graph of model operators, of the model described.
+// The plan has passed plan.Check; it has no tokenizer and no source.
 func Lower(g *ir.Graph, model plan.Model, o Options) (*Result, error) {
 	if err := o.resolve(&model); err != nil {
 		return nil, err
@@ -91,19 +91,28 @@ func Lower(g *ir.Graph, model plan.Model, o Options) (*Result, error) {
 	if len(g.Outputs) > plan.MostOutputs {
 		return nil, fault.Newf(fault.Unsupported, "model of %d layers: a plan has at most %d outputs, and each layer is one", model.Layers, plan.MostOutputs)
 	}
-	pass.Run(g, transform.Passes(passOptions(o)), transform.Lowered, o.Observe)
-	s := schedule.Make(g)
-	p := &plan.Plan{
-		Target: o.Target, Model: model, MaxBatchTokens: o.MaxBatchTokens, Graph: ir.Print(g),
-		Provenance: plan.Provenance{Version: o.Version, Flags: o.flags()},
+	r := &Result{Plan: &plan.Plan{
+		Model: model, MaxBatchTokens: o.MaxBatchTokens, Provenance: plan.Provenance{Version: o.Version, Flags: o.flags()},
+	}}
+	var weights codegen.Packer
+	for _, target := range o.Targets {
+		r.add(g.Clone(), target, o, &weights)
 	}
-	cpu.Generate(g, s, p)
-	r := &Result{Plan: p, Graph: g}
-	r.chooseAttention(s, o.Buckets)
-	if err := plan.Check(p); err != nil {
+	weights.Finish(r.Plan)
+	if err := plan.Check(r.Plan); err != nil {
 		panic(fmt.Sprintf("bug: compiler: the plan made is refused: %v", err))
 	}
 	return r, nil
+}
+
+// add lowers g, which it rewrites, for one target and adds the program.
+func (r *Result) add(g *ir.Graph, target string, o Options, weights *codegen.Packer) {
+	pass.Run(g, transform.Passes(passOptions(o)), transform.Lowered, o.Observe)
+	s := schedule.Make(g)
+	p := &plan.Program{Target: target, Graph: ir.Print(g)}
+	cpu.Generate(g, s, p, weights)
+	r.chooseAttention(p, s, o.Buckets)
+	r.Plan.Add(p)
 }
 
 // LongestRow is the longest row of c's model in tokens, as positions, pooling
@@ -134,8 +143,8 @@ func readTokenizer(c *checkpoint.Checkpoint, m *plan.Model) ([]byte, error) {
 	return t.Marshal(), nil
 }
 
-// chooseAttention makes the buckets of the plan.
-func (r *Result) chooseAttention(s *schedule.Schedule, buckets []int) {
+// chooseAttention makes the buckets of a program.
+func (r *Result) chooseAttention(p *plan.Program, s *schedule.Schedule, buckets []int) {
 	for _, tokens := range buckets {
 		b := plan.Bucket{MaxTokens: tokens}
 		for i, op := range s.Ops {
@@ -144,10 +153,10 @@ func (r *Result) chooseAttention(s *schedule.Schedule, buckets []int) {
 			}
 			a := op.Attrs.(*ir.AttentionAttrs)
 			best := cost.CPU.ChooseAttention(a, tokens)
-			code, _ := cpu.Op(best.Kind)
+			code, _ := codegen.Op(best.Kind)
 			b.Choices = append(b.Choices, plan.Choice{Step: i, Op: code, Workspace: best.Workspace})
-			r.Estimates = append(r.Estimates, Estimate{op.Label, tokens, best, cost.CPU.Attention(a, tokens)})
+			r.Estimates = append(r.Estimates, Estimate{p.Target, op.Label, tokens, best, cost.CPU.Attention(a, tokens)})
 		}
-		r.Plan.Buckets = append(r.Plan.Buckets, b)
+		p.Buckets = append(p.Buckets, b)
 	}
 }

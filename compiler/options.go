@@ -30,8 +30,16 @@ func passOptions(o Options) transform.Options {
 
 // resolve checks o against the model and puts defaults in place.
 func (o *Options) resolve(m *plan.Model) error {
-	if !slices.Contains(Targets, o.Target) {
-		return fault.Newf(fault.Unsupported, "target %q: supported are %s", o.Target, strings.Join(Targets, ", "))
+	if len(o.Targets) == 0 {
+		return fault.Newf(fault.Usage, "no target: want some of %s", strings.Join(Targets, ", "))
+	}
+	for i, target := range o.Targets {
+		switch {
+		case !slices.Contains(Targets, target):
+			return fault.Newf(fault.Unsupported, "target %q: supported are %s", target, strings.Join(Targets, ", "))
+		case slices.Contains(o.Targets[:i], target):
+			return fault.Newf(fault.Usage, "target %q is given twice", target)
+		}
 	}
 	if o.MaxBatchTokens == 0 {
 		o.MaxBatchTokens = DefaultMaxBatchTokens
@@ -67,7 +75,7 @@ func (o *Options) flags() []plan.Flag {
 	return []plan.Flag{
 		{Name: "max-batch-tokens", Value: strconv.Itoa(o.MaxBatchTokens)},
 		{Name: "seqlen-buckets", Value: strings.Join(lengths, ",")},
-		{Name: "target", Value: o.Target},
+		{Name: "target", Value: strings.Join(o.Targets, ",")},
 	}
 }
 
@@ -82,7 +90,7 @@ func OptionsOf(p plan.Provenance) (Options, error) {
 		case "seqlen-buckets":
 			o.Buckets, err = ParseBuckets(f.Value)
 		case "target":
-			o.Target = f.Value
+			o.Targets = strings.Split(f.Value, ",")
 		default:
 			err = fault.Newf(fault.Unfit, "flag is not known")
 		}

@@ -2,15 +2,18 @@ package executor
 
 import "etc/formats/plan"
 
-// A Device runs batches of one plan. Executors on the CPU and on a GPU
+// A Device runs batches of one program. Executors on the CPU and on a GPU
 // implement it; a Device serves one goroutine at a time.
 type Device interface {
 	// Name says what it is, for records: "cpu avx512 2 threads".
 	Name() string
-	// Load prepares p, which must outlive the device, for batches of up to
+	// Program is the program of p that suits the device best. Where p has none
+	// for it, it is fault.Unfit and names the targets that p has.
+	Program(p *plan.Plan) (*plan.Program, error)
+	// Load prepares a program of a plan, which must outlive the device, for batches of up to
 	// maxTokens tokens and the outputs wanted, bit i for output i. Where there
 	// is not memory for them, it is fault.Memory.
-	Load(p *plan.Plan, maxTokens int, wanted uint64) error
+	Load(p *plan.Program, maxTokens int, wanted uint64) error
 	// Run computes the wanted outputs of a batch. One that needs more memory
 	// than Load asked for is checked as Load checks.
 	Run(b *Batch) error
@@ -21,8 +24,8 @@ type Device interface {
 
 // A Batch is rows of one bucket, one after another: T tokens in B rows.
 type Batch struct {
-	Bucket    int     // index into Plan.Buckets
-	Wanted    uint64  // bit i: output i of the plan
+	Bucket    int     // index into Program.Buckets
+	Wanted    uint64  // bit i: output i of the program
 	IDs       []int32 // [T]
 	Types     []int32 // [T]
 	Positions []int32 // [T]

@@ -47,7 +47,7 @@ func (x *Executor) encode(e *encoder, r *rows.Row, keep *store[int32]) (tokenize
 
 // checkIDs refuses a row that the model does not take.
 func (x *Executor) checkIDs(enc *tokenizer.Encoding) error {
-	m := &x.plan.Model
+	m := &x.program.Model
 	switch n := len(enc.IDs); {
 	case n == 0:
 		return fault.Newf(fault.Corrupt, "row has no tokens")

@@ -19,7 +19,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	x, err := executor.Open("../testdata/plans/1/golden.etp", device, executor.Options{})
+	x, err := executor.Open("../testdata/plans/2/golden.etp", device, executor.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -47,9 +47,9 @@ type demand struct {
 	asked        bool
 }
 
-// An Executor runs one plan on one device. It serves one Run at a time.
+// An Executor runs one program of a plan on one device. It serves one Run at a time.
 type Executor struct {
-	plan    *plan.Plan
+	program *plan.Program
 	file    *plan.File // to close; nil: the plan is the caller's
 	device  Device
 	options Options
@@ -58,16 +58,17 @@ type Executor struct {
 	wanted  uint64
 	budget  int // tokens in one batch
 	head    head
-	batch   Batch
+	flights [2]flight
+	turn    int // the flight that begins next; the other one may be under way
 }
 
-// New loads p, which must have passed plan.Check and must outlive the
+// New loads p, whose plan must have passed plan.Check and must outlive the
 // executor, onto the device.
-func New(p *plan.Plan, d Device, o Options) (*Executor, error) {
+func New(p *plan.Program, d Device, o Options) (*Executor, error) {
 	if o.MaxBatchTokens < 0 || o.MaxBatchTokens > plan.MostBatchTokens {
 		return nil, fault.Newf(fault.Usage, "%d tokens in a batch, want 1 to %d", o.MaxBatchTokens, plan.MostBatchTokens)
 	}
-	x := &Executor{plan: p, device: d, options: o}
+	x := &Executor{program: p, device: d, options: o}
 	x.options.Tokenizers = max(1, o.Tokenizers)
 	if err := x.loadTokenizer(); err != nil {
 		return nil, err
@@ -84,11 +85,11 @@ func New(p *plan.Plan, d Device, o Options) (*Executor, error) {
 
 // loadTokenizer reads the plan's tokenizer, which may lie in a mapped file.
 func (x *Executor) loadTokenizer() error {
-	if len(x.plan.Tokenizer) == 0 {
+	if len(x.program.Tokenizer) == 0 {
 		return nil
 	}
 	return mapped.Guard(func() (err error) {
-		if x.tokens, err = tokenizer.Unmarshal(x.plan.Tokenizer); err == nil {
+		if x.tokens, err = tokenizer.Unmarshal(x.program.Tokenizer); err == nil {
 			x.single, _ = x.tokens.Specials()
 		}
 		return err
@@ -104,11 +105,11 @@ const maxResultBytes = 16 << 20
 func (x *Executor) setBudget() {
 	x.budget = x.options.MaxBatchTokens
 	if x.budget == 0 {
-		x.budget = x.plan.MaxBatchTokens
+		x.budget = x.program.MaxBatchTokens
 	}
 	perToken := 0
-	for i, o := range x.plan.Outputs {
-		if b := x.plan.Buffers[o.Buffer]; b.Rows == plan.PerToken && x.wanted>>i&1 != 0 {
+	for i, o := range x.program.Outputs {
+		if b := x.program.Buffers[o.Buffer]; b.Rows == plan.PerToken && x.wanted>>i&1 != 0 {
 			perToken += 4 * b.Width
 		}
 	}
@@ -117,8 +118,8 @@ func (x *Executor) setBudget() {
 	}
 }
 
-// Plan is the plan that runs.
-func (x *Executor) Plan() *plan.Plan { return x.plan }
+// Program is the program that runs.
+func (x *Executor) Program() *plan.Program { return x.program }
 
 // Device is the device it runs on.
 func (x *Executor) Device() Device { return x.device }
@@ -127,11 +128,11 @@ func (x *Executor) Device() Device { return x.device }
 func (x *Executor) Tokenizer() *tokenizer.Tokenizer { return x.tokens }
 
 // longest is the largest row that any bucket takes.
-func (x *Executor) longest() int { return x.plan.Buckets[len(x.plan.Buckets)-1].MaxTokens }
+func (x *Executor) longest() int { return x.program.Buckets[len(x.program.Buckets)-1].MaxTokens }
 
 // bucketOf is the smallest bucket that takes n tokens, or -1.
 func (x *Executor) bucketOf(n int) int {
-	for i, b := range x.plan.Buckets {
+	for i, b := range x.program.Buckets {
 		if n <= b.MaxTokens {
 			return i
 		}
@@ -141,9 +142,11 @@ func (x *Executor) bucketOf(n int) int {
 
 // bind finds the outputs that are wanted by name.
 func (x *Executor) bind(want Want) error {
-	x.head = head{model: &x.plan.Model, probabilities: want.Probabilities}
-	x.batch.Results = make([][]float32, len(x.plan.Outputs))
-	for i, o := range x.plan.Outputs {
+	x.head = head{model: &x.program.Model, probabilities: want.Probabilities}
+	for i := range x.flights {
+		x.flights[i].batch.Results = make([][]float32, len(x.program.Outputs))
+	}
+	for i, o := range x.program.Outputs {
 		if o.When == plan.Always {
 			x.wanted |= 1 << i
 		}
@@ -164,7 +167,7 @@ func (x *Executor) bind(want Want) error {
 
 // Output is the index of the output of that name, or -1.
 func (x *Executor) Output(name string) int {
-	for i, o := range x.plan.Outputs {
+	for i, o := range x.program.Outputs {
 		if o.Name == name {
 			return i
 		}
@@ -175,7 +178,7 @@ func (x *Executor) Output(name string) int {
 // Default names the outputs that are always computed.
 func (x *Executor) Default() []string {
 	var names []string
-	for _, o := range x.plan.Outputs {
+	for _, o := range x.program.Outputs {
 		if o.When == plan.Always {
 			names = append(names, o.Name)
 		}
@@ -185,7 +188,7 @@ func (x *Executor) Default() []string {
 
 func (x *Executor) outputNames() string {
 	var names []string
-	for _, o := range x.plan.Outputs {
+	for _, o := range x.program.Outputs {
 		if o.When != plan.Tap {
 			names = append(names, fmt.Sprintf("%q", o.Name))
 		}
@@ -199,7 +202,7 @@ func (x *Executor) outputNames() string {
 // slices are valid until the next call. Rows that the model does not take are
 // fault.Corrupt, an output that it does not have is fault.Usage.
 func (x *Executor) Forward(ids, types [][]int32, outputs ...string) ([][]float32, error) {
-	b := &x.batch
+	b := &x.flights[0].batch
 	if err := x.gatherBatch(b, ids, types); err != nil {
 		return nil, err
 	}
@@ -260,7 +263,7 @@ func (x *Executor) append(b *Batch, row *tokenizer.Encoding) {
 		b.Types = append(b.Types, 0)
 	}
 	for i := range row.IDs {
-		b.Positions = append(b.Positions, int32(x.plan.Model.PositionOffset+i))
+		b.Positions = append(b.Positions, int32(x.program.Model.PositionOffset+i))
 	}
 	b.Offsets = append(b.Offsets, int32(len(b.IDs)))
 }

@@ -14,7 +14,11 @@ func Open(path string, d Device, o Options) (*Executor, error) {
 	if err != nil {
 		return nil, err
 	}
-	x, err := New(file.Plan, d, o)
+	p, err := d.Program(file.Plan)
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	x, err := New(p, d, o)
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}

@@ -16,6 +16,8 @@ type counted struct {
 	closed int
 }
 
+func (*counted) Program(p *plan.Plan) (*plan.Program, error) { return p.Programs[0], nil }
+
 func (d *counted) Close() error { d.closed++; return nil }
 
 // TestOpenLeavesTheDeviceOpenWhenItFails: a caller may try another plan on it.
@@ -24,7 +26,7 @@ func TestOpenLeavesTheDeviceOpenWhenItFails(t *testing.T) {
 	if err := os.WriteFile(damaged, []byte("no plan"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	golden := "../testdata/plans/1/golden.etp"
+	golden := "../testdata/plans/2/golden.etp"
 	for _, c := range []struct {
 		path    string
 		options Options
@@ -46,12 +48,12 @@ func TestOpenLeavesTheDeviceOpenWhenItFails(t *testing.T) {
 // loads is a device that takes any plan.
 type loads struct{ counted }
 
-func (*loads) Load(*plan.Plan, int, uint64) error { return nil }
+func (*loads) Load(*plan.Program, int, uint64) error { return nil }
 
 // TestCloseClosesPlanAndDevice: what Open opened, Close gives back.
 func TestCloseClosesPlanAndDevice(t *testing.T) {
 	d := &loads{}
-	x, err := Open("../testdata/plans/1/golden.etp", d, Options{})
+	x, err := Open("../testdata/plans/2/golden.etp", d, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,19 +18,19 @@ import (
 )
 
 // testPlan is an embedding of one number, with buckets for 4, 8 and 16 tokens.
-func testPlan() *plan.Plan {
-	return &plan.Plan{
-		Model:   plan.Model{Task: plan.Embedding, VocabSize: 100, TypeVocabSize: 2, PositionOffset: 3},
+func testPlan() *plan.Program {
+	return &plan.Program{
+		Plan:    &plan.Plan{Model: plan.Model{Task: plan.Embedding, VocabSize: 100, TypeVocabSize: 2, PositionOffset: 3}, MaxBatchTokens: 32},
 		Buffers: []plan.Buffer{{Rows: plan.PerRow, Width: 1}, {Rows: plan.PerToken, Width: 2}},
 		Outputs: []plan.Output{{Name: "embedding", Buffer: 0}, {Name: "hidden", Buffer: 1, When: plan.OnDemand}},
-		Buckets: []plan.Bucket{{MaxTokens: 4}, {MaxTokens: 8}, {MaxTokens: 16}}, MaxBatchTokens: 32,
+		Buckets: []plan.Bucket{{MaxTokens: 4}, {MaxTokens: 8}, {MaxTokens: 16}},
 	}
 }
 
 // A fakeDevice answers each row with the sum of its ids and each token with
 // its id and position.
 type fakeDevice struct {
-	*plan.Plan
+	program   *plan.Program
 	maxTokens int
 	wanted    uint64
 	batches   []fakeBatch
@@ -47,8 +47,10 @@ func (d *fakeDevice) Name() string       { return "fake" }
 func (d *fakeDevice) Counters() Counters { return Counters{} }
 func (d *fakeDevice) Close() error       { return nil }
 
-func (d *fakeDevice) Load(p *plan.Plan, maxTokens int, wanted uint64) error {
-	d.Plan, d.maxTokens, d.wanted = p, maxTokens, wanted
+func (d *fakeDevice) Program(p *plan.Plan) (*plan.Program, error) { return p.Programs[0], nil }
+
+func (d *fakeDevice) Load(p *plan.Program, maxTokens int, wanted uint64) error {
+	d.program, d.maxTokens, d.wanted = p, maxTokens, wanted
 	return nil
 }
 
@@ -216,7 +218,7 @@ func checkBatches(t *testing.T, d *fakeDevice, x *Executor) {
 		total := 0
 		for _, n := range b.lengths {
 			total += n
-			if low := []int{0, 4, 8}[b.bucket]; n <= low || n > d.Buckets[b.bucket].MaxTokens {
+			if low := []int{0, 4, 8}[b.bucket]; n <= low || n > d.program.Buckets[b.bucket].MaxTokens {
 				t.Fatalf("row of %d tokens ran in bucket %d", n, b.bucket)
 			}
 		}
@@ -361,7 +363,7 @@ func TestBudget(t *testing.T) {
 	large := testPlan()
 	large.Buffers[1].Width = 50_000
 	for _, c := range []struct {
-		plan *plan.Plan
+		plan *plan.Program
 		o    Options
 		want int // tokens that Load hears of
 	}{

@@ -205,7 +205,7 @@ func (x *Executor) stripe(w *window, s int, stripes []encoder) {
 // compute runs the rows of a window, bucket by bucket.
 func (x *Executor) compute(ctx context.Context, w *window) error {
 	x.head.values.clear()
-	for bucket := range x.plan.Buckets {
+	for bucket := range x.program.Buckets {
 		w.order = w.order[:0]
 		for i := range w.rows {
 			if w.results[i].Err == nil && x.bucketOf(len(w.encodings[i].IDs)) == bucket {
@@ -216,17 +216,18 @@ func (x *Executor) compute(ctx context.Context, w *window) error {
 			return err
 		}
 	}
-	return nil
+	return x.land(w)
 }
 
 // runBucket runs the rows in w.order in batches of at most the budget; a row
 // longer than the budget runs alone.
 func (x *Executor) runBucket(ctx context.Context, w *window, bucket int) error {
-	b := &x.batch
 	for order := w.order; len(order) > 0; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		f := &x.flights[x.turn]
+		b := &f.batch
 		b.reset()
 		n := 0
 		for n < len(order) {
@@ -238,11 +239,9 @@ func (x *Executor) runBucket(ctx context.Context, w *window, bucket int) error {
 			n++
 		}
 		b.Bucket, b.Wanted = bucket, x.wanted
-		if err := x.device.Run(b); err != nil {
+		f.rows = append(f.rows[:0], order[:n]...)
+		if err := x.begin(w, f); err != nil {
 			return err
-		}
-		for row, i := range order[:n] {
-			x.head.fill(&w.results[i], b, row)
 		}
 		order = order[n:]
 	}

@@ -120,7 +120,7 @@ func (p *program) bench(ctx context.Context, path string, f *benchFlags) error {
 	record := &benchRecord{Schema: 1, Plan: s.file.ID(), Device: s.Device().Name()}
 	record.Start.LoadMs = ms(time.Since(start))
 	start = time.Now()
-	if err := forward(s, randomRows(s.Plan().Model.VocabSize, []int{min(firstTokens, longestBucket(s.Plan()))})); err != nil {
+	if err := forward(s, randomRows(s.Program().Model.VocabSize, []int{min(firstTokens, longestBucket(s.Program()))})); err != nil {
 		return err
 	}
 	record.Start.FirstMs = ms(time.Since(start))
@@ -164,7 +164,11 @@ func (p *program) openBench(path string, f *benchFlags) (*session, []shape, erro
 		device.Close()
 		return nil, nil, err
 	}
-	shapes, err := f.shapes(file.Plan)
+	var shapes []shape
+	q, err := device.Program(file.Plan)
+	if err == nil {
+		shapes, err = f.shapes(q)
+	}
 	if err != nil {
 		device.Close()
 		file.Close()

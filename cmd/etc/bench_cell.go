@@ -47,7 +47,7 @@ func (s shape) tokens() int {
 }
 
 // shapes are the cells of the flags, as far as p takes them.
-func (f *benchFlags) shapes(p *plan.Plan) ([]shape, error) {
+func (f *benchFlags) shapes(p *plan.Program) ([]shape, error) {
 	batches, err := parseSizes("--batch", f.batch)
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func (f *benchFlags) shapes(p *plan.Plan) ([]shape, error) {
 
 // shapesOfFile takes the lengths of the first rows of a file; the length
 // named in the table is their mean.
-func shapesOfFile(p *plan.Plan, path string, batches []int) ([]shape, error) {
+func shapesOfFile(p *plan.Program, path string, batches []int) ([]shape, error) {
 	var t *tokenizer.Tokenizer
 	if len(p.Tokenizer) > 0 {
 		var err error
@@ -99,7 +99,7 @@ func shapesOfFile(p *plan.Plan, path string, batches []int) ([]shape, error) {
 	return all, nil
 }
 
-func longestBucket(p *plan.Plan) int { return slices.Max(bucketLengths(p)) }
+func longestBucket(p *plan.Program) int { return slices.Max(bucketLengths(p)) }
 
 // maxSize bounds the numbers of --batch and --seqlen, so that no product of
 // two overflows.
@@ -138,9 +138,9 @@ func forward(s *session, ids [][]int32) error {
 // measureCell runs a shape for the given time. With another session the two
 // take turns, so that what else the machine does hits both.
 func measureCell(ctx context.Context, s, other *session, sh shape, seconds float64) (*cell, error) {
-	vocabulary := s.Plan().Model.VocabSize
+	vocabulary := s.Program().Model.VocabSize
 	if other != nil {
-		vocabulary = min(vocabulary, other.Plan().Model.VocabSize)
+		vocabulary = min(vocabulary, other.Program().Model.VocabSize)
 	}
 	ids := randomRows(vocabulary, sh.lengths)
 	c := &cell{Batch: sh.batch, SeqLen: sh.seqlen, tokens: sh.tokens()}

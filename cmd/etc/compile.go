@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ type compileFlags struct {
 
 func (f *compileFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.buckets, "seqlen-buckets", "", "lengths in tokens: 32,64,128 or 32-512*2 or auto:rows.jsonl (default powers of two up to the model's longest row)")
-	c.Flags().StringVar(&f.target, "target", "cpu:f32", "what the plan is for")
+	c.Flags().StringVar(&f.target, "target", "cpu:f32", "what the plan is for; several with commas between them")
 	c.Flags().StringVar(&f.dtype, "dtype", "", "storage type for every target")
 	c.Flags().IntVar(&f.maxBatchTokens, "max-batch-tokens", compiler.DefaultMaxBatchTokens, "budget of tokens in one batch, recorded in the plan")
 }
@@ -89,7 +90,7 @@ func (p *program) compile(model, output, dump string, f *compileFlags, asJSON bo
 	if err != nil {
 		return err
 	}
-	record := &compileRecord{Schema: 1, Device: noDevice, Target: r.Plan.Target, Buckets: bucketLengths(r.Plan), Passes: w.rows, Unclaimed: r.Unclaimed}
+	record := &compileRecord{Schema: 1, Device: noDevice, Target: strings.Join(o.Targets, ","), Buckets: bucketLengths(r.Plan.Programs[0]), Passes: w.rows, Unclaimed: r.Unclaimed}
 	err = p.create(output, func(out *os.File) error {
 		if err := plan.Write(out, r.Plan); err != nil {
 			return err
@@ -105,7 +106,7 @@ func (p *program) compile(model, output, dump string, f *compileFlags, asJSON bo
 	if len(r.Unclaimed) > 0 {
 		p.note("not used: %s", strings.Join(r.Unclaimed, ", "))
 	}
-	p.note("%s: %s, %d steps, buckets %v, %.1f MB, %.2f s", output, r.Plan.Model.Architecture, len(r.Plan.Steps), record.Buckets, float64(record.Bytes)/1e6, time.Since(start).Seconds())
+	p.note("%s: %s, %s, buckets %v, %.1f MB, %.2f s", output, r.Plan.Model.Architecture, stepCounts(r.Plan), record.Buckets, float64(record.Bytes)/1e6, time.Since(start).Seconds())
 	if asJSON {
 		return p.printJSON(record)
 	}
@@ -127,7 +128,25 @@ func (r *compileRecord) read(path string) error {
 	return nil
 }
 
-func bucketLengths(p *plan.Plan) []int {
+// stepCounts says how many steps there are: "12 steps", or by target where
+// there are several.
+func stepCounts(p *plan.Plan) string {
+	var counts []string
+	for _, q := range p.Programs {
+		counts = append(counts, fmt.Sprintf("%s%d steps", labelOf(q, ""), len(q.Steps)))
+	}
+	return strings.Join(counts, ", ")
+}
+
+// labelOf puts the target of p in front of a label, where its plan has others.
+func labelOf(p *plan.Program, label string) string {
+	if len(p.Programs) < 2 {
+		return label
+	}
+	return p.Target + " " + label
+}
+
+func bucketLengths(p *plan.Program) []int {
 	var lengths []int
 	for _, b := range p.Buckets {
 		lengths = append(lengths, b.MaxTokens)
@@ -149,7 +168,7 @@ func (f *compileFlags) check() error {
 			return err
 		}
 	}
-	_, err := resolveTarget(f.target, f.dtype)
+	_, err := f.targets()
 	return err
 }
 
@@ -158,17 +177,32 @@ const autoBucketsPrefix = "auto:"
 // options resolves the flags, which passed check, against the checkpoint.
 func (f *compileFlags) options(c *checkpoint.Checkpoint) (compiler.Options, error) {
 	o := compiler.Options{MaxBatchTokens: f.maxBatchTokens, Version: version}
-	target, err := resolveTarget(f.target, f.dtype)
-	if err != nil {
+	var err error
+	if o.Targets, err = f.targets(); err != nil {
 		return o, err
 	}
-	o.Target = target
 	if path, ok := strings.CutPrefix(f.buckets, autoBucketsPrefix); ok {
 		o.Buckets, err = autoBuckets(path, c)
 	} else if f.buckets != "" {
 		o.Buckets, err = compiler.ParseBuckets(f.buckets)
 	}
 	return o, err
+}
+
+// targets reads --target and --dtype.
+func (f *compileFlags) targets() ([]string, error) {
+	var all []string
+	for word := range strings.SplitSeq(f.target, ",") {
+		target, err := resolveTarget(word, f.dtype)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(all, target) {
+			return nil, fault.Newf(fault.Usage, "--target %s: %s is given twice", f.target, target)
+		}
+		all = append(all, target)
+	}
+	return all, nil
 }
 
 // resolveTarget adds the storage type to a target that has none.

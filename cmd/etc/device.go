@@ -10,6 +10,8 @@ import (
 	"etc/executor/cpu"
 	"etc/executor/cpu/kernel"
 	"etc/executor/cpu/pool"
+	"etc/executor/gpu"
+	"etc/executor/ptxsim"
 	"etc/fault"
 	"etc/formats/plan"
 )
@@ -22,7 +24,7 @@ type deviceFlags struct {
 }
 
 func (f *deviceFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.device, "device", "auto", "auto or cpu")
+	c.Flags().StringVar(&f.device, "device", "auto", "auto, cpu, cuda, cuda:N, or sim, which runs CUDA's PTX in a simulator")
 	c.Flags().IntVar(&f.threads, "threads", 0, "threads (default what affinity and cgroup allow)")
 	c.Flags().StringVar(&f.level, "cpu-level", "", "kernels of this CPU level and no better (default the best there is)")
 	c.Flags().IntVar(&f.maxBatchTokens, "max-batch-tokens", 0, "budget of tokens in one batch (default the plan's)")
@@ -43,23 +45,27 @@ const (
 	simDevice  = "sim"
 )
 
-// open makes the device. CUDA and the simulator come with a later version;
-// asking for them is never answered by another device.
+// open makes the device. Asking for one is never answered by another.
 func (f *deviceFlags) open() (executor.Device, error) {
-	switch kind, number, numbered := strings.Cut(f.device, ":"); {
-	case kind == cudaDevice && isIndex(number, numbered), f.device == simDevice:
-		return nil, fault.Newf(fault.Unavailable, "--device %s: this program has no such executor", f.device).WithHint("--device cpu runs the plan on the CPU")
-	case f.device != autoDevice && f.device != cpuDevice:
-		return nil, fault.Newf(fault.Usage, "--device %q: want auto or cpu", f.device)
+	kind, number, numbered := strings.Cut(f.device, ":")
+	switch {
+	case kind == cudaDevice && isIndex(number, numbered):
+		return openCUDA(number)
+	case f.device != autoDevice && f.device != cpuDevice && f.device != simDevice:
+		return nil, fault.Newf(fault.Usage, "--device %q: want auto, cpu, cuda, cuda:N or sim", f.device)
 	case f.threads < 0 || f.threads > maxThreads:
 		return nil, fault.Newf(fault.Usage, "--threads %d: want 1 to %d, or 0 for what the machine allows", f.threads, maxThreads)
 	case f.maxBatchTokens < 0 || f.maxBatchTokens > plan.MostBatchTokens:
 		return nil, fault.Newf(fault.Usage, "--max-batch-tokens %d: want 1 to %d, or 0 for the plan's", f.maxBatchTokens, plan.MostBatchTokens)
 	}
-	o := cpu.Options{Threads: f.threads, Level: kernel.Best()}
-	if f.threads == 0 {
-		o.Threads = pool.DefaultThreads()
+	threads := f.threads
+	if threads == 0 {
+		threads = pool.DefaultThreads()
 	}
+	if f.device == simDevice {
+		return gpu.New(ptxsim.NewDriver(ptxsim.Options{Workers: threads})), nil
+	}
+	o := cpu.Options{Threads: threads, Level: kernel.Best()}
 	if f.level != "" {
 		level, err := kernel.ParseLevel(f.level)
 		if err != nil {
@@ -100,9 +106,13 @@ func (p *program) openSession(path string, f *deviceFlags, want executor.Want) (
 // newSession takes over file and device, and closes them if it fails.
 func (p *program) newSession(file *plan.File, d executor.Device, f *deviceFlags, want executor.Want) (*session, error) {
 	err := checkWant(file.Plan, want)
+	var q *plan.Program
+	if err == nil {
+		q, err = d.Program(file.Plan)
+	}
 	var x *executor.Executor
 	if err == nil {
-		x, err = executor.New(file.Plan, d, executor.Options{
+		x, err = executor.New(q, d, executor.Options{
 			MaxBatchTokens: f.maxBatchTokens, Truncate: f.truncate, Tokenizers: pool.DefaultThreads(), Want: want,
 		})
 	}

@@ -76,7 +76,7 @@ func diffPlans(a, b *planDetail) *planDiff {
 	size("arena bytes a token", int64(a.ArenaToken), int64(b.ArenaToken))
 	counts := map[string]*countDiff{}
 	for i, side := range []*planDetail{a, b} {
-		for _, s := range side.Steps {
+		for _, s := range side.allSteps() {
 			if counts[s.Op] == nil {
 				counts[s.Op] = &countDiff{Op: s.Op}
 			}
@@ -102,13 +102,29 @@ func diffPlans(a, b *planDetail) *planDiff {
 // blocks describes the steps of each block in one line.
 func (d *planDetail) blocks() map[string]string {
 	lines := map[string]string{}
-	for _, s := range d.Steps {
+	for _, s := range d.allSteps() {
 		if lines[s.Label] != "" {
 			lines[s.Label] += " → "
 		}
 		lines[s.Label] += s.Op + " " + s.Shape
 	}
 	return lines
+}
+
+// allSteps are the steps of all programs; where there are several, labels
+// begin with the target.
+func (d *planDetail) allSteps() []stepDetail {
+	if len(d.Others) == 0 {
+		return d.Steps
+	}
+	var all []stepDetail
+	for _, q := range d.programs() {
+		for _, s := range q.Steps {
+			s.Label = q.Target + " " + s.Label
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 func union(a, b map[string]string) map[string]bool {

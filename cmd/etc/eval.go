@@ -63,7 +63,7 @@ func (p *program) eval(ctx context.Context, path string, f *evalFlags) error {
 		return err
 	}
 	defer s.close()
-	if err := checkTask(&s.Plan().Model, f.task); err != nil {
+	if err := checkTask(&s.Program().Model, f.task); err != nil {
 		return err
 	}
 	if err := limit(s.Executor, data, f.limit); err != nil {
@@ -94,7 +94,7 @@ func limit(s *executor.Executor, data *rows.Data, n int) error {
 	if n == 0 {
 		return nil
 	}
-	if data.Text != "" && s.Plan().Model.Task == plan.CausalLM {
+	if data.Text != "" && s.Program().Model.Task == plan.CausalLM {
 		windows, err := windowsOf(s, data.Text)
 		if err != nil {
 			return err

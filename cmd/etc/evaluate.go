@@ -13,7 +13,7 @@ import (
 // evaluate runs the examples of a data file and judges the answers by the
 // task of the plan.
 func evaluate(ctx context.Context, s *executor.Executor, data *rows.Data, bar *progress) (*eval.Report, error) {
-	model := &s.Plan().Model
+	model := &s.Program().Model
 	switch {
 	case model.Task == plan.CausalLM:
 		return evaluateLM(ctx, s, data, bar)
@@ -85,7 +85,7 @@ func rowsOf(data *rows.Data) []*rows.Row {
 
 func evaluateClasses(ctx context.Context, s *executor.Executor, data *rows.Data, bar *progress) (*eval.Report, error) {
 	var predicted, wanted []int
-	labels := s.Plan().Model.Labels
+	labels := s.Program().Model.Labels
 	for _, e := range data.Examples {
 		class, err := eval.ClassOf(labels, e.Label)
 		if err != nil {
@@ -182,7 +182,7 @@ func windowsOf(s *executor.Executor, text string) ([]*rows.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	buckets := s.Plan().Buckets
+	buckets := s.Program().Buckets
 	var list []*rows.Row
 	for i, window := range eval.Windows(ids, buckets[len(buckets)-1].MaxTokens) {
 		list = append(list, &rows.Row{Line: i + 1, IDs: window})

@@ -47,7 +47,7 @@ func TestProgressOfEach(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	x := newExecutor(t, compilePlan(t, c, compiler.Options{Target: cpu.Target}), kernel.Best(), 2, executor.Options{})
+	x := newExecutor(t, compilePlan(t, c, compiler.Options{Targets: []string{cpu.Target}}), kernel.Best(), 2, executor.Options{})
 	list := sentences(t)
 	var b bytes.Buffer
 	bar := &progress{out: &b, stage: "judging", start: time.Now().Add(-time.Minute)}

@@ -91,12 +91,14 @@ func explain(c *cobra.Command, path string, f *compileFlags) (*explanation, erro
 	defer file.Close()
 	e := newExplanation(file.Plan)
 	e.Plan = file.ID()
-	for _, label := range stepLabels(file.Plan) {
-		e.Blocks = append(e.Blocks, blockStory{label, nil, stepsOf(file.Plan, label)})
-	}
-	for _, b := range file.Plan.Buckets {
-		for _, c := range b.Choices {
-			e.Attention = append(e.Attention, attentionStory{file.Plan.Steps[c.Step].Label, b.MaxTokens, c.Op.String(), int64(c.Workspace), nil})
+	for _, q := range file.Plan.Programs {
+		for _, label := range stepLabels(q) {
+			e.Blocks = append(e.Blocks, blockStory{labelOf(q, label), nil, stepsOf(q, label)})
+		}
+		for _, b := range q.Buckets {
+			for _, c := range b.Choices {
+				e.Attention = append(e.Attention, attentionStory{labelOf(q, q.Steps[c.Step].Label), b.MaxTokens, c.Op.String(), int64(c.Workspace), nil})
+			}
 		}
 	}
 	return e, nil
@@ -131,16 +133,18 @@ func explainModel(path string, f *compileFlags) (*explanation, error) {
 	e := newExplanation(r.Plan)
 	e.Unclaimed = r.Unclaimed
 	for _, label := range graphLabels(before.Graph) {
-		b := blockStory{label, nil, stepsOf(r.Plan, label)}
+		var imported []string
 		for _, op := range before.Graph.Ops {
 			if op.Label == label {
-				b.Imported = append(b.Imported, describeOp(op))
+				imported = append(imported, describeOp(op))
 			}
 		}
-		e.Blocks = append(e.Blocks, b)
+		for _, q := range r.Plan.Programs {
+			e.Blocks = append(e.Blocks, blockStory{labelOf(q, label), imported, stepsOf(q, label)})
+		}
 	}
 	for _, x := range r.Estimates {
-		a := attentionStory{x.Label, x.MaxTokens, x.Chosen.Kind.String(), int64(x.Chosen.Workspace), nil}
+		a := attentionStory{labelOf(r.Plan.Program(x.Target), x.Label), x.MaxTokens, x.Chosen.Kind.String(), int64(x.Chosen.Workspace), nil}
 		for _, way := range x.All {
 			a.Predicted = append(a.Predicted, prediction{way.Kind.String(), way.Seconds * 1e6})
 		}
@@ -181,7 +185,7 @@ func (e *explanation) print(w io.Writer) {
 	}
 }
 
-func stepLabels(p *plan.Plan) []string {
+func stepLabels(p *plan.Program) []string {
 	var labels []string
 	for _, s := range p.Steps {
 		if !slices.Contains(labels, s.Label) {
@@ -192,7 +196,7 @@ func stepLabels(p *plan.Plan) []string {
 }
 
 // stepsOf describes the steps of a block.
-func stepsOf(p *plan.Plan, label string) []string {
+func stepsOf(p *plan.Program, label string) []string {
 	steps := []string{}
 	for i := range p.Steps {
 		if p.Steps[i].Label == label {

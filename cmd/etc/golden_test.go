@@ -14,14 +14,23 @@ import (
 	"testing"
 
 	"etc/compiler/frontend/frontendtest"
+	"etc/fault"
 	"etc/formats/plan"
 )
 
-// goldenPlan is a plan that the first version of the format wrote, with rows
+// goldenPlan is a plan that this major version of the format wrote first, with rows
 // and the answers it gave then. Every later version must read it and answer
 // the same. Go's -update flag, defined in irtest, writes it anew: only for a
 // new major version, under a new name.
 var goldenPlan = fmt.Sprintf("../../testdata/plans/%d", plan.Major)
+
+// formerPlan is what the format's first version wrote, which is no longer read.
+const formerPlan = "../../testdata/plans/1/golden.etp"
+
+// TestFormerPlansAreUnfit: a plan of an older major version is no damage.
+func TestFormerPlansAreUnfit(t *testing.T) {
+	wantExit(t, int(fault.Unfit), "inspect", formerPlan)
+}
 
 // goldenVocabulary is the tokenizer of the golden checkpoint: WordPiece.
 var goldenVocabulary = []string{"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "good", "bad", "film", "##s", "very", ",", "not", "."}

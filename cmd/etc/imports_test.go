@@ -34,7 +34,8 @@ formats/tokenizer/gen:
 formats/checkpoint:   fault formats/mapped formats/safetensors formats/tokenizer ir/tensor
 formats/rows:         fault
 formats/plan/layout:  fault
-formats/plan:         fault formats/mapped formats/plan/layout ir/tensor
+formats/plan/launch:
+formats/plan:         fault formats/mapped formats/plan/launch formats/plan/layout ir/tensor
 
 prune:                fault ir ir/sparse ir/tensor
 eval:                 fault formats/rows
@@ -43,9 +44,10 @@ compiler/cost:        ir ir/sparse
 compiler/frontend:    fault formats/checkpoint formats/mapped formats/plan ir ir/tensor
 compiler/frontend/frontendtest: formats/safetensors ir/tensor
 compiler/transform:   ir ir/pass ir/sparse ir/tensor
-compiler/schedule:    formats/plan ir
-codegen/cpu:          compiler/schedule formats/plan formats/plan/layout ir ir/tensor
-compiler:             codegen/cpu compiler/cost compiler/frontend compiler/schedule compiler/transform fault formats/checkpoint formats/mapped formats/plan formats/tokenizer ir ir/pass
+compiler/schedule:    formats/plan ir ir/tensor
+codegen:              compiler/schedule formats/plan formats/plan/layout ir ir/tensor
+codegen/cpu:          codegen compiler/schedule formats/plan formats/plan/layout ir ir/tensor
+compiler:             codegen codegen/cpu compiler/cost compiler/frontend compiler/schedule compiler/transform fault formats/checkpoint formats/mapped formats/plan formats/tokenizer ir ir/pass
 
 executor:             fault formats/mapped formats/plan formats/rows formats/tokenizer
 executor/cpu/kernel/approx:

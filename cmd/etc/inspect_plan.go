@@ -11,26 +11,32 @@ import (
 
 // A planDetail is what inspect says of a plan.
 type planDetail struct {
-	Schema       int            `json:"schema"`
-	ID           string         `json:"plan"`
-	Device       string         `json:"device"`
-	Architecture string         `json:"architecture"`
-	Task         string         `json:"task"`
-	Target       string         `json:"target"`
-	Labels       []string       `json:"labels,omitempty"`
-	MaxTokens    int            `json:"max_tokens"`
-	Buckets      []int          `json:"buckets"`
-	Bytes        int64          `json:"bytes"`
-	WeightBytes  int            `json:"weight_bytes"`
-	ArenaToken   int            `json:"arena_bytes_per_token"`
-	ArenaRow     int            `json:"arena_bytes_per_row"`
-	Provenance   []flagDetail   `json:"flags"`
-	Version      string         `json:"etc"`
-	Source       string         `json:"source"`
-	Steps        []stepDetail   `json:"steps"`
-	Memory       []bufferDetail `json:"memory,omitempty"`
-	Outputs      []string       `json:"outputs"`
-	attention    []string
+	Schema       int          `json:"schema"`
+	ID           string       `json:"plan"`
+	Device       string       `json:"device"`
+	Architecture string       `json:"architecture"`
+	Task         string       `json:"task"`
+	Labels       []string     `json:"labels,omitempty"`
+	MaxTokens    int          `json:"max_tokens"`
+	Bytes        int64        `json:"bytes"`
+	WeightBytes  int          `json:"weight_bytes"`
+	Provenance   []flagDetail `json:"flags"`
+	Version      string       `json:"etc"`
+	Source       string       `json:"source"`
+	programDetail
+	Others []programDetail `json:"other_programs,omitempty"`
+}
+
+// A programDetail is what inspect says of the program for one target.
+type programDetail struct {
+	Target     string         `json:"target"`
+	Buckets    []int          `json:"buckets"`
+	ArenaToken int            `json:"arena_bytes_per_token"`
+	ArenaRow   int            `json:"arena_bytes_per_row"`
+	Steps      []stepDetail   `json:"steps"`
+	Memory     []bufferDetail `json:"memory,omitempty"`
+	Outputs    []string       `json:"outputs"`
+	attention  []string
 }
 
 type flagDetail struct {
@@ -51,6 +57,7 @@ type stepDetail struct {
 type bufferDetail struct {
 	Buffer int    `json:"buffer"`
 	Rows   string `json:"rows"`
+	DType  string `json:"dtype"`
 	Width  int    `json:"width"`
 	Offset int    `json:"offset"`
 	Stride int    `json:"stride"`
@@ -58,17 +65,33 @@ type bufferDetail struct {
 
 func newPlanDetail(f *plan.File, memory bool) *planDetail {
 	p := f.Plan
-	always := alwaysMask(p)
-	token, row := p.ArenaBytes(always)
 	d := &planDetail{
-		Schema: 1, ID: f.ID(), Device: noDevice, Architecture: p.Model.Architecture, Task: taskName(p.Model.Task), Target: p.Target,
-		Labels: p.Model.Labels, MaxTokens: p.Model.MaxTokens, Buckets: bucketLengths(p), Bytes: int64(len(f.Bytes())),
-		WeightBytes: len(p.Data), ArenaToken: token, ArenaRow: row,
+		Schema: 1, ID: f.ID(), Device: noDevice, Architecture: p.Model.Architecture, Task: taskName(p.Model.Task),
+		Labels: p.Model.Labels, MaxTokens: p.Model.MaxTokens, Bytes: int64(len(f.Bytes())), WeightBytes: len(p.Data),
 		Version: p.Provenance.Version, Source: fmt.Sprintf("%x", p.Provenance.Source),
 	}
 	for _, f := range p.Provenance.Flags {
 		d.Provenance = append(d.Provenance, flagDetail(f))
 	}
+	for i, q := range p.Programs {
+		if detail := newProgramDetail(q, memory); i == 0 {
+			d.programDetail = detail
+		} else {
+			d.Others = append(d.Others, detail)
+		}
+	}
+	return d
+}
+
+// programs are all of them, in the order of the plan.
+func (d *planDetail) programs() []programDetail {
+	return append([]programDetail{d.programDetail}, d.Others...)
+}
+
+func newProgramDetail(p *plan.Program, memory bool) programDetail {
+	always := alwaysMask(p)
+	d := programDetail{Target: p.Target, Buckets: bucketLengths(p)}
+	d.ArenaToken, d.ArenaRow = p.ArenaBytes(always)
 	for i := range p.Steps {
 		d.Steps = append(d.Steps, newStepDetail(p, &p.Steps[i], always))
 	}
@@ -84,13 +107,13 @@ func newPlanDetail(f *plan.File, memory bool) *planDetail {
 	}
 	if memory {
 		for i, b := range p.Buffers {
-			d.Memory = append(d.Memory, bufferDetail{i, rowsName(b.Rows), b.Width, b.Offset, b.Stride})
+			d.Memory = append(d.Memory, bufferDetail{i, rowsName(b.Rows), b.DType.String(), b.Width, b.Offset, b.Stride})
 		}
 	}
 	return d
 }
 
-func alwaysMask(p *plan.Plan) uint64 {
+func alwaysMask(p *plan.Program) uint64 {
 	var mask uint64
 	for i, o := range p.Outputs {
 		if o.When == plan.Always {
@@ -107,7 +130,7 @@ func rowsName(r plan.Rows) string {
 	return "T"
 }
 
-func newStepDetail(p *plan.Plan, s *plan.Step, always uint64) stepDetail {
+func newStepDetail(p *plan.Program, s *plan.Step, always uint64) stepDetail {
 	d := stepDetail{Label: s.Label, Op: s.Op.String(), OnDemand: s.Needed&always == 0}
 	for _, r := range s.Results {
 		if r != plan.Unused {
@@ -125,8 +148,8 @@ func newStepDetail(p *plan.Plan, s *plan.Step, always uint64) stepDetail {
 		d.Bytes += w.Size
 		if len(w.Shape) == 2 && d.Weight == "" {
 			d.Weight = fmt.Sprintf("%s %v", w.Name, w.Shape)
-			if w.Layout == plan.Tiles || w.Layout == plan.CSR || w.Layout == plan.NM24 {
-				d.Sparsity = 1 - float64(w.Size)/float64(4*w.Shape[0]*w.Shape[1])
+			if w.Layout.IsSparse() {
+				d.Sparsity = 1 - float64(w.Size)/float64(w.DType.Size()*w.Shape[0]*w.Shape[1])
 			}
 		}
 	}
@@ -139,13 +162,20 @@ func (d *planDetail) print(w io.Writer) {
 	if len(d.Labels) > 0 {
 		fmt.Fprintf(w, "labels\t%s\n", strings.Join(d.Labels, ", "))
 	}
-	fmt.Fprintf(w, "target\t%s\n", d.Target)
 	fmt.Fprintf(w, "bytes\t%d, weights %d\n", d.Bytes, d.WeightBytes)
-	fmt.Fprintf(w, "memory\t%d bytes a token, %d a row\n", d.ArenaToken, d.ArenaRow)
 	fmt.Fprintf(w, "made by\tetc %s from %.16s…\n", d.Version, d.Source)
 	for _, f := range d.Provenance {
 		fmt.Fprintf(w, "\t--%s %s\n", f.Name, f.Value)
 	}
+	for _, q := range d.programs() {
+		fmt.Fprintln(w)
+		q.print(w)
+	}
+}
+
+func (d *programDetail) print(w io.Writer) {
+	fmt.Fprintf(w, "target\t%s\n", d.Target)
+	fmt.Fprintf(w, "memory\t%d bytes a token, %d a row\n", d.ArenaToken, d.ArenaRow)
 	for _, a := range d.attention {
 		fmt.Fprintf(w, "bucket\t%s\n", a)
 	}
@@ -163,9 +193,9 @@ func (d *planDetail) print(w io.Writer) {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", s.Label, s.Op, s.Shape, s.Weight, s.Bytes, sparsity, demand)
 	}
 	if len(d.Memory) > 0 {
-		fmt.Fprintln(w, "\nbuffer\trows\twidth\tbytes a row\toffset")
+		fmt.Fprintln(w, "\nbuffer\trows\tdtype\twidth\tbytes a row\toffset")
 		for _, b := range d.Memory {
-			fmt.Fprintf(w, "%d\t%s\t%d\t%d\t%d\n", b.Buffer, b.Rows, b.Width, b.Stride, b.Offset)
+			fmt.Fprintf(w, "%d\t%s\t%s\t%d\t%d\t%d\n", b.Buffer, b.Rows, b.DType, b.Width, b.Stride, b.Offset)
 		}
 	}
 }

@@ -24,24 +24,24 @@ import (
 
 // invariantCases are a small random model of each class, and one wide enough
 // that its products are cut into many tasks.
-func invariantCases(t *testing.T) map[string]*plan.Plan {
+func invariantCases(t *testing.T) map[string]*plan.Program {
 	t.Helper()
-	cases := map[string]*plan.Plan{}
+	cases := map[string]*plan.Program{}
 	for i, class := range frontendtest.Classes {
 		rng := rand.New(rand.NewPCG(uint64(i), 5))
 		cases[class] = randomSubject(t, rng, class).plan
 		wide := randomCheckpoint(t, rng, class, frontendtest.Options{Layers: 2, Heads: 5, HeadSize: 27, Inner: 531, Zeros: i%2 == 0, NormFirst: true})
-		r, err := compiler.Compile(wide, compiler.Options{Target: cpu.Target, Buckets: []int{7, 40, frontendtest.MaxLength}})
+		r, err := compiler.Compile(wide, compiler.Options{Targets: []string{cpu.Target}, Buckets: []int{7, 40, frontendtest.MaxLength}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		cases[class+" wide"] = r.Plan
+		cases[class+" wide"] = r.Plan.Programs[0]
 	}
 	return cases
 }
 
 // wantOf asks for all that a plan has.
-func wantOf(p *plan.Plan) executor.Want {
+func wantOf(p *plan.Program) executor.Want {
 	has := func(name string) bool {
 		return slices.ContainsFunc(p.Outputs, func(o plan.Output) bool { return o.Name == name })
 	}
@@ -110,7 +110,7 @@ func TestBatchInvariance(t *testing.T) {
 	}
 }
 
-func runAlone(t *testing.T, p *plan.Plan, level kernel.Level, list []*rows.Row) []string {
+func runAlone(t *testing.T, p *plan.Program, level kernel.Level, list []*rows.Row) []string {
 	t.Helper()
 	x := newExecutor(t, p, level, 1, executor.Options{Want: wantOf(p)})
 	var alone []string
@@ -120,7 +120,7 @@ func runAlone(t *testing.T, p *plan.Plan, level kernel.Level, list []*rows.Row) 
 	return alone
 }
 
-func checkTogether(t *testing.T, rng *rand.Rand, p *plan.Plan, level kernel.Level, list []*rows.Row, alone []string) {
+func checkTogether(t *testing.T, rng *rand.Rand, p *plan.Program, level kernel.Level, list []*rows.Row, alone []string) {
 	t.Helper()
 	for threads := 1; threads <= 4; threads++ {
 		for i, budget := range []int{1, 7, 64, 4096} {
@@ -150,7 +150,7 @@ func TestCompileIsDeterministic(t *testing.T) {
 		var first []byte
 		for _, threads := range []int{1, 4, 4} {
 			before := runtime.GOMAXPROCS(threads)
-			r, err := compiler.Compile(c, compiler.Options{Target: cpu.Target, Version: "test"})
+			r, err := compiler.Compile(c, compiler.Options{Targets: []string{cpu.Target}, Version: "test"})
 			runtime.GOMAXPROCS(before)
 			if err != nil {
 				t.Fatal(err)
@@ -185,18 +185,18 @@ func (s *endless) Release(...*rows.Row) {}
 func (s *endless) Close()               {}
 
 // tinyPlan is the model of testdata, compiled.
-func tinyPlan(t testing.TB) *plan.Plan {
+func tinyPlan(t testing.TB) *plan.Program {
 	t.Helper()
 	c, err := checkpoint.Open(filepath.Join("..", "..", "testdata", "tiny-sst2"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	r, err := compiler.Compile(c, compiler.Options{Target: cpu.Target})
+	r, err := compiler.Compile(c, compiler.Options{Targets: []string{cpu.Target}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r.Plan
+	return r.Plan.Programs[0]
 }
 
 // allocations counts those of f, and their bytes.
@@ -269,7 +269,7 @@ func TestDeviceRunDoesNotAllocate(t *testing.T) {
 	}
 }
 
-func batchOf(rng *rand.Rand, p *plan.Plan, lengths ...int) *executor.Batch {
+func batchOf(rng *rand.Rand, p *plan.Program, lengths ...int) *executor.Batch {
 	b := &executor.Batch{Offsets: []int32{0}, Wanted: 1<<len(p.Outputs) - 1, Results: make([][]float32, len(p.Outputs))}
 	for _, n := range lengths {
 		ids, types := randomRow(rng, &p.Model, n)
@@ -300,7 +300,7 @@ func TestBoundedMemory(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(10, 10))
 	c := randomCheckpoint(t, rng, "BertModel", frontendtest.Options{Layers: 1, Heads: 2, HeadSize: 5, Inner: 9})
-	r, err := compiler.Compile(c, compiler.Options{Target: cpu.Target})
+	r, err := compiler.Compile(c, compiler.Options{Targets: []string{cpu.Target}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,7 +313,7 @@ func TestBoundedMemory(t *testing.T) {
 		ids, types := randomRow(rng, &r.Plan.Model, length)
 		list = append(list, &rows.Row{Line: i, IDs: ids, TypeIDs: types})
 	}
-	x := newExecutor(t, r.Plan, kernel.Best(), 2, executor.Options{Want: executor.Want{Hidden: true}})
+	x := newExecutor(t, r.Plan.Programs[0], kernel.Best(), 2, executor.Options{Want: executor.Want{Hidden: true}})
 	heap := func() uint64 {
 		var m runtime.MemStats
 		runtime.GC()

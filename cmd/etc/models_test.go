@@ -37,7 +37,7 @@ func openModel(t *testing.T, name string, buckets []int, want executor.Want) *ex
 		t.Fatalf("%v\nthis test needs ../shared beside the checkout", err)
 	}
 	t.Cleanup(func() { c.Close() })
-	return openCheckpoint(t, c, compiler.Options{Target: cpu.Target, Buckets: buckets}, kernel.Best(), 2, want)
+	return openCheckpoint(t, c, compiler.Options{Targets: []string{cpu.Target}, Buckets: buckets}, kernel.Best(), 2, want)
 }
 
 func openCheckpoint(t *testing.T, c *checkpoint.Checkpoint, o compiler.Options, level kernel.Level, threads int, want executor.Want) *executor.Executor {
@@ -50,7 +50,7 @@ func openCheckpoint(t *testing.T, c *checkpoint.Checkpoint, o compiler.Options, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := executor.New(r.Plan, d, executor.Options{Truncate: true, Tokenizers: threads, Want: want})
+	x, err := executor.New(r.Plan.Programs[0], d, executor.Options{Truncate: true, Tokenizers: threads, Want: want})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,7 +158,7 @@ func checkLogits(t *testing.T, x *executor.Executor, file string) {
 
 func TestModelsEmbeddings(t *testing.T) {
 	x := openModel(t, "all-MiniLM-L6-v2", nil, executor.Want{})
-	if n := x.Plan().Model.MaxTokens; n != 256 {
+	if n := x.Program().Model.MaxTokens; n != 256 {
 		t.Errorf("longest row %d tokens, want 256: max_seq_length of sentence-transformers", n)
 	}
 	report, values := metricOf(t, x, loadShared(t, "stsb/sts-dev.csv"))

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"etc/codegen/cpu"
+	"etc/codegen"
 	"etc/formats/plan"
 	"etc/ir"
 )
@@ -44,10 +44,10 @@ func TestOperatorsComplete(t *testing.T) {
 		if !strings.Contains(string(page), "\n### "+name+"\n") {
 			t.Errorf("%s: no heading in docs/operators.md", name)
 		}
-		op, ok := cpu.Op(k)
+		op, ok := codegen.Op(k)
 		switch {
 		case !ok:
-			t.Errorf("%s: no step in codegen/cpu", name)
+			t.Errorf("%s: no step in codegen", name)
 			continue
 		case op.String() != name:
 			t.Errorf("%s: the plan's operator is called %s", name, op)

@@ -7,7 +7,8 @@ import (
 	"slices"
 	"testing"
 
-	codegen "etc/codegen/cpu"
+	"etc/codegen"
+	codegencpu "etc/codegen/cpu"
 	"etc/compiler"
 	"etc/compiler/frontend"
 	"etc/compiler/frontend/frontendtest"
@@ -38,7 +39,7 @@ func levels() []kernel.Level {
 }
 
 // newExecutor opens p on a device of its own.
-func newExecutor(t testing.TB, p *plan.Plan, level kernel.Level, threads int, o executor.Options) *executor.Executor {
+func newExecutor(t testing.TB, p *plan.Program, level kernel.Level, threads int, o executor.Options) *executor.Executor {
 	t.Helper()
 	d, err := cpu.New(cpu.Options{Level: level, Threads: threads})
 	if err != nil {
@@ -65,7 +66,7 @@ func randomCheckpoint(t testing.TB, rng *rand.Rand, class string, o frontendtest
 
 // A subject is a plan and the float64 meaning of what it was made from.
 type subject struct {
-	plan    *plan.Plan
+	plan    *plan.Program
 	meaning *interp.Program
 }
 
@@ -88,11 +89,11 @@ func randomSubject(t testing.TB, rng *rand.Rand, class string) subject {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := compiler.Compile(c, compiler.Options{Target: cpu.Target, Buckets: randomBuckets(rng), Dense: rng.IntN(8) == 0})
+	r, err := compiler.Compile(c, compiler.Options{Targets: []string{cpu.Target}, Buckets: randomBuckets(rng), Dense: rng.IntN(8) == 0})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return subject{r.Plan, load(t, imported.Graph)}
+	return subject{r.Plan.Programs[0], load(t, imported.Graph)}
 }
 
 // lowered is a graph of irtest as a plan. It reaches what no frontend makes
@@ -100,11 +101,11 @@ func randomSubject(t testing.TB, rng *rand.Rand, class string) subject {
 func lowered(t testing.TB, rng *rand.Rand, g *ir.Graph) subject {
 	t.Helper()
 	s := subject{meaning: load(t, g.Clone())}
-	r, err := compiler.Lower(g, modelOf(g), compiler.Options{Target: cpu.Target, Buckets: randomBuckets(rng)})
+	r, err := compiler.Lower(g, modelOf(g), compiler.Options{Targets: []string{cpu.Target}, Buckets: randomBuckets(rng)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.plan = r.Plan
+	s.plan = r.Plan.Programs[0]
 	return s
 }
 
@@ -302,9 +303,13 @@ func forced(t testing.TB, rng *rand.Rand, g *ir.Graph, m plan.Model) subject {
 			return forms[rng.IntN(len(forms))]
 		},
 	}), transform.Lowered, nil)
-	s.plan = &plan.Plan{Target: cpu.Target, Model: m, MaxBatchTokens: 64}
+	whole := &plan.Plan{Model: m, MaxBatchTokens: 64}
+	s.plan = &plan.Program{Target: cpu.Target}
 	order := schedule.Make(g)
-	codegen.Generate(g, order, s.plan)
+	var weights codegen.Packer
+	codegencpu.Generate(g, order, s.plan, &weights)
+	weights.Finish(whole)
+	whole.Add(s.plan)
 	bucket := plan.Bucket{MaxTokens: m.MaxTokens}
 	for i, op := range order.Ops {
 		if op.Kind.IsFusedAttention() {
@@ -312,7 +317,7 @@ func forced(t testing.TB, rng *rand.Rand, g *ir.Graph, m plan.Model) subject {
 		}
 	}
 	s.plan.Buckets = []plan.Bucket{bucket}
-	if err := plan.Check(s.plan); err != nil {
+	if err := plan.Check(whole); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -156,7 +156,7 @@ func (r *pruning) readFlags() error {
 
 // load compiles c in memory and opens it on all threads.
 func (r *pruning) load(c *checkpoint.Checkpoint, o compiler.Options, observe func(label, weight string, in cpu.Rows)) (*executor.Executor, error) {
-	o.Target, o.Version = cpu.Target, version
+	o.Targets, o.Version = []string{cpu.Target}, version
 	result, err := compiler.Compile(c, o)
 	if err != nil {
 		return nil, err
@@ -165,7 +165,7 @@ func (r *pruning) load(c *checkpoint.Checkpoint, o compiler.Options, observe fun
 	if err != nil {
 		return nil, err
 	}
-	x, err := executor.New(result.Plan, d, executor.Options{Truncate: true, Tokenizers: pool.DefaultThreads()})
+	x, err := executor.New(result.Plan.Program(cpu.Target), d, executor.Options{Truncate: true, Tokenizers: pool.DefaultThreads()})
 	if err != nil {
 		d.Close()
 	}

@@ -69,13 +69,13 @@ func calibrationRows(x *executor.Executor, data *rows.Data) ([]*rows.Row, error)
 	var list []*rows.Row
 	for i := range data.Examples {
 		e := &data.Examples[i]
-		if x.Plan().Model.Task == plan.Embedding && e.Pair != nil {
+		if x.Program().Model.Task == plan.Embedding && e.Pair != nil {
 			list = append(list, &rows.Row{Line: e.Line, Text: e.Text}, &rows.Row{Line: e.Line, Text: *e.Pair})
 			continue
 		}
 		list = append(list, &e.Row)
 	}
-	if x.Plan().Model.Task != plan.CausalLM {
+	if x.Program().Model.Task != plan.CausalLM {
 		list = append(list, linesOf(data)...)
 	} else if data.Text != "" {
 		windows, err := windowsOf(x, data.Text)

@@ -43,7 +43,7 @@ func prunedCopy(t *testing.T, c *checkpoint.Checkpoint, m prune.Method, sparsity
 }
 
 // logitsOf are the logits of rows and the multiply-adds they took.
-func logitsOf(t *testing.T, p *plan.Plan, list []*rows.Row) (logits [][]float32, multiplyAdds int64) {
+func logitsOf(t *testing.T, p *plan.Program, list []*rows.Row) (logits [][]float32, multiplyAdds int64) {
 	t.Helper()
 	x := newExecutor(t, p, kernel.Best(), 2, executor.Options{})
 	err := x.Run(context.Background(), executor.List(list), func(r *executor.Result) error {
@@ -76,8 +76,8 @@ func TestPrunedPlans(t *testing.T) {
 				if pruned == nil {
 					t.Fatal("the method reaches not even a third of it")
 				}
-				dense := compilePlan(t, pruned, compiler.Options{Target: cpu.Target, Dense: true})
-				sparse := compilePlan(t, pruned, compiler.Options{Target: cpu.Target})
+				dense := compilePlan(t, pruned, compiler.Options{Targets: []string{cpu.Target}, Dense: true})
+				sparse := compilePlan(t, pruned, compiler.Options{Targets: []string{cpu.Target}})
 				want, denseOps := logitsOf(t, dense, list)
 				got, sparseOps := logitsOf(t, sparse, list)
 				for i, row := range want {
@@ -97,11 +97,11 @@ func TestPrunedPlans(t *testing.T) {
 	}
 }
 
-func compilePlan(t testing.TB, c *checkpoint.Checkpoint, o compiler.Options) *plan.Plan {
+func compilePlan(t testing.TB, c *checkpoint.Checkpoint, o compiler.Options) *plan.Program {
 	t.Helper()
 	r, err := compiler.Compile(c, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r.Plan
+	return r.Plan.Programs[0]
 }

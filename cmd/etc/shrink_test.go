@@ -23,10 +23,10 @@ import (
 )
 
 // writePlan puts a plan into a file of its own and opens that.
-func writePlan(t *testing.T, p *plan.Plan) (*plan.File, string) {
+func writePlan(t *testing.T, p *plan.Program) (*plan.File, string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "plan.etp")
-	if err := os.WriteFile(path, plan.Encode(p), 0o666); err != nil {
+	if err := os.WriteFile(path, plan.Encode(p.Plan), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	f, err := plan.Open(path)
@@ -43,7 +43,7 @@ func writePlan(t *testing.T, p *plan.Plan) (*plan.File, string) {
 func TestPlanShrinks(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 2))
 	c := randomCheckpoint(t, rng, "BertForSequenceClassification", frontendtest.Options{Layers: 2, Heads: 3, HeadSize: 27, Inner: 331})
-	tiny, odd := tinyPlan(t), compilePlan(t, c, compiler.Options{Target: cpu.Target})
+	tiny, odd := tinyPlan(t), compilePlan(t, c, compiler.Options{Targets: []string{cpu.Target}})
 	ids, _ := randomRow(rng, &odd.Model, 50)
 	for threads := 1; threads <= 3; threads++ {
 		checkShrinks(t, tiny, threads, sentences(t)[:40])
@@ -51,7 +51,7 @@ func TestPlanShrinks(t *testing.T) {
 	}
 }
 
-func checkShrinks(t *testing.T, p *plan.Plan, threads int, list []*rows.Row) {
+func checkShrinks(t *testing.T, p *plan.Program, threads int, list []*rows.Row) {
 	t.Helper()
 	for _, loaded := range []bool{false, true} {
 		file, path := writePlan(t, p)
@@ -62,11 +62,11 @@ func checkShrinks(t *testing.T, p *plan.Plan, threads int, list []*rows.Row) {
 		defer d.Close()
 		if !loaded {
 			cutFile(t, path)
-			_, err := executor.New(file.Plan, d, executor.Options{})
+			_, err := executor.New(file.Plan.Programs[0], d, executor.Options{})
 			checkCut(t, err)
 			continue
 		}
-		x, err := executor.New(file.Plan, d, executor.Options{Tokenizers: 2})
+		x, err := executor.New(file.Plan.Programs[0], d, executor.Options{Tokenizers: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,6 +108,6 @@ func TestCheckpointShrinks(t *testing.T) {
 	}
 	defer c.Close()
 	cut := func(pass.Report, *ir.Graph) { cutFile(t, filepath.Join(dir, "model.safetensors")) }
-	_, err = compiler.Compile(c, compiler.Options{Target: cpu.Target, Observe: cut})
+	_, err = compiler.Compile(c, compiler.Options{Targets: []string{cpu.Target}, Observe: cut})
 	checkCut(t, err)
 }

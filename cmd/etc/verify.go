@@ -112,7 +112,7 @@ func (p *program) verify(path string, f *verifyFlags) error {
 		return err
 	}
 	defer ckpt.Close()
-	graph, err := importReference(ckpt, s.Plan())
+	graph, err := importReference(ckpt, s.Program().Plan)
 	if err != nil {
 		return err
 	}
@@ -154,13 +154,13 @@ func (f *verifyFlags) compareOutputs(s *session, g *ir.Graph) ([]comparison, err
 	}
 	names := s.Default()
 	if f.layers {
-		names = append(layerOutputs(s.Plan()), names...)
+		names = append(layerOutputs(s.Program()), names...)
 	}
 	got, err := s.Forward(ids, types, names...)
 	if err != nil {
 		return nil, err
 	}
-	want, err := interp.Run(g, referenceInputs(s.Plan(), ids, types))
+	want, err := interp.Run(g, referenceInputs(s.Program(), ids, types))
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +170,7 @@ func (f *verifyFlags) compareOutputs(s *session, g *ir.Graph) ([]comparison, err
 		if !ok {
 			return nil, fault.Newf(fault.Tolerance, "%s has no output %q: it is not the checkpoint of this plan", f.reference, name)
 		}
-		c, err := f.compare(name, got[i], pickRows(s.Plan(), name, ref, ids))
+		c, err := f.compare(name, got[i], pickRows(s.Program(), name, ref, ids))
 		if err != nil {
 			return nil, err
 		}

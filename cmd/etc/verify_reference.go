@@ -11,7 +11,7 @@ import (
 )
 
 // layerOutputs names the taps, in the order of the layers.
-func layerOutputs(p *plan.Plan) []string {
+func layerOutputs(p *plan.Program) []string {
 	var names []string
 	for _, o := range p.Outputs {
 		if o.When == plan.Tap {
@@ -33,9 +33,9 @@ func (f *verifyFlags) rows(s *session) (ids, types [][]int32, err error) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for _, n := range verifyLengths {
 		var row, kinds []int32
-		for range min(n, longestBucket(s.Plan())) {
-			row = append(row, int32(rng.IntN(s.Plan().Model.VocabSize)))
-			kinds = append(kinds, int32(rng.IntN(max(1, s.Plan().Model.TypeVocabSize))))
+		for range min(n, longestBucket(s.Program())) {
+			row = append(row, int32(rng.IntN(s.Program().Model.VocabSize)))
+			kinds = append(kinds, int32(rng.IntN(max(1, s.Program().Model.TypeVocabSize))))
 		}
 		ids, types = append(ids, row), append(types, kinds)
 	}
@@ -51,7 +51,7 @@ func (f *verifyFlags) fileRows(s *session) (ids, types [][]int32, err error) {
 		return nil, nil, err
 	}
 	for _, r := range list {
-		enc, err := tokensOf(s.Tokenizer(), r, longestBucket(s.Plan()))
+		enc, err := tokensOf(s.Tokenizer(), r, longestBucket(s.Program()))
 		if err != nil {
 			return nil, nil, fault.Newf(fault.Corrupt, "%s: line %d: %w", f.input, r.Line, err)
 		}
@@ -63,7 +63,7 @@ func (f *verifyFlags) fileRows(s *session) (ids, types [][]int32, err error) {
 	return ids, types, nil
 }
 
-func referenceInputs(p *plan.Plan, ids, types [][]int32) interp.Inputs {
+func referenceInputs(p *plan.Program, ids, types [][]int32) interp.Inputs {
 	in := interp.Inputs{Offsets: []int{0}}
 	for i, row := range ids {
 		for j := range row {
@@ -78,7 +78,7 @@ func referenceInputs(p *plan.Plan, ids, types [][]int32) interp.Inputs {
 
 // pickRows keeps of a reference [T,width] the rows that a trimmed last layer
 // computes, where the plan's output has one for each row.
-func pickRows(p *plan.Plan, name string, ref *interp.Array, ids [][]int32) []float64 {
+func pickRows(p *plan.Program, name string, ref *interp.Array, ids [][]int32) []float64 {
 	for _, o := range p.Outputs {
 		if o.Name != name || p.Buffers[o.Buffer].Rows != plan.PerRow || ref.Shape[0] == len(ids) {
 			continue
@@ -100,7 +100,7 @@ func pickRows(p *plan.Plan, name string, ref *interp.Array, ids [][]int32) []flo
 }
 
 // lastRows reports whether the plan's head reads the last token of each row.
-func lastRows(p *plan.Plan) bool {
+func lastRows(p *plan.Program) bool {
 	for _, s := range p.Steps {
 		if s.Op == plan.SelectRows && s.Params.Rows == plan.LastRows {
 			return true

@@ -33,7 +33,7 @@ func forge(t *testing.T, from, block string) string {
 	}
 	p.Data = bytes.Clone(p.Data)
 	changed := map[int]bool{}
-	for _, s := range p.Steps {
+	for _, s := range p.Programs[0].Steps {
 		for _, a := range s.Args {
 			if s.Label != block || a.Kind != plan.FromWeight || changed[a.Index] {
 				continue

@@ -2,32 +2,14 @@ package cpu
 
 import (
 	"slices"
-	"strings"
 	"testing"
 
+	"etc/codegen"
 	"etc/compiler/schedule"
 	"etc/formats/plan"
 	"etc/ir"
 	"etc/ir/tensor"
 )
-
-// TestEveryKernelOperatorHasAStep, under its own name.
-func TestEveryKernelOperatorHasAStep(t *testing.T) {
-	for _, k := range ir.Kinds() {
-		op, ok := Op(k)
-		if want := k.Is(ir.Kernel) && k != ir.Input && k != ir.Weight; ok != want {
-			t.Errorf("%v has a step: %v, want %v", k, ok, want)
-		} else if ok && op.String() != k.String() {
-			t.Errorf("%v is step %v", k, op)
-		} else if ok {
-			for i, name := range op.Operands() {
-				if name = strings.TrimSuffix(name, "?"); name != ir.OperandName(k, i) {
-					t.Errorf("%v: operand %d is %q, the step's is %q", k, i, ir.OperandName(k, i), name)
-				}
-			}
-		}
-	}
-}
 
 // TestWeightsArePackedOnceForEachLayout: a matrix that is a table as well, as
 // with tied embeddings, is kept twice; one in two products once.
@@ -46,10 +28,13 @@ func TestWeightsArePackedOnceForEachLayout(t *testing.T) {
 		{Name: "logits", Value: g.New(ir.Linear, &ir.LinearAttrs{}, "", x, w).Result(), When: ir.OnDemand},
 	}
 	p := &plan.Plan{
-		Target: "cpu:f32", Model: plan.Model{Task: plan.CausalLM, MaxTokens: 4, VocabSize: 9},
-		Buckets: []plan.Bucket{{MaxTokens: 4}}, MaxBatchTokens: 4,
+		Model: plan.Model{Task: plan.CausalLM, MaxTokens: 4, VocabSize: 9}, MaxBatchTokens: 4,
 	}
-	Generate(g, schedule.Make(g), p)
+	q := &plan.Program{Target: "cpu:f32", Buckets: []plan.Bucket{{MaxTokens: 4}}}
+	p.Add(q)
+	var weights codegen.Packer
+	Generate(g, schedule.Make(g), q, &weights)
+	weights.Finish(p)
 	if err := plan.Check(p); err != nil {
 		t.Fatal(err)
 	}
@@ -60,10 +45,10 @@ func TestWeightsArePackedOnceForEachLayout(t *testing.T) {
 	if want := []plan.Layout{plan.RowMajor, plan.Panels}; !slices.Equal(layouts, want) {
 		t.Errorf("weights in layouts %v, want %v", layouts, want)
 	}
-	if p.Steps[1].Results[1] != plan.Unused {
-		t.Errorf("hit, which nothing reads, is buffer %d", p.Steps[1].Results[1])
+	if q.Steps[1].Results[1] != plan.Unused {
+		t.Errorf("hit, which nothing reads, is buffer %d", q.Steps[1].Results[1])
 	}
-	if p.Steps[1].Reduction != FMA || p.Steps[0].Reduction != (plan.Reduction{}) {
-		t.Errorf("reductions %v and %v", p.Steps[0].Reduction, p.Steps[1].Reduction)
+	if q.Steps[1].Reduction != (plan.Reduction{Instruction: "fma-f32"}) || q.Steps[0].Reduction != (plan.Reduction{}) {
+		t.Errorf("reductions %v and %v", q.Steps[0].Reduction, q.Steps[1].Reduction)
 	}
 }

@@ -3,18 +3,18 @@ package cpu
 import (
 	"fmt"
 
+	"etc/codegen"
 	"etc/formats/plan"
 	"etc/formats/plan/layout"
 	"etc/ir"
 	"etc/ir/tensor"
 )
 
-// A packer collects the weights that steps read, each once for a layout.
+// A packer packs the weights that the steps of one program read, each once
+// for a layout.
 type packer struct {
-	plan   *plan.Plan
-	index  map[packKey]int
-	packed [][]byte
-	size   int64
+	*codegen.Packer
+	index map[packKey]int
 }
 
 type packKey struct {
@@ -22,11 +22,8 @@ type packKey struct {
 	layout plan.Layout
 }
 
-// add returns the index of v in the given layout; 0 stands for RowMajor.
+// add returns the index of v in the given layout.
 func (p *packer) add(v *ir.Value, l plan.Layout) int {
-	if l == 0 {
-		l = plan.RowMajor
-	}
 	key := packKey{v, l}
 	if i, ok := p.index[key]; ok {
 		return i
@@ -35,15 +32,8 @@ func (p *packer) add(v *ir.Value, l plan.Layout) int {
 	if !ok || data.Data == nil {
 		panic(fmt.Sprintf("bug: codegen/cpu: weight %q has no data", v.WeightName()))
 	}
-	bytes := pack(data, l)
-	i := len(p.plan.Weights)
+	i := p.Add(v.WeightName(), l, v.Type.DType, data.Shape, pack(data, l))
 	p.index[key] = i
-	p.plan.Weights = append(p.plan.Weights, plan.Weight{
-		Name: v.WeightName(), Layout: l, DType: v.Type.DType, Shape: data.Shape,
-		Offset: p.size, Size: int64(len(bytes)),
-	})
-	p.packed = append(p.packed, bytes)
-	p.size += (int64(len(bytes)) + layout.Align - 1) / layout.Align * layout.Align
 	return i
 }
 
@@ -68,13 +58,4 @@ func pack(t tensor.Tensor, l plan.Layout) []byte {
 		return layout.PackSparse24(t.Float32s(), t.Shape[0], t.Shape[1])
 	}
 	panic(fmt.Sprintf("bug: codegen/cpu: no layout %d", l))
-}
-
-// finish lays the packed weights one after another.
-func (p *packer) finish() {
-	p.plan.Data = make([]byte, p.size)
-	for i, b := range p.packed {
-		copy(p.plan.Data[p.plan.Weights[i].Offset:], b)
-		p.packed[i] = nil
-	}
 }

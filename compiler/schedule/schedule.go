@@ -11,6 +11,7 @@ import (
 
 	"etc/formats/plan"
 	"etc/ir"
+	"etc/ir/tensor"
 )
 
 // A Schedule is the order of execution. Sources, inputs and weights, are no
@@ -21,11 +22,20 @@ type Schedule struct {
 	Place   map[*ir.Value]int // index into Buffers; a value that nothing reads has none
 	Buffers []plan.Buffer
 	After   []int // for each output, the index in Ops of the operator that defines it
+	storage Storage
 }
 
-// Make schedules g, in the order of its operators.
+// A Storage says in which type each value is kept.
+type Storage func(*ir.Value) tensor.DType
+
+// Make schedules g, in the order of its operators, with all values in float32.
 func Make(g *ir.Graph) *Schedule {
-	s := &Schedule{Place: map[*ir.Value]int{}}
+	return MakeStored(g, func(*ir.Value) tensor.DType { return tensor.F32 })
+}
+
+// MakeStored is Make for values that are kept in other types.
+func MakeStored(g *ir.Graph, storage Storage) *Schedule {
+	s := &Schedule{Place: map[*ir.Value]int{}, storage: storage}
 	index := map[*ir.Op]int{}
 	for _, op := range g.Ops {
 		if op.Kind != ir.Input && op.Kind != ir.Weight {
@@ -113,7 +123,7 @@ func (s *Schedule) place(lives []interval) {
 			}
 			return 1
 		}
-		return stride(b.value) - stride(a.value)
+		return s.stride(b.value) - s.stride(a.value)
 	})
 	type placed struct {
 		interval
@@ -125,8 +135,8 @@ func (s *Schedule) place(lives []interval) {
 		offset := 0
 		for _, p := range done { // ascending by offset
 			apart := p.last < in.first || in.last < p.first || rowsOf(p.value) != rowsOf(in.value)
-			if !apart && p.offset < offset+stride(in.value) {
-				offset = max(offset, p.offset+stride(p.value))
+			if !apart && p.offset < offset+s.stride(in.value) {
+				offset = max(offset, p.offset+s.stride(p.value))
 			}
 		}
 		at, _ := slices.BinarySearchFunc(done, offset, func(p placed, o int) int { return p.offset - o })
@@ -135,7 +145,9 @@ func (s *Schedule) place(lives []interval) {
 	}
 	for _, in := range lives {
 		s.Place[in.value] = len(s.Buffers)
-		s.Buffers = append(s.Buffers, plan.Buffer{Rows: rowsOf(in.value), Width: width(in.value), Stride: stride(in.value), Offset: offsets[in.value]})
+		s.Buffers = append(s.Buffers, plan.Buffer{
+			Rows: rowsOf(in.value), DType: s.storage(in.value), Width: width(in.value), Stride: s.stride(in.value), Offset: offsets[in.value],
+		})
 	}
 }
 
@@ -154,4 +166,7 @@ func width(v *ir.Value) int {
 	return v.Type.Width()
 }
 
-func stride(v *ir.Value) int { return (4*width(v) + align - 1) / align * align }
+// stride is the bytes of a row, whole cache lines.
+func (s *Schedule) stride(v *ir.Value) int {
+	return (s.storage(v).Size()*width(v) + align - 1) / align * align
+}

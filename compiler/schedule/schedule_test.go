@@ -89,8 +89,8 @@ func TestEveryReadValueHasAPlace(t *testing.T) {
 }
 
 // planOf is s as far as plan.ArenaBytes reads it.
-func planOf(s *Schedule) *plan.Plan {
-	p := &plan.Plan{Buffers: s.Buffers}
+func planOf(s *Schedule) *plan.Program {
+	p := &plan.Program{Buffers: s.Buffers}
 	for i, op := range s.Ops {
 		st := plan.Step{Needed: s.Needed[i]}
 		for _, r := range op.Results {
@@ -154,7 +154,7 @@ func TestOnDemandCostsNothingUnasked(t *testing.T) {
 // TestArenaIsShared: values that live one after another share their place, so
 // that a model of many layers takes no more than one of two.
 func TestArenaIsShared(t *testing.T) {
-	build := func(layers int) *plan.Plan {
+	build := func(layers int) *plan.Program {
 		g := &ir.Graph{Name: "chain"}
 		ids := g.NewInput("ids", ir.I32(ir.T))
 		x := g.New(ir.Embed, &ir.EmbedAttrs{}, "", ids, nil, nil, weight(g, "word", 5, 32), nil, nil).Result()

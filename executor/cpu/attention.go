@@ -39,7 +39,7 @@ func (d *Device) rowLength(row int) int {
 }
 
 // longestRow is the largest row that any bucket takes.
-func longestRow(p *plan.Plan) int { return p.Buckets[len(p.Buckets)-1].MaxTokens }
+func longestRow(p *plan.Program) int { return p.Buckets[len(p.Buckets)-1].MaxTokens }
 
 // softmaxScales are the factors of scores and bias for a softmax to base 2.
 func softmaxScales(p *plan.Params) (scale, bias float32) {
@@ -103,7 +103,7 @@ func (d *Device) bindAttention(s *plan.Step) (step, int) {
 			d.table.Attention(&a, d.scratch[worker])
 		},
 		macs: func() int64 { return d.attentionMACs(p) },
-	}, kernel.AttentionScratch(longestRow(d.plan), p.D, p.Dv)
+	}, kernel.AttentionScratch(longestRow(d.program), p.D, p.Dv)
 }
 
 // attentionMACs counts scores and values of the keys that each query sees.

@@ -9,7 +9,7 @@ import (
 // bind makes step i of the plan runnable and returns the float32 values of
 // scratch that its tasks need.
 func (d *Device) bind(i int) (step, int) {
-	s := &d.plan.Steps[i]
+	s := &d.program.Steps[i]
 	switch s.Op {
 	case plan.Embed:
 		return d.bindEmbed(s), 0

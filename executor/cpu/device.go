@@ -9,6 +9,7 @@ package cpu
 
 import (
 	"fmt"
+	"strings"
 	"unsafe"
 
 	"etc/executor"
@@ -44,7 +45,7 @@ type Device struct {
 	options Options
 	table   *kernel.Table
 	pool    *pool.Pool
-	plan    *plan.Plan
+	program *plan.Program
 	weights []weight
 	steps   []step
 
@@ -92,16 +93,29 @@ func (d *Device) Close() error {
 
 func (d *Device) Counters() executor.Counters { return d.counters }
 
-// Target is the target whose plans this device runs.
+// Target is the target whose programs this device runs.
 const Target = "cpu:f32"
+
+// Program is p's program for a CPU.
+func (d *Device) Program(p *plan.Plan) (*plan.Program, error) {
+	if q := p.Program(Target); q != nil {
+		return q, nil
+	}
+	return nil, unfit("plan", p.Targets()...)
+}
+
+func unfit(what string, targets ...string) error {
+	return fault.Newf(fault.Unfit, "%s is for %s, this device runs %s", what, strings.Join(targets, ", "), Target).
+		WithHint("etc compile --target %s makes one that fits", Target)
+}
 
 // Load binds p. It allocates what does not depend on a batch, once it has seen
 // that there is memory for all that batches will take.
-func (d *Device) Load(p *plan.Plan, maxTokens int, wanted uint64) error {
+func (d *Device) Load(p *plan.Program, maxTokens int, wanted uint64) error {
 	if p.Target != Target {
-		return fault.Newf(fault.Unfit, "plan is for %s, this device runs %s", p.Target, Target).WithHint("etc compile --target %s makes one that fits", Target)
+		return unfit("program", p.Target)
 	}
-	d.plan, d.counters = p, executor.Counters{}
+	d.program, d.counters = p, executor.Counters{}
 	d.arena, d.scratch = [2][]float32{}, nil
 	if err := mapped.Guard(d.bindWeights); err != nil {
 		return err
@@ -185,7 +199,7 @@ func (d *Device) count(r plan.Rows) int {
 
 // view is buffer i in this batch.
 func (d *Device) view(i int) Rows {
-	b := &d.plan.Buffers[i]
+	b := &d.program.Buffers[i]
 	n := d.count(b.Rows)
 	from := b.Offset / elementBytes * n
 	return Rows{d.arena[b.Rows-plan.PerToken][from : from+n*b.Stride/elementBytes], n, b.Width, b.Stride / elementBytes}
@@ -213,7 +227,7 @@ func (d *Device) output(s *plan.Step, i int) Rows {
 // copyTaps copies the outputs that step i defines and a later one may write
 // over; copyOutputs the others, at the end.
 func (d *Device) copyTaps(i int) {
-	for j, o := range d.plan.Outputs {
+	for j, o := range d.program.Outputs {
 		if o.When == plan.Tap && o.After == i && d.batch.Wanted>>j&1 != 0 {
 			d.copyOut(j)
 		}
@@ -221,7 +235,7 @@ func (d *Device) copyTaps(i int) {
 }
 
 func (d *Device) copyOutputs() {
-	for j, o := range d.plan.Outputs {
+	for j, o := range d.program.Outputs {
 		if o.When != plan.Tap && d.batch.Wanted>>j&1 != 0 {
 			d.copyOut(j)
 		}
@@ -229,7 +243,7 @@ func (d *Device) copyOutputs() {
 }
 
 func (d *Device) copyOut(j int) {
-	v := d.view(d.plan.Outputs[j].Buffer)
+	v := d.view(d.program.Outputs[j].Buffer)
 	out := d.results[j][:0]
 	for r := range v.Count {
 		out = append(out, v.Row(r)...)
@@ -241,7 +255,7 @@ func (d *Device) observe(s *step) {
 	if d.options.Observe == nil || s.Op < plan.Linear || s.Op > plan.Sparse24Linear {
 		return
 	}
-	d.options.Observe(s.Label, d.plan.Weights[s.Args[linearW].Index].Name, d.input(s.Step, linearX))
+	d.options.Observe(s.Label, d.program.Weights[s.Args[linearW].Index].Name, d.input(s.Step, linearX))
 }
 
 const (

@@ -14,7 +14,7 @@ import (
 
 // miniPlan embeds each token as the number of its id, pools a row, and on
 // demand multiplies each token by a matrix [1000,1] of ones.
-func miniPlan(t *testing.T) *plan.Plan {
+func miniPlan(t *testing.T) *plan.Program {
 	t.Helper()
 	const rows, wide = 10, 1000
 	table := make([]float32, rows)
@@ -29,17 +29,20 @@ func miniPlan(t *testing.T) *plan.Plan {
 	layout.PackPanels(panels, ones, wide, 1)
 	data := append(tensor.FromFloat32s([]int{rows, 1}, table).Data, make([]byte, 64-4*rows)...)
 	p := &plan.Plan{
-		Target: Target, MaxBatchTokens: 8,
-		Model: plan.Model{Task: plan.Embedding, MaxTokens: 8, VocabSize: rows},
+		MaxBatchTokens: 8,
+		Model:          plan.Model{Task: plan.Embedding, MaxTokens: 8, VocabSize: rows},
 		Weights: []plan.Weight{
 			{Name: "word", Layout: plan.RowMajor, DType: tensor.F32, Shape: []int{rows, 1}, Size: 4 * rows},
 			{Name: "w", Layout: plan.Panels, DType: tensor.F32, Shape: []int{wide, 1}, Offset: 64, Size: int64(len(panels))},
 		},
 		Data: append(data, panels...),
+	}
+	q := &plan.Program{
+		Target: Target,
 		Buffers: []plan.Buffer{
-			{Rows: plan.PerToken, Width: 1, Stride: 64},
-			{Rows: plan.PerRow, Width: 1, Stride: 64},
-			{Rows: plan.PerToken, Width: wide, Stride: 4032, Offset: 64},
+			{Rows: plan.PerToken, DType: tensor.F32, Width: 1, Stride: 64},
+			{Rows: plan.PerRow, DType: tensor.F32, Width: 1, Stride: 64},
+			{Rows: plan.PerToken, DType: tensor.F32, Width: wide, Stride: 4032, Offset: 64},
 		},
 		Steps: []plan.Step{
 			{Op: plan.Embed, Args: []plan.Arg{{Kind: plan.FromIDs}, {}, {}, {Kind: plan.FromWeight}, {}, {}}, Results: []int{0}, Needed: 3},
@@ -50,10 +53,11 @@ func miniPlan(t *testing.T) *plan.Plan {
 		Buckets: []plan.Bucket{{MaxTokens: 8}},
 		Outputs: []plan.Output{{Name: "embedding", Buffer: 1, After: 1}, {Name: "hidden", Buffer: 2, After: 2, When: plan.OnDemand}},
 	}
+	p.Add(q)
 	if err := plan.Check(p); err != nil {
 		t.Fatal(err)
 	}
-	return p
+	return q
 }
 
 func newDevice(t *testing.T, threads int) *Device {

@@ -60,7 +60,7 @@ func (g grid) at(i int) (from, to, first, last int) {
 // bindLinear binds linear in all its forms.
 func (d *Device) bindLinear(s *plan.Step) (step, int) {
 	w := &d.weights[s.Args[linearW].Index]
-	shape := d.plan.Weights[s.Args[linearW].Index].Shape
+	shape := d.program.Weights[s.Args[linearW].Index].Shape
 	n, k := shape[0], shape[1]
 	columns := d.indices(s, linearColumns)
 	gathered := 0
@@ -75,7 +75,7 @@ func (d *Device) bindLinear(s *plan.Step) (step, int) {
 		Bias: d.vector(s, linearB), Scaled: s.Params.Scaled, Scale: float32(s.Params.Scale),
 		Activation: kernel.Activation(s.Params.Act),
 	}
-	out := d.plan.Buffers[s.Results[0]].Rows
+	out := d.program.Buffers[s.Results[0]].Rows
 	var g grid
 	var x, y, residual Rows
 	return step{

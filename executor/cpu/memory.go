@@ -24,10 +24,10 @@ func (d *Device) sizesOf(wanted uint64) *sizes {
 		return s
 	}
 	*s = sizes{known: true, wanted: wanted}
-	s.arena[0], s.arena[1] = d.plan.ArenaBytes(wanted)
-	for i, o := range d.plan.Outputs {
+	s.arena[0], s.arena[1] = d.program.ArenaBytes(wanted)
+	for i, o := range d.program.Outputs {
 		if wanted>>i&1 != 0 {
-			b := d.plan.Buffers[o.Buffer]
+			b := d.program.Buffers[o.Buffer]
 			s.results[b.Rows-plan.PerToken] += b.Width * elementBytes
 		}
 	}
@@ -39,7 +39,7 @@ func (d *Device) sizesOf(wanted uint64) *sizes {
 func (d *Device) checkMemory(tokens, rows int, wanted uint64) error {
 	s := d.sizesOf(wanted)
 	need := int64(s.arena[0]+s.results[0])*int64(tokens) + int64(s.arena[1]+s.results[1])*int64(rows)
-	need += int64(d.scratchSize)*elementBytes*int64(d.options.Threads) + int64(len(d.plan.Data)) + reserve
+	need += int64(d.scratchSize)*elementBytes*int64(d.options.Threads) + int64(len(d.program.Data)) + reserve
 	if need <= d.checked {
 		return nil
 	}

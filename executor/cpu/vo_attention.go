@@ -23,7 +23,7 @@ func (d *Device) bindVOAttention(s *plan.Step) (step, int) {
 	m := d.weights[s.Args[voM].Index].panels
 	bias := d.vector(s, voB)
 	scale, _ := softmaxScales(p)
-	longest := longestRow(d.plan)
+	longest := longestRow(d.program)
 	values, result := longest*m.N, longest*p.Dv
 	var qk, x, out Rows
 	return step{

@@ -22,9 +22,9 @@ type weight struct {
 // bindWeights makes views of the mapped weights. plan.Check has checked the
 // contents; the views are made by the same checks, so none is trusted twice.
 func (d *Device) bindWeights() error {
-	d.weights = make([]weight, len(d.plan.Weights))
-	for i, w := range d.plan.Weights {
-		bytes := d.plan.Data[w.Offset : w.Offset+w.Size]
+	d.weights = make([]weight, len(d.program.Weights))
+	for i, w := range d.program.Weights {
+		bytes := d.program.Data[w.Offset : w.Offset+w.Size]
 		v := &d.weights[i]
 		var err error
 		switch w.Layout {

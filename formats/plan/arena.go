@@ -2,7 +2,7 @@ package plan
 
 // StepsFor lists the steps that run when outputs are asked for, bit i for
 // output i, in order.
-func (p *Plan) StepsFor(outputs uint64) []int {
+func (p *Program) StepsFor(outputs uint64) []int {
 	var steps []int
 	for i := range p.Steps {
 		if p.Steps[i].Needed&outputs != 0 {
@@ -14,7 +14,7 @@ func (p *Plan) StepsFor(outputs uint64) []int {
 
 // ArenaBytes is the size of the arenas of the steps that run for outputs, in
 // bytes for each token and for each row of a batch.
-func (p *Plan) ArenaBytes(outputs uint64) (perToken, perRow int) {
+func (p *Program) ArenaBytes(outputs uint64) (perToken, perRow int) {
 	for _, i := range p.StepsFor(outputs) {
 		for _, r := range p.Steps[i].Results {
 			if r == Unused {

@@ -12,7 +12,7 @@ const (
 	maxTokens    = 1 << 20 // of a row
 	maxArena     = 1 << 31 // Offset+Stride of a buffer, in bytes
 	maxWorkspace = 1 << 44 // of a Choice, in bytes: above 4·maxTokens², all scores of a head
-	maxOps       = 1 << 17 // of weights, buffers, steps and buckets each
+	maxOps       = 1 << 17 // of weights, kernels, buffers, steps and buckets each
 
 	// MostBatchTokens is the largest budget of tokens in one batch.
 	MostBatchTokens = 1 << 24
@@ -30,9 +30,11 @@ const (
 // bytes of its sparse weights.
 func Check(p *Plan) error {
 	c := &checker{plan: p}
-	for _, check := range []func() error{
-		c.counts, c.target, c.model, c.weights, c.buffers, c.steps, c.outputs, c.needs, c.lives, c.buckets, c.provenance,
-	} {
+	return inOrder(c.counts, c.targets, c.model, c.weights, c.programs, c.provenance)
+}
+
+func inOrder(checks ...func() error) error {
+	for _, check := range checks {
 		if err := check(); err != nil {
 			return err
 		}
@@ -44,8 +46,25 @@ func Check(p *Plan) error {
 type checker struct {
 	plan       *Plan
 	lastColumn []int // for each weight that is a list of columns, the last one; -1: empty
-	definedBy  []int // for each buffer, the step that writes it
-	lastRead   []int // for each buffer, the last step that reads it, or definedBy
+}
+
+// A programChecker holds what the checks of one program hand on.
+type programChecker struct {
+	*checker
+	program   *Program
+	target    *target
+	definedBy []int // for each buffer, the step that writes it
+	lastRead  []int // for each buffer, the last step that reads it, or definedBy
+}
+
+func (c *checker) programs() error {
+	for _, q := range c.plan.Programs {
+		p := &programChecker{checker: c, program: q, target: targets[q.Target]}
+		if err := inOrder(p.counts, p.buffers, p.steps, p.outputs, p.needs, p.lives, p.buckets); err != nil {
+			return prefix("program "+q.Target, err)
+		}
+	}
+	return nil
 }
 
 func refuse(format string, args ...any) error {
@@ -55,17 +74,31 @@ func refuse(format string, args ...any) error {
 // within reports whether n is from low to high.
 func within(n, low, high int) bool { return low <= n && n <= high }
 
+// A count is how many of something there are, and may be.
+type count struct {
+	what         string
+	n, low, high int
+}
+
 func (c *checker) counts() error {
-	for _, l := range []struct {
-		what         string
-		n, low, high int
-	}{
+	return checkCounts([]count{
 		{"weights", len(c.plan.Weights), 0, maxOps},
-		{"buffers", len(c.plan.Buffers), 1, maxOps},
-		{"steps", len(c.plan.Steps), 1, maxOps},
-		{"buckets", len(c.plan.Buckets), 1, maxOps},
-		{"outputs", len(c.plan.Outputs), 1, MostOutputs},
-	} {
+		{"kernels", len(c.plan.Kernels), 0, maxOps},
+		{"programs", len(c.plan.Programs), 1, len(targets)},
+	})
+}
+
+func (c *programChecker) counts() error {
+	return checkCounts([]count{
+		{"buffers", len(c.program.Buffers), 1, maxOps},
+		{"steps", len(c.program.Steps), 1, maxOps},
+		{"buckets", len(c.program.Buckets), 1, maxOps},
+		{"outputs", len(c.program.Outputs), 1, MostOutputs},
+	})
+}
+
+func checkCounts(counts []count) error {
+	for _, l := range counts {
 		if !within(l.n, l.low, l.high) {
 			return refuse("%d %s, want %d to %d", l.n, l.what, l.low, l.high)
 		}
@@ -73,10 +106,18 @@ func (c *checker) counts() error {
 	return nil
 }
 
-func (c *checker) target() error {
-	if _, ok := reductions[c.plan.Target]; !ok {
-		return fault.Newf(fault.Unfit, "plan for target %q, which this program does not know", c.plan.Target).
-			WithHint("upgrade etc, or compile the model again with this one")
+// targets are known, and there is one program for each.
+func (c *checker) targets() error {
+	seen := map[string]bool{}
+	for i, q := range c.plan.Programs {
+		switch {
+		case targets[q.Target] == nil:
+			return fault.Newf(fault.Unfit, "plan for target %q, which this program does not know", q.Target).
+				WithHint("upgrade etc, or compile the model again with this one")
+		case seen[q.Target]:
+			return refuse("program %d is for %s, as one before it is", i, q.Target)
+		}
+		seen[q.Target] = true
 	}
 	return nil
 }
@@ -109,15 +150,15 @@ func (c *checker) model() error {
 }
 
 // buckets ascend, each with a choice for every attention step in order.
-func (c *checker) buckets() error {
+func (c *programChecker) buckets() error {
 	var attention []int
-	for i, s := range c.plan.Steps {
+	for i, s := range c.program.Steps {
 		if s.Op.IsFusedAttention() {
 			attention = append(attention, i)
 		}
 	}
 	last := 0
-	for i, b := range c.plan.Buckets {
+	for i, b := range c.program.Buckets {
 		if b.MaxTokens <= last || b.MaxTokens > c.plan.Model.MaxTokens {
 			return refuse("bucket %d is for %d tokens, after one for %d: want them ascending up to %d", i, b.MaxTokens, last, c.plan.Model.MaxTokens)
 		}

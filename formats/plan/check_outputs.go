@@ -7,11 +7,11 @@ var taskOutput = []string{Classification: "logits", MultiLabel: "logits", Regres
 
 // outputs have names of their own, are written by the step they name, and
 // have the shape that readers of the task's answers rely on.
-func (c *checker) outputs() error {
+func (c *programChecker) outputs() error {
 	names := map[string]bool{}
 	answered := false
-	for i := range c.plan.Outputs {
-		o := &c.plan.Outputs[i]
+	for i := range c.program.Outputs {
+		o := &c.program.Outputs[i]
 		if names[o.Name] {
 			return refuse("output %d: %q is given twice", i, o.Name)
 		}
@@ -27,9 +27,9 @@ func (c *checker) outputs() error {
 	return nil
 }
 
-func (c *checker) output(o *Output) error {
-	if !within(o.Buffer, 0, len(c.plan.Buffers)-1) {
-		return fmt.Errorf("buffer %d of %d", o.Buffer, len(c.plan.Buffers))
+func (c *programChecker) output(o *Output) error {
+	if !within(o.Buffer, 0, len(c.program.Buffers)-1) {
+		return fmt.Errorf("buffer %d of %d", o.Buffer, len(c.program.Buffers))
 	}
 	if o.After != c.definedBy[o.Buffer] {
 		return fmt.Errorf("leaves after step %d, buffer %d is the result of step %d", o.After, o.Buffer, c.definedBy[o.Buffer])
@@ -37,7 +37,7 @@ func (c *checker) output(o *Output) error {
 	if o.When > Tap {
 		return fmt.Errorf("when is %d, want 0 to %d", o.When, Tap)
 	}
-	b := c.plan.Buffers[o.Buffer]
+	b := c.program.Buffers[o.Buffer]
 	if b.Width == 0 {
 		return fmt.Errorf("buffer %d has no columns", o.Buffer)
 	}
@@ -50,7 +50,7 @@ func (c *checker) output(o *Output) error {
 
 // answer is the shape of an output that has a meaning by its name. Sizes that
 // any value will do for are those of got.
-func (c *checker) answer(name string, got shape) shape {
+func (c *programChecker) answer(name string, got shape) shape {
 	m := &c.plan.Model
 	switch {
 	case name == "embedding":
@@ -71,25 +71,25 @@ func (c *checker) answer(name string, got shape) shape {
 
 // needs checks that a step runs whenever one that reads its results does, and
 // whenever the output it writes is asked for.
-func (c *checker) needs() error {
-	known := ^uint64(0) >> (MostOutputs - len(c.plan.Outputs))
-	for i := range c.plan.Steps {
-		s := &c.plan.Steps[i]
+func (c *programChecker) needs() error {
+	known := ^uint64(0) >> (MostOutputs - len(c.program.Outputs))
+	for i := range c.program.Steps {
+		s := &c.program.Steps[i]
 		if s.Needed&^known != 0 {
-			return refuse("step %d (%v %q): needed by outputs %#x, there are %d", i, s.Op, s.Label, s.Needed, len(c.plan.Outputs))
+			return refuse("step %d (%v %q): needed by outputs %#x, there are %d", i, s.Op, s.Label, s.Needed, len(c.program.Outputs))
 		}
 		for _, a := range s.Args {
 			if a.Kind != FromBuffer {
 				continue
 			}
-			if from := c.definedBy[a.Index]; s.Needed&^c.plan.Steps[from].Needed != 0 {
+			if from := c.definedBy[a.Index]; s.Needed&^c.program.Steps[from].Needed != 0 {
 				return refuse("step %d (%v %q): reads buffer %d for outputs %#x, step %d writes it for %#x only",
-					i, s.Op, s.Label, a.Index, s.Needed, from, c.plan.Steps[from].Needed)
+					i, s.Op, s.Label, a.Index, s.Needed, from, c.program.Steps[from].Needed)
 			}
 		}
 	}
-	for i, o := range c.plan.Outputs {
-		if c.plan.Steps[o.After].Needed>>i&1 == 0 {
+	for i, o := range c.program.Outputs {
+		if c.program.Steps[o.After].Needed>>i&1 == 0 {
 			return refuse("output %q: step %d does not run for it", o.Name, o.After)
 		}
 	}

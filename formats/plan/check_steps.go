@@ -9,14 +9,16 @@ import (
 )
 
 // buffers have rows that fit their stride, at places that fit the arena.
-func (c *checker) buffers() error {
-	for i, b := range c.plan.Buffers {
+func (c *programChecker) buffers() error {
+	for i, b := range c.program.Buffers {
 		switch {
 		case b.Rows != PerToken && b.Rows != PerRow:
 			return refuse("buffer %d has %v, want T or B", i, b.Rows)
+		case b.DType != tensor.F32 && b.DType != c.target.elem:
+			return refuse("buffer %d is of %v, want f32 or %v", i, b.DType, c.target.elem)
 		case !within(b.Width, 0, maxDim):
 			return refuse("buffer %d is %d wide, want 0 to %d", i, b.Width, maxDim)
-		case b.Stride%layout.Align != 0 || !within(b.Stride, b.Width*elemSize, maxArena):
+		case b.Stride%layout.Align != 0 || !within(b.Stride, b.Width*b.DType.Size(), maxArena):
 			return refuse("buffer %d, %d wide, has a stride of %d bytes, want a multiple of %d that holds it", i, b.Width, b.Stride, layout.Align)
 		case b.Offset%layout.Align != 0 || !within(b.Offset, 0, maxArena-b.Stride):
 			return refuse("buffer %d has offset %d, want a multiple of %d from 0 to %d", i, b.Offset, layout.Align, maxArena-b.Stride)
@@ -27,12 +29,12 @@ func (c *checker) buffers() error {
 
 // steps have the operands, parameters and results of their operators, and
 // read only what an earlier one has written.
-func (c *checker) steps() error {
-	c.definedBy = slices.Repeat([]int{-1}, len(c.plan.Buffers))
-	c.lastRead = make([]int, len(c.plan.Buffers))
-	for i := range c.plan.Steps {
+func (c *programChecker) steps() error {
+	c.definedBy = slices.Repeat([]int{-1}, len(c.program.Buffers))
+	c.lastRead = make([]int, len(c.program.Buffers))
+	for i := range c.program.Steps {
 		if err := c.step(i); err != nil {
-			s := &c.plan.Steps[i]
+			s := &c.program.Steps[i]
 			return refuse("step %d (%v %q): %w", i, s.Op, s.Label, err)
 		}
 	}
@@ -42,8 +44,8 @@ func (c *checker) steps() error {
 	return nil
 }
 
-func (c *checker) step(i int) error {
-	s := &c.plan.Steps[i]
+func (c *programChecker) step(i int) error {
+	s := &c.program.Steps[i]
 	info := s.Op.info()
 	if info == nil {
 		return fmt.Errorf("not known")
@@ -52,7 +54,7 @@ func (c *checker) step(i int) error {
 		return fmt.Errorf("%d operands, want %d", len(s.Args), len(info.operands))
 	}
 	for j, o := range info.operands {
-		if err := c.operand(i, s.Args[j], o, info.layout); err != nil {
+		if err := c.operand(i, s.Args[j], o, info.form); err != nil {
 			return fmt.Errorf("operand %s: %w", o.name, err)
 		}
 	}
@@ -62,7 +64,7 @@ func (c *checker) step(i int) error {
 	if err := c.reduction(s.Reduction, info); err != nil {
 		return err
 	}
-	v := &stepView{checker: c, Step: s, info: info}
+	v := &stepView{programChecker: c, Step: s, info: info}
 	shapes := info.results(v)
 	if v.err != nil {
 		return v.err
@@ -71,7 +73,7 @@ func (c *checker) step(i int) error {
 }
 
 // operand checks that a may stand at the place of o in step i.
-func (c *checker) operand(i int, a Arg, o operand, matrixLayout Layout) error {
+func (c *programChecker) operand(i int, a Arg, o operand, f *form) error {
 	if a.Kind == None && o.optional {
 		return unindexed(a)
 	}
@@ -80,8 +82,8 @@ func (c *checker) operand(i int, a Arg, o operand, matrixLayout Layout) error {
 	}
 	switch a.Kind {
 	case FromBuffer:
-		if !within(a.Index, 0, len(c.plan.Buffers)-1) {
-			return fmt.Errorf("buffer %d of %d", a.Index, len(c.plan.Buffers))
+		if !within(a.Index, 0, len(c.program.Buffers)-1) {
+			return fmt.Errorf("buffer %d of %d", a.Index, len(c.program.Buffers))
 		}
 		if c.definedBy[a.Index] < 0 {
 			return fmt.Errorf("buffer %d is read before a step writes it", a.Index)
@@ -92,7 +94,7 @@ func (c *checker) operand(i int, a Arg, o operand, matrixLayout Layout) error {
 		if !within(a.Index, 0, len(c.plan.Weights)-1) {
 			return fmt.Errorf("weight %d of %d", a.Index, len(c.plan.Weights))
 		}
-		return weightFor(o.kind, &c.plan.Weights[a.Index], matrixLayout)
+		return c.target.weightFor(o.kind, &c.plan.Weights[a.Index], f)
 	}
 	return unindexed(a)
 }
@@ -105,12 +107,14 @@ func unindexed(a Arg) error {
 }
 
 // weightFor checks dtype, layout and number of dimensions of w.
-func weightFor(kind operandKind, w *Weight, matrixLayout Layout) error {
+func (t *target) weightFor(kind operandKind, w *Weight, f *form) error {
 	want, dims := Weight{Layout: RowMajor, DType: tensor.F32}, 1
 	switch kind {
 	case matrix:
-		want.Layout, dims = matrixLayout, 2
+		want.Layout, want.DType, dims = f.layout(t), t.elem, 2
 	case table:
+		want.Layout, want.DType, dims = t.table(), t.elem, 2
+	case distances:
 		dims = 2
 	case columns:
 		want.DType = tensor.I32
@@ -121,22 +125,18 @@ func weightFor(kind operandKind, w *Weight, matrixLayout Layout) error {
 	return nil
 }
 
-// reduction checks r against the table of the plan's target.
-func (c *checker) reduction(r Reduction, info *opInfo) error {
-	allowed := []Reduction{{}}
-	if info.layout != 0 {
-		allowed = reductions[c.plan.Target]
-	}
-	if !slices.Contains(allowed, r) {
-		return fmt.Errorf("reduction signature %+v, want one of %+v", r, allowed)
+// reduction checks r against what the operator has on the program's target.
+func (c *programChecker) reduction(r Reduction, info *opInfo) error {
+	if want := info.form.reduction(c.target); r != want {
+		return fmt.Errorf("reduction signature %+v, want %+v", r, want)
 	}
 	return nil
 }
 
 // results checks that step i writes results of the derived shapes, each to a
 // buffer that no other step writes.
-func (c *checker) results(i int, shapes []shape) error {
-	s := &c.plan.Steps[i]
+func (c *programChecker) results(i int, shapes []shape) error {
+	s := &c.program.Steps[i]
 	if len(s.Results) != len(shapes) {
 		return fmt.Errorf("%d results, want %d", len(s.Results), len(shapes))
 	}
@@ -146,10 +146,10 @@ func (c *checker) results(i int, shapes []shape) error {
 			continue
 		}
 		used++
-		if !within(r, 0, len(c.plan.Buffers)-1) {
-			return fmt.Errorf("result %d: buffer %d of %d", j, r, len(c.plan.Buffers))
+		if !within(r, 0, len(c.program.Buffers)-1) {
+			return fmt.Errorf("result %d: buffer %d of %d", j, r, len(c.program.Buffers))
 		}
-		b := c.plan.Buffers[r]
+		b := c.program.Buffers[r]
 		if got := (shape{b.Rows, b.Width}); got != shapes[j] {
 			return fmt.Errorf("result %d: buffer %d is %v, want %v", j, r, got, shapes[j])
 		}

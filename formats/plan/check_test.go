@@ -54,7 +54,8 @@ func TestCheckIsQuick(t *testing.T) {
 			return y
 		}},
 	} {
-		m := &maker{Plan{Target: "cpu:f32", Model: Model{Task: Embedding, MaxTokens: 8, VocabSize: 1}, MaxBatchTokens: 8, Buckets: []Bucket{{MaxTokens: 8}}}}
+		m := newMaker(Plan{Model: Model{Task: Embedding, MaxTokens: 8, VocabSize: 1}, MaxBatchTokens: 8})
+		m.Buckets = []Bucket{{MaxTokens: 8}}
 		x := m.step(Embed, "", Params{}, tokens(1), Arg{Kind: FromIDs}, Arg{}, Arg{}, m.f32("word", 1, 1))[0]
 		x = large.make(m, x)
 		m.output("embedding", m.step(Pool, "", Params{}, rows(1), x, Arg{Kind: FromOffsets})[0], Always)
@@ -70,7 +71,7 @@ func TestCheckIsQuick(t *testing.T) {
 		}
 		m.Outputs[0].After = len(m.Steps) - 1
 		start := time.Now()
-		p, err := Decode(Encode(&m.Plan))
+		p, err := Decode(Encode(m.Plan))
 		if err != nil {
 			t.Errorf("%s: %v", large.name, err)
 			continue
@@ -80,7 +81,8 @@ func TestCheckIsQuick(t *testing.T) {
 		} else {
 			t.Logf("%s: %v", large.name, took)
 		}
-		p.Buffers[len(p.Buffers)-2].Offset = p.Buffers[0].Offset + 1
+		q := p.Programs[0]
+		q.Buffers[len(q.Buffers)-2].Offset = q.Buffers[0].Offset + 1
 		refused(t, large.name+", forged", fault.Corrupt, Check(p))
 	}
 }
@@ -123,7 +125,7 @@ func TestExtentsAreDisjoint(t *testing.T) {
 }
 
 func TestArenaIsThatOfTheStepsThatRun(t *testing.T) {
-	p := mini()
+	p := mini().Programs[0]
 	if got := len(p.StepsFor(1<<len(p.Outputs) - 1)); got != len(p.Steps) {
 		t.Errorf("%d steps run for all outputs, want %d", got, len(p.Steps))
 	}
@@ -165,7 +167,7 @@ func documented(o Op) string {
 	for i, name := range o.Operands() {
 		kind := operandNames[o.info().operands[i].kind]
 		if kind == "" {
-			kind = o.info().layout.String()
+			kind = o.info().form.cpu.String() + "/" + o.info().form.gpu.String()
 		}
 		operands = append(operands, "`"+name+"` "+kind)
 	}
@@ -177,7 +179,7 @@ func documented(o Op) string {
 	return fmt.Sprintf("| %d | `%v` | %s | %s |\n", o, o, strings.Join(operands, ", "), strings.Join(params, ", "))
 }
 
-var operandNames = []string{activation: "buffer", table: "table", vector: "vector", columns: "columns",
+var operandNames = []string{activation: "buffer", table: "table", distances: "distances", vector: "vector", columns: "columns",
 	idList: "ids", typeList: "types", positionList: "positions", offsetList: "offsets"}
 
 // TestNumbersAreThoseOfTheFormat pins what docs/plan-format.md gives numbers
@@ -187,10 +189,11 @@ func TestNumbersAreThoseOfTheFormat(t *testing.T) {
 		what      string
 		got, want []int
 	}{
-		{"sections", []int{modelSection, graphSection, tokenizerSection, weightsSection, provenanceSection}, []int{1, 2, 3, 4, 5}},
+		{"sections", []int{modelSection, graphSection, tokenizerSection, weightsSection, provenanceSection, codeSection}, []int{1, 2, 3, 4, 5, 6}},
 		{"tasks", []int{int(Classification), int(MultiLabel), int(Regression), int(Embedding), int(CausalLM)}, []int{1, 2, 3, 4, 5}},
-		{"layouts", []int{int(RowMajor), int(Panels), int(Tiles), int(CSR), int(NM24)}, []int{1, 2, 3, 4, 5}},
-		{"dtypes", []int{int(tensor.F32), int(tensor.I32)}, []int{2, 6}},
+		{"layouts", []int{int(RowMajor), int(Panels), int(Tiles), int(CSR), int(NM24),
+			int(Padded), int(GPUTiles), int(GPUCSR), int(GPU24)}, []int{1, 2, 3, 4, 5, 6, 7, 8, 9}},
+		{"dtypes", []int{int(tensor.F32), int(tensor.F16), int(tensor.BF16), int(tensor.I32)}, []int{2, 3, 4, 6}},
 		{"rows", []int{int(PerToken), int(PerRow)}, []int{1, 2}},
 		{"operands", []int{int(None), int(FromBuffer), int(FromWeight), int(FromIDs), int(FromTypes), int(FromPositions), int(FromOffsets)}, []int{0, 1, 2, 3, 4, 5, 6}},
 		{"activations", []int{int(NoAct), int(GELU), int(GELUTanh), int(ReLU), int(Tanh)}, []int{0, 1, 2, 3, 4}},
@@ -208,7 +211,8 @@ func TestNumbersAreThoseOfTheFormat(t *testing.T) {
 // nothing of a layer, but an answer has at least one number.
 func TestOutputsHaveColumns(t *testing.T) {
 	for width := range 2 {
-		m := &maker{Plan{Target: "cpu:f32", Model: Model{Task: Embedding, MaxTokens: 8, VocabSize: 3}, MaxBatchTokens: 8, Buckets: []Bucket{{MaxTokens: 8}}}}
+		m := newMaker(Plan{Model: Model{Task: Embedding, MaxTokens: 8, VocabSize: 3}, MaxBatchTokens: 8})
+		m.Buckets = []Bucket{{MaxTokens: 8}}
 		x := m.step(Embed, "", Params{}, tokens(width), Arg{Kind: FromIDs}, Arg{}, Arg{}, m.f32("word", 3, width))[0]
 		m.output("embedding", m.step(Pool, "", Params{}, rows(width), x, Arg{Kind: FromOffsets})[0], Always)
 		err := Check(m.finish())

@@ -8,7 +8,7 @@ import (
 	"etc/ir/tensor"
 )
 
-// elemSize is the size of f32 and i32, the only elements of a plan.
+// elemSize is the size of f32 and i32.
 const elemSize = 4
 
 func align(n int64) int64 { return (n + layout.Align - 1) &^ (layout.Align - 1) }
@@ -69,14 +69,21 @@ func checkShape(w *Weight) error {
 			return fmt.Errorf("shape %v, want sizes from 0 to %d", w.Shape, maxDim)
 		}
 	}
+	ok := w.DType == tensor.F32
 	switch {
-	case w.DType == tensor.F32:
-	case w.DType == tensor.I32 && w.Layout == RowMajor && len(w.Shape) == 1:
-	default:
-		return fmt.Errorf("dtype %d of shape %v in layout %v, want f32, or i32 of shape [n] row-major", w.DType, w.Shape, w.Layout)
+	case w.Layout.isGPU():
+		ok = w.DType == tensor.F16 || w.DType == tensor.BF16
+	case w.DType == tensor.I32:
+		ok = w.Layout == RowMajor && len(w.Shape) == 1
+	}
+	if !ok {
+		return fmt.Errorf("dtype %v of shape %v in layout %v, want f16 or bf16 in the layouts for GPUs, else f32, or i32 of shape [n] row-major", w.DType, w.Shape, w.Layout)
 	}
 	return nil
 }
+
+// isGPU reports whether l has elements of two bytes, for kernels on GPUs.
+func (l Layout) isGPU() bool { return within(int(l), int(Padded), int(GPU24)) }
 
 // checkContents checks size and indices of a weight whose shape has been
 // checked, and returns the last column of a list of columns.
@@ -98,6 +105,14 @@ func checkContents(w *Weight, b []byte) (lastColumn int, err error) {
 		_, err = layout.CheckCSR(w.Shape[0], w.Shape[1], b)
 	case NM24:
 		_, err = layout.CheckSparse24(w.Shape[0], w.Shape[1], b)
+	case Padded:
+		_, err = layout.CheckPadded(w.Shape[0], w.Shape[1], b)
+	case GPUTiles:
+		_, err = layout.CheckGPUTiles(w.Shape[0], w.Shape[1], b)
+	case GPUCSR:
+		_, err = layout.CheckGPUCSR(w.Shape[0], w.Shape[1], b)
+	case GPU24:
+		_, err = layout.CheckGPU24(w.Shape[0], w.Shape[1], b)
 	default:
 		err = fmt.Errorf("%v is not known", w.Layout)
 	}

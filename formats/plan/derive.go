@@ -14,7 +14,7 @@ func (s shape) String() string { return fmt.Sprintf("[%v,%d]", s.rows, s.width) 
 // optional and of their kinds; every dimension is at most maxDim, so that
 // sums and products of two stay in int.
 type stepView struct {
-	*checker
+	*programChecker
 	*Step
 	info *opInfo
 	err  error // the first thing that must hold and does not
@@ -40,7 +40,7 @@ func (v *stepView) has(name string) bool { return v.arg(name).Kind != None }
 
 // act is the shape of an activation that is there.
 func (v *stepView) act(name string) shape {
-	b := v.plan.Buffers[v.arg(name).Index]
+	b := v.program.Buffers[v.arg(name).Index]
 	return shape{b.Rows, b.Width}
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
 
 	"etc/fault"
 	"etc/formats/mapped"
@@ -15,7 +14,9 @@ import (
 
 // Write writes p, which has passed Check. The same plan gives the same bytes.
 func Write(w io.Writer, p *Plan) error {
-	return writeSections(w, [][]byte{written(p.walkModel), []byte(p.Graph), p.Tokenizer, p.Data, written(p.Provenance.walk)})
+	return writeSections(w, [][]byte{
+		written(p.walkModel), written(p.walkGraphs), p.Tokenizer, p.Data, written(p.Provenance.walk), p.Code,
+	})
 }
 
 // writeSections writes a file of the sections with these contents.
@@ -53,8 +54,8 @@ func Encode(p *Plan) []byte {
 	return b.Bytes()
 }
 
-// Decode reads a whole file and checks it. The plan's weights and tokenizer
-// are views of file. A file that is damaged or forged is fault.Corrupt, one
+// Decode reads a whole file and checks it. The plan's weights, code and
+// tokenizer are views of file. A file that is damaged or forged is fault.Corrupt, one
 // that this program is too old or too new for fault.Unfit.
 func Decode(file []byte) (*Plan, error) {
 	p, err := decode(file)
@@ -78,15 +79,14 @@ func decode(file []byte) (*Plan, error) {
 		return nil, err
 	}
 	content := func(kind int) []byte { return contents[kind-1] }
-	p := &Plan{Graph: string(content(graphSection)), Tokenizer: content(tokenizerSection), Data: content(weightsSection)}
-	if !utf8.ValidString(p.Graph) {
-		return nil, fault.Newf(fault.Corrupt, "graph section: not UTF-8")
-	}
-	if err := read(content(modelSection), p.walkModel); err != nil {
-		return nil, prefix("model section", err)
-	}
-	if err := read(content(provenanceSection), p.Provenance.walk); err != nil {
-		return nil, prefix("provenance section", err)
+	p := &Plan{Tokenizer: content(tokenizerSection), Data: content(weightsSection), Code: content(codeSection)}
+	for _, s := range []struct {
+		kind int
+		walk func(*codec)
+	}{{modelSection, p.walkModel}, {graphSection, p.walkGraphs}, {provenanceSection, p.Provenance.walk}} {
+		if err := read(content(s.kind), s.walk); err != nil {
+			return nil, prefix(sectionNames[s.kind]+" section", err)
+		}
 	}
 	return p, nil
 }
@@ -116,8 +116,8 @@ func verified(file []byte, sections []section) ([][]byte, error) {
 	return contents, nil
 }
 
-// A File is an open plan. Its Plan's Data and Tokenizer are views of the
-// mapped file: whoever reads them does so under mapped.Guard, and not after
+// A File is an open plan. Its Plan's Data, Code and Tokenizer are views of
+// the mapped file: whoever reads them does so under mapped.Guard, and not after
 // Close.
 type File struct {
 	Plan   *Plan

@@ -62,7 +62,7 @@ func TestPlanIsReadAsWritten(t *testing.T) {
 
 func TestPlanWithEmptySectionsIsReadAsWritten(t *testing.T) {
 	p := mini()
-	p.Graph, p.Tokenizer = "", []byte{}
+	p.Programs[0].Graph, p.Tokenizer = "", []byte{}
 	got, err := Decode(Encode(p))
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func TestPlanWithEmptySectionsIsReadAsWritten(t *testing.T) {
 
 func TestEveryOperatorIsInTheTestPlan(t *testing.T) {
 	there := map[Op]bool{}
-	for _, s := range mini().Steps {
+	for _, s := range mini().Programs[0].Steps {
 		there[s.Op] = true
 	}
 	for _, o := range Ops() {
@@ -151,7 +151,7 @@ func TestOtherVersionsAreUnfit(t *testing.T) {
 		}
 	}
 	p := mini()
-	p.Target = "sm_80:f16"
+	p.Programs[0].Target = "tpu:f16"
 	_, err := Decode(Encode(p))
 	refused(t, "target", fault.Unfit, err)
 }
@@ -179,11 +179,11 @@ func TestForgedHeadersAreRefused(t *testing.T) {
 		{"start of another", entry(graphSection, entryStart), 8, pageSize},
 		{"size past the file", entry(weightsSection, entryBytes), 8, 1 << 40},
 		{"size past everything", entry(weightsSection, entryBytes), 8, 1<<64 - 1},
-		{"size one less than the text", entry(graphSection, entryBytes), 8, uint64(len(mini().Graph)) - 1},
+		{"size one less than the text", entry(graphSection, entryBytes), 8, uint64(len(written(mini().walkGraphs))) - 1},
 		{"size of more pages", entry(provenanceSection, entryBytes), 8, pageSize + 1},
 		{"size one more than the record", entry(provenanceSection, entryBytes), 8, uint64(len(written(mini().Provenance.walk))) + 1},
 		{"reserved after the size", entry(graphSection, entryBytes+8), 8, 1},
-		{"a sixth entry", tableAt + sectionCount*entrySize, 4, 6},
+		{"an entry more", tableAt + sectionCount*entrySize, 4, sectionCount + 1},
 		{"the last unused byte", digestAt - 1, 1, 1},
 	} {
 		file := Encode(mini())
@@ -277,7 +277,7 @@ func TestOpenNamesThePath(t *testing.T) {
 	if want := hex.EncodeToString(file[digestAt:pageSize]); f.ID() != want {
 		t.Errorf("ID %s, want %s", f.ID(), want)
 	}
-	if &f.Plan.Data[0] != &f.Bytes()[len(file)-len(f.Plan.Data)-pageSize-(pageAlign(len(f.Plan.Data))-len(f.Plan.Data))] {
+	if &f.Plan.Data[0] != &f.Bytes()[binary.LittleEndian.Uint64(file[tableAt+(weightsSection-1)*entrySize+entryStart:])] {
 		t.Error("weights are no view of the file")
 	}
 	if err := f.Close(); err != nil {

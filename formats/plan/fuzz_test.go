@@ -45,11 +45,11 @@ func FuzzDecode(f *testing.F) {
 // FuzzSections reads any bytes as sections of a file with right digests.
 func FuzzSections(f *testing.F) {
 	p := mini()
-	f.Add(written(p.walkModel), p.Data, written(p.Provenance.walk))
-	f.Add([]byte{}, []byte{}, []byte{})
-	f.Fuzz(func(t *testing.T, model, weights, provenance []byte) {
+	f.Add(written(p.walkModel), written(p.walkGraphs), p.Data, written(p.Provenance.walk), p.Code)
+	f.Add([]byte{}, []byte{}, []byte{}, []byte{}, []byte{})
+	f.Fuzz(func(t *testing.T, model, graphs, weights, provenance, code []byte) {
 		var file bytes.Buffer
-		if err := writeSections(&file, [][]byte{model, nil, nil, weights, provenance}); err != nil {
+		if err := writeSections(&file, [][]byte{model, graphs, nil, weights, provenance, code}); err != nil {
 			t.Fatal(err)
 		}
 		p, err := Decode(file.Bytes())
@@ -104,6 +104,10 @@ func fields(p *Plan) []reflect.Value {
 	var visit func(reflect.Value)
 	visit = func(v reflect.Value) {
 		switch v.Kind() {
+		case reflect.Pointer:
+			if v.Type() != reflect.TypeFor[*Plan]() { // a program's plan
+				visit(v.Elem())
+			}
 		case reflect.Struct:
 			for i := range v.NumField() {
 				visit(v.Field(i))

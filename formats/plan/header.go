@@ -11,7 +11,7 @@ import (
 // The version of the format that Write writes and Open reads.
 // docs/plan-format.md says what raises which number.
 const (
-	Major = 1
+	Major = 2
 	Minor = 0
 )
 
@@ -30,15 +30,16 @@ const (
 	tokenizerSection
 	weightsSection
 	provenanceSection
+	codeSection
 	sectionCount = iota
 )
 
 var sectionNames = []string{modelSection: "model", graphSection: "graph", tokenizerSection: "tokenizer",
-	weightsSection: "weights", provenanceSection: "provenance"}
+	weightsSection: "weights", provenanceSection: "provenance", codeSection: "code"}
 
 // maxSection bounds what is copied out of the map, in bytes; 0: it is viewed.
 var maxSection = []int{modelSection: 64 << 20, graphSection: 64 << 20, tokenizerSection: 0,
-	weightsSection: 0, provenanceSection: 1 << 20}
+	weightsSection: 0, provenanceSection: 1 << 20, codeSection: 0}
 
 // Places of the header's fields. All other bytes of its page are zero.
 const (

@@ -9,7 +9,14 @@ import (
 )
 
 // A maker builds a plan by hand.
-type maker struct{ Plan }
+type maker struct{ Program }
+
+// newMaker builds a program for the CPU.
+func newMaker(p Plan) *maker {
+	m := &maker{Program{Plan: &p, Target: "cpu:f32"}}
+	p.Programs = []*Program{&m.Program}
+	return m
+}
 
 func (m *maker) weight(name string, l Layout, d tensor.DType, shape []int, b []byte) Arg {
 	m.Data = append(m.Data, make([]byte, int(align(int64(len(m.Data))))-len(m.Data))...)
@@ -76,9 +83,7 @@ func (m *maker) step(op Op, label string, p Params, results []shape, args ...Arg
 	for len(s.Args) < len(op.Operands()) {
 		s.Args = append(s.Args, Arg{})
 	}
-	if op.info().layout != 0 {
-		s.Reduction = Reduction{Instruction: "fma-f32"}
-	}
+	_, s.Reduction = op.Matrix(m.Target)
 	var out []Arg
 	for _, r := range results {
 		if r == (shape{}) {
@@ -87,7 +92,7 @@ func (m *maker) step(op Op, label string, p Params, results []shape, args ...Arg
 		}
 		s.Results = append(s.Results, len(m.Buffers))
 		out = append(out, Arg{FromBuffer, len(m.Buffers)})
-		m.Buffers = append(m.Buffers, Buffer{Rows: r.rows, Width: r.width, Stride: int(align(int64(r.width * elemSize)))})
+		m.Buffers = append(m.Buffers, Buffer{Rows: r.rows, DType: tensor.F32, Width: r.width, Stride: int(align(int64(r.width * elemSize)))})
 	}
 	m.Steps = append(m.Steps, s)
 	return out
@@ -120,7 +125,7 @@ func (m *maker) finish() *Plan {
 			}
 		}
 	}
-	return &m.Plan
+	return m.Plan
 }
 
 func (m *maker) lives() (first, last []int) {
@@ -164,15 +169,15 @@ func mini() *Plan {
 		vocab, hidden, longest = 10, 8, 12
 		heads, d, dv, labels   = 2, 3, 2, 3
 	)
-	m := &maker{Plan{
-		Target: "cpu:f32",
+	m := newMaker(Plan{
 		Model: Model{Architecture: "MiniForSequenceClassification", Task: Classification, Labels: []string{"no", "maybe", "yes"},
 			MaxTokens: longest, VocabSize: vocab, TypeVocabSize: 2, PositionOffset: 1, Layers: 1, Hidden: hidden},
 		Provenance:     Provenance{Version: "test", Source: [32]byte{1, 2, 3}, Flags: []Flag{{"buckets", "4,12"}, {"target", "cpu:f32"}}},
-		Graph:          "graph \"mini\"\n",
 		Tokenizer:      []byte{3, 1, 4},
+		Code:           []byte{},
 		MaxBatchTokens: 64,
-	}}
+	})
+	m.Graph = "graph \"mini\"\n"
 	ids, offsets, none := Arg{Kind: FromIDs}, Arg{Kind: FromOffsets}, Arg{}
 	attention := Params{Heads: heads, D: d, Dv: dv, Scale: 1, Exp2: true}
 	last := attention
@@ -214,12 +219,12 @@ func mini() *Plan {
 	p := m.finish()
 	for _, n := range []int{4, longest} {
 		b := Bucket{MaxTokens: n}
-		for i, s := range p.Steps {
+		for i, s := range m.Steps {
 			if s.Op.IsFusedAttention() {
 				b.Choices = append(b.Choices, Choice{Step: i, Op: OTFAttention, Workspace: 1 << 10})
 			}
 		}
-		p.Buckets = append(p.Buckets, b)
+		m.Buckets = append(m.Buckets, b)
 	}
 	return p
 }

@@ -5,8 +5,9 @@ type operandKind uint8
 
 const (
 	activation operandKind = iota + 1 // a buffer
-	matrix                            // weight f32 [N,K] in the operator's layout
-	table                             // weight f32 [rows,width], row-major
+	matrix                            // weight [N,K] in the operator's layout on the target
+	table                             // weight [rows,width], as the target keeps tables
+	distances                         // weight f32 [heads,2S-1], row-major
 	vector                            // weight f32 [n], row-major
 	columns                           // weight i32 [n], row-major, ascending from 0
 	idList                            // the inputs of that name
@@ -16,7 +17,7 @@ const (
 )
 
 // argKinds gives the ArgKind of each operandKind.
-var argKinds = []ArgKind{activation: FromBuffer, matrix: FromWeight, table: FromWeight, vector: FromWeight, columns: FromWeight,
+var argKinds = []ArgKind{activation: FromBuffer, matrix: FromWeight, table: FromWeight, distances: FromWeight, vector: FromWeight, columns: FromWeight,
 	idList: FromIDs, typeList: FromTypes, positionList: FromPositions, offsetList: FromOffsets}
 
 // An operand is one place of an operator's list.
@@ -48,7 +49,7 @@ type opInfo struct {
 	name     string
 	operands []operand
 	params   paramSet
-	layout   Layout // of the matrix operand; 0: there is none, and so no reduction
+	form     *form // of the matrix operand; nil: there is none, and so no reduction
 	// results derives the shapes of the results from the operands, by the
 	// rules of ir, and refuses operands that do not agree.
 	results func(*stepView) []shape
@@ -61,31 +62,31 @@ var (
 	linearOperands = []operand{{"x", activation, false}, {"w", matrix, false}, {"b", vector, true},
 		{"residual", activation, true}, {"columns", columns, true}}
 	attentionOperands = []operand{{"qkv", activation, false}, {"offsets", offsetList, false},
-		{"q", activation, true}, {"bias", table, true}}
+		{"q", activation, true}, {"bias", distances, true}}
 	rowOperands = []operand{{"x", activation, false}, {"offsets", offsetList, false}}
 )
 
 // opTable has a row for each Op. Operands are in the order of Step.Args.
 var opTable = [...]opInfo{
-	Embed:          {"embed", embedOperands, hasScale, 0, (*stepView).embed},
-	EmbedLayerNorm: {"embed_layernorm", join(embedOperands, normOperands), hasScale | hasEps, 0, (*stepView).embedLayerNorm},
-	LayerNorm:      {"layernorm", join([]operand{{"x", activation, false}}, normOperands), hasEps, 0, (*stepView).layerNorm},
+	Embed:          {"embed", embedOperands, hasScale, nil, (*stepView).embed},
+	EmbedLayerNorm: {"embed_layernorm", join(embedOperands, normOperands), hasScale | hasEps, nil, (*stepView).embedLayerNorm},
+	LayerNorm:      {"layernorm", join([]operand{{"x", activation, false}}, normOperands), hasEps, nil, (*stepView).layerNorm},
 	SkipLayerNorm: {"skip_layernorm", join([]operand{{"x", activation, false}, {"residual", activation, false}}, normOperands,
-		[]operand{{"bias", vector, true}, {"columns", columns, true}}), hasEps, 0, (*stepView).skipLayerNorm},
-	Linear:              {"linear", linearOperands, linearParams, Panels, (*stepView).linear},
-	BlockSparseLinear:   {"block_sparse_linear", linearOperands, linearParams, Tiles, (*stepView).linear},
-	CSRLinear:           {"csr_linear", linearOperands, linearParams, CSR, (*stepView).linear},
-	Sparse24Linear:      {"sparse24_linear", linearOperands, linearParams, NM24, (*stepView).linear},
-	OTFAttention:        {"otf_attention", attentionOperands, attentionParams, 0, (*stepView).attention},
-	PartialOTFAttention: {"partial_otf_attention", attentionOperands, attentionParams, 0, (*stepView).attention},
-	FlashAttention:      {"flash_attention", attentionOperands, attentionParams, 0, (*stepView).attention},
+		[]operand{{"bias", vector, true}, {"columns", columns, true}}), hasEps, nil, (*stepView).skipLayerNorm},
+	Linear:              {"linear", linearOperands, linearParams, dense, (*stepView).linear},
+	BlockSparseLinear:   {"block_sparse_linear", linearOperands, linearParams, tiles, (*stepView).linear},
+	CSRLinear:           {"csr_linear", linearOperands, linearParams, csr, (*stepView).linear},
+	Sparse24Linear:      {"sparse24_linear", linearOperands, linearParams, twoOfFour, (*stepView).linear},
+	OTFAttention:        {"otf_attention", attentionOperands, attentionParams, nil, (*stepView).attention},
+	PartialOTFAttention: {"partial_otf_attention", attentionOperands, attentionParams, nil, (*stepView).attention},
+	FlashAttention:      {"flash_attention", attentionOperands, attentionParams, nil, (*stepView).attention},
 	VOAttention: {"vo_attention", []operand{{"qk", activation, false}, {"x", activation, false}, {"m", matrix, false},
-		{"offsets", offsetList, false}, {"b", vector, true}}, attentionParams, Panels, (*stepView).voAttention},
-	SelectRows: {"select_rows", rowOperands, hasRows, 0, (*stepView).selectRows},
-	Pool:       {"pool", rowOperands, 0, 0, (*stepView).pool},
-	Normalize:  {"normalize", []operand{{"x", activation, false}}, 0, 0, (*stepView).normalize},
+		{"offsets", offsetList, false}, {"b", vector, true}}, attentionParams, dense, (*stepView).voAttention},
+	SelectRows: {"select_rows", rowOperands, hasRows, nil, (*stepView).selectRows},
+	Pool:       {"pool", rowOperands, 0, nil, (*stepView).pool},
+	Normalize:  {"normalize", []operand{{"x", activation, false}}, 0, nil, (*stepView).normalize},
 	LinearNLL: {"linear_nll", []operand{{"x", activation, false}, {"w", matrix, false}, {"b", vector, true},
-		{"ids", idList, false}, {"offsets", offsetList, false}}, 0, Panels, (*stepView).linearNLL},
+		{"ids", idList, false}, {"offsets", offsetList, false}}, 0, dense, (*stepView).linearNLL},
 }
 
 func join(lists ...[]operand) []operand {
@@ -130,10 +131,4 @@ func (o Op) Operands() []string {
 // qkv, which a Choice may put in one another's place.
 func (o Op) IsFusedAttention() bool {
 	return o == OTFAttention || o == PartialOTFAttention || o == FlashAttention
-}
-
-// reductions is the finite table of reduction signatures: for each target
-// this program knows, those that an operator with a matrix may have.
-var reductions = map[string][]Reduction{
-	"cpu:f32": {{Instruction: "fma-f32"}},
 }

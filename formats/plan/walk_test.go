@@ -12,7 +12,7 @@ import (
 // weights, lengths of rows) and must lie in the row, buffer, arena or weight
 // it is meant for, and every read must find what the right step has written.
 type walker struct {
-	plan    *Plan
+	plan    *Program
 	lengths []int
 	count   [3]int // by Rows: T and B
 	arena   [3]int
@@ -30,7 +30,7 @@ type place struct {
 // maxPlaces bounds the work of following a forged plan with huge buffers.
 const maxPlaces = 1 << 20
 
-func walk(p *Plan, outputs uint64, lengths []int) error {
+func walk(p *Program, outputs uint64, lengths []int) error {
 	w := &walker{plan: p, lengths: lengths, owner: map[place]int{}}
 	for _, n := range lengths {
 		w.count[PerToken] += n
@@ -67,16 +67,17 @@ func (w *walker) must(ok bool, format string, args ...any) {
 func (w *walker) rows(buffer int, r Rows, n int, write bool) {
 	b := w.plan.Buffers[buffer]
 	w.must(b.Rows == r, "buffer %d has %v rows, the kernel counts %v", buffer, b.Rows, r)
-	w.must(n <= b.Width && elemSize*n <= b.Stride, "buffer %d: %d columns, it has %d in %d bytes", buffer, n, b.Width, b.Stride)
+	size := b.DType.Size()
+	w.must(n <= b.Width && size*n <= b.Stride, "buffer %d: %d columns, it has %d in %d bytes", buffer, n, b.Width, b.Stride)
 	count := w.count[r]
 	start := b.Offset * count
-	last := start + (count-1)*b.Stride + elemSize*n
+	last := start + (count-1)*b.Stride + size*n
 	w.must(start >= 0 && last <= w.arena[r], "buffer %d: bytes %d to %d of an arena of %d", buffer, start, last, w.arena[r])
 	if w.err != nil || count*n > maxPlaces {
 		return
 	}
 	for row := range count {
-		for at := 0; at < elemSize*n; at += layout.Align {
+		for at := 0; at < size*n; at += layout.Align {
 			p := place{r, (start + row*b.Stride + at) / layout.Align}
 			got, ok := w.owner[p]
 			if write {
@@ -319,6 +320,15 @@ func (c call) attention() {
 // walkAll follows p for every output alone and all together, over batches of
 // short and longest rows.
 func walkAll(p *Plan) error {
+	for _, q := range p.Programs {
+		if err := walkProgram(q); err != nil {
+			return fmt.Errorf("%s: %w", q.Target, err)
+		}
+	}
+	return nil
+}
+
+func walkProgram(p *Program) error {
 	longest := p.Buckets[len(p.Buckets)-1].MaxTokens
 	masks := []uint64{^uint64(0) >> (MostOutputs - len(p.Outputs))}
 	for i := range p.Outputs {

@@ -9,12 +9,9 @@ package compiler
 import (
 	"fmt"
 
-	"etc/codegen"
-	"etc/codegen/cpu"
+	"etc/codegen/cuda"
 	"etc/compiler/cost"
 	"etc/compiler/frontend"
-	"etc/compiler/schedule"
-	"etc/compiler/transform"
 	"etc/fault"
 	"etc/formats/checkpoint"
 	"etc/formats/mapped"
@@ -28,9 +25,6 @@ import (
 // is asked for: 32 rows of 128, enough for products to run at full rate.
 const DefaultMaxBatchTokens = 4096
 
-// Targets are the targets that Compile knows.
-var Targets = []string{cost.CPU.Target}
-
 // Options are the resolved flags of a compilation. They are recorded in the plan.
 type Options struct {
 	Targets        []string // some of Targets, each once: the plan has a program for each
@@ -38,7 +32,11 @@ type Options struct {
 	MaxBatchTokens int      // 1 to plan.MostBatchTokens; 0: DefaultMaxBatchTokens
 	Dense          bool     // find no structure in zeros, for comparison and statistics; not recorded
 	Version        string   // of etc
-	Observe        pass.Observer
+	// NVRTC compiles the kernels of GPU targets; nil: the plan holds their
+	// sources only.
+	NVRTC   cuda.Compiler
+	Tuning  *cost.Tuning // what was measured on GPUs; nil: nothing
+	Observe pass.Observer
 }
 
 // A Result is a plan and what is worth telling about its making.
@@ -94,25 +92,20 @@ func Lower(g *ir.Graph, model plan.Model, o Options) (*Result, error) {
 	r := &Result{Plan: &plan.Plan{
 		Model: model, MaxBatchTokens: o.MaxBatchTokens, Provenance: plan.Provenance{Version: o.Version, Flags: o.flags()},
 	}}
-	var weights codegen.Packer
+	l := &lowering{graph: g, options: o, result: r, done: map[string]lowered{}}
 	for _, target := range o.Targets {
-		r.add(g.Clone(), target, o, &weights)
+		if err := l.add(target); err != nil {
+			return nil, err
+		}
 	}
-	weights.Finish(r.Plan)
+	l.weights.Finish(r.Plan)
+	if err := l.kernels.Finish(r.Plan, o.NVRTC); err != nil {
+		return nil, err
+	}
 	if err := plan.Check(r.Plan); err != nil {
 		panic(fmt.Sprintf("bug: compiler: the plan made is refused: %v", err))
 	}
 	return r, nil
-}
-
-// add lowers g, which it rewrites, for one target and adds the program.
-func (r *Result) add(g *ir.Graph, target string, o Options, weights *codegen.Packer) {
-	pass.Run(g, transform.Passes(passOptions(o)), transform.Lowered, o.Observe)
-	s := schedule.Make(g)
-	p := &plan.Program{Target: target, Graph: ir.Print(g)}
-	cpu.Generate(g, s, p, weights)
-	r.chooseAttention(p, s, o.Buckets)
-	r.Plan.Add(p)
 }
 
 // LongestRow is the longest row of c's model in tokens, as positions, pooling
@@ -141,22 +134,4 @@ func readTokenizer(c *checkpoint.Checkpoint, m *plan.Model) ([]byte, error) {
 		m.MaxTokens = min(m.MaxTokens, n)
 	}
 	return t.Marshal(), nil
-}
-
-// chooseAttention makes the buckets of a program.
-func (r *Result) chooseAttention(p *plan.Program, s *schedule.Schedule, buckets []int) {
-	for _, tokens := range buckets {
-		b := plan.Bucket{MaxTokens: tokens}
-		for i, op := range s.Ops {
-			if !op.Kind.IsFusedAttention() {
-				continue
-			}
-			a := op.Attrs.(*ir.AttentionAttrs)
-			best := cost.CPU.ChooseAttention(a, tokens)
-			code, _ := codegen.Op(best.Kind)
-			b.Choices = append(b.Choices, plan.Choice{Step: i, Op: code, Workspace: best.Workspace})
-			r.Estimates = append(r.Estimates, Estimate{p.Target, op.Label, tokens, best, cost.CPU.Attention(a, tokens)})
-		}
-		p.Buckets = append(p.Buckets, b)
-	}
 }

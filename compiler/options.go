@@ -5,28 +5,9 @@ import (
 	"strconv"
 	"strings"
 
-	"etc/compiler/cost"
-	"etc/compiler/transform"
 	"etc/fault"
 	"etc/formats/plan"
-	"etc/ir"
 )
-
-// passOptions lets the cost model decide what is not always a gain.
-func passOptions(o Options) transform.Options {
-	return transform.Options{
-		Dense: o.Dense,
-		PrecomputePays: func(a *ir.AttentionAttrs, k, n int) bool {
-			for _, s := range o.Buckets { // weights are shared, so it must pay in every bucket
-				if !cost.PrecomputePays(a, k, n, s) {
-					return false
-				}
-			}
-			return true
-		},
-		LinearForm: cost.CPU.Linear,
-	}
-}
 
 // resolve checks o against the model and puts defaults in place.
 func (o *Options) resolve(m *plan.Model) error {

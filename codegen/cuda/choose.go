@@ -78,7 +78,7 @@ func (c *chooser) kernels(op *ir.Op) []class {
 	case ir.CSRLinear:
 		return always(c.make(family, c.epilogue(op, nil)))
 	case ir.LinearNLL:
-		return always(c.make(family, maps.Clone(launch.NLLTile)), launch.Make("linear_nll_combine", nil))
+		return always(c.make(family, launch.NLLTile()), launch.Make("linear_nll_combine", nil))
 	case ir.VOAttention:
 		return c.valueOutput(op)
 	}
@@ -129,7 +129,7 @@ func (c *chooser) product(n, k int, kernel func(tile map[string]int) launch.Kern
 			continue
 		}
 		last = best
-		all = append(all, class{rows, []launch.Kernel{kernel(maps.Clone(launch.LinearTiles()[best].Constants))}})
+		all = append(all, class{rows, []launch.Kernel{kernel(launch.LinearTiles()[best].Constants())}})
 	}
 	return all
 }
@@ -138,7 +138,7 @@ func (c *chooser) product(n, k int, kernel func(tile map[string]int) launch.Kern
 var tiles = func() []cost.Tile {
 	var all []cost.Tile
 	for _, t := range launch.LinearTiles() {
-		all = append(all, cost.Tile{Name: t.Name, Rows: t.Constants["BM"], Outputs: t.Constants["BN"], Blocks: t.Blocks})
+		all = append(all, cost.Tile{Name: t.Name(), Rows: t.BM, Outputs: t.BN, Blocks: t.Blocks})
 	}
 	return all
 }()

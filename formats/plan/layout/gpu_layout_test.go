@@ -183,6 +183,20 @@ func TestForgedWeightsForGPUsAreRefused(t *testing.T) {
 	}
 }
 
+// A tile past K is refused even where it holds only zeros: a kernel would read x there.
+func TestTilesOfZerosPastTheInputsAreRefused(t *testing.T) {
+	w := make([]uint16, 77)
+	w[64] = 1
+	b := aligned(PackGPUTiles(w, 1, 77))
+	clear(b[GPUTileBytes(1, 77, 0):])
+	if _, err := CheckGPUTiles(1, 77, b); err != nil {
+		t.Errorf("a tile of zeros: %v", err)
+	}
+	b[4] = 0b1000
+	_, err := CheckGPUTiles(1, 77, b)
+	refused(t, "a tile past the inputs", err)
+}
+
 func TestHugeShapesForGPUsAreRefusedAtOnce(t *testing.T) {
 	for _, s := range [][2]int{{math.MaxInt, math.MaxInt}, {math.MaxInt32, math.MaxInt32}, {-1, 4}, {4, -1}, {1 << 40, 0}} {
 		b := make([]byte, 64)

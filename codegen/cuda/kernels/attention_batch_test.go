@@ -17,6 +17,7 @@ type attentionBatch struct {
 	bias bool
 	bf16 bool    // storage type
 	peak float64 // about the largest score, to base 2
+	low  bool    // all scores are far below 0
 
 	n        int  // of vo_attention: features
 	withBias bool // of vo_attention: b is there
@@ -40,7 +41,11 @@ func (b attentionBatch) filled(seed uint64) *attentionBatch {
 	if b.Rows != ir.AllRows {
 		queries = len(b.lengths)
 	}
-	b.q, b.k, b.v = b.random(rng, queries, b.D, 0.1), b.random(rng, tokens, b.D, 0.1), b.random(rng, tokens, b.Dv, 0.5)
+	mean := 0.1
+	if b.low {
+		mean = -2
+	}
+	b.q, b.k, b.v = b.random(rng, queries, b.D, math.Abs(mean)), b.random(rng, tokens, b.D, mean), b.random(rng, tokens, b.Dv, 0.5)
 	if b.Scale == 0 {
 		b.Scale = b.peak / (3 * math.Sqrt(float64(b.D)))
 	}

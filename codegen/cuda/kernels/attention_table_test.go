@@ -33,6 +33,13 @@ func heads(n int, peak float64, lengths ...int) attentionBatch {
 	return b
 }
 
+// below is b with scores that are all so small that 2^s is zero: only their
+// distance from the largest may count.
+func (b attentionBatch) below() attentionBatch {
+	b.low = true
+	return b
+}
+
 // natural is b with a softmax to base e.
 func (b attentionBatch) natural() attentionBatch {
 	b.Exp2 = false
@@ -57,7 +64,7 @@ func attentionOf(d, dv, qb int, more map[string]int) map[string]int {
 // attentionTable has every family, size of block, choice of queries, mask and
 // bias, and heads of every residue of 16 on both sides.
 var attentionTable = []attentionEntry{
-	{"otf_attention", attentionOf(64, 64, 64, map[string]int{"MAXS": 128}), []attentionBatch{upTo(128), heads(3, 300, 64, 1, 128, 17)}},
+	{"otf_attention", attentionOf(64, 64, 64, map[string]int{"MAXS": 128}), []attentionBatch{upTo(128), heads(3, 300, 64, 1, 128, 17), heads(2, 30, 100, 2).below()}},
 	{"otf_attention", attentionOf(64, 64, 16, map[string]int{"MAXS": 128}), []attentionBatch{upTo(128), heads(2, 3, 16, 1, 31).natural()}},
 	{"otf_attention", attentionOf(64, 64, 64, map[string]int{"MAXS": 128, "CAUSAL": 1}), []attentionBatch{upTo(128), heads(2, 300, 97, 5)}},
 	{"otf_attention", attentionOf(64, 64, 64, map[string]int{"MAXS": 128, "BIAS": 1}), []attentionBatch{heads(2, 30, 1, 128, 50, 16, 65).natural()}},
@@ -72,7 +79,7 @@ var attentionTable = []attentionEntry{
 	{"otf_attention", attentionOf(8, 8, 64, map[string]int{"MAXS": 16}), []attentionBatch{upTo(16), heads(5, 30, 15, 16)}},
 	{"otf_attention", attentionOf(24, 48, 16, map[string]int{"MAXS": 80, "ROWS": 1, "BIAS": 1}), []attentionBatch{heads(2, 30, 80, 79, 65, 1, 17)}},
 
-	{"flash_attention", attentionOf(64, 64, 64, map[string]int{"KB": 64}), []attentionBatch{upTo(130), heads(2, 300, 300, 1, 64)}},
+	{"flash_attention", attentionOf(64, 64, 64, map[string]int{"KB": 64}), []attentionBatch{upTo(130), heads(2, 300, 300, 1, 64), heads(2, 30, 100, 2).below()}},
 	{"flash_attention", attentionOf(64, 64, 16, map[string]int{"KB": 64}), []attentionBatch{heads(2, 30, 300, 31, 128).natural()}},
 	{"flash_attention", attentionOf(64, 64, 64, map[string]int{"KB": 64, "CAUSAL": 1}), []attentionBatch{upTo(130), heads(1, 300, 300)}},
 	{"flash_attention", attentionOf(64, 64, 64, map[string]int{"KB": 64, "BIAS": 1}), []attentionBatch{heads(2, 30, 1, 200, 64).natural()}},
@@ -88,7 +95,7 @@ var attentionTable = []attentionEntry{
 	{"partial_otf_scores", map[string]int{"D": 200, "QB": 16, "SPLIT": 1, "ROWS": 1}, []attentionBatch{heads(2, 30, 200, 1, 33)}},
 	{"partial_otf_scores", map[string]int{"D": 64, "QB": 64, "SPLIT": 2, "DTYPE": launch.BF16}, []attentionBatch{heads(2, 30, 300, 65).natural()}},
 
-	{"partial_otf_attention", attentionOf(64, 64, 64, nil), []attentionBatch{upTo(130), heads(2, 300, 300, 1, 64)}},
+	{"partial_otf_attention", attentionOf(64, 64, 64, nil), []attentionBatch{upTo(130), heads(2, 300, 300, 1, 64), heads(2, 30, 100, 2).below()}},
 	{"partial_otf_attention", attentionOf(40, 72, 16, map[string]int{"CAUSAL": 1, "BIAS": 1}), []attentionBatch{upTo(100), heads(2, 30, 300).natural()}},
 	{"partial_otf_attention", attentionOf(200, 200, 16, map[string]int{"ROWS": 2, "CAUSAL": 1}), []attentionBatch{heads(2, 30, 200, 1, 33)}},
 	{"partial_otf_attention", attentionOf(64, 64, 64, map[string]int{"DTYPE": launch.BF16}), []attentionBatch{heads(2, 300, 200, 65)}},

@@ -15,8 +15,10 @@ func (b *attentionBatch) only(row int) *attentionBatch {
 	c := *b
 	from, to := b.offsets[row], b.offsets[row+1]
 	c.lengths, c.offsets = []int{to - from}, []int{0, to - from}
-	c.k, c.v, c.q = rowsOf(b.k, from, to), rowsOf(b.v, from, to), rowsOf(b.q, from, to)
-	if b.Rows != ir.AllRows {
+	c.k, c.v = rowsOf(b.k, from, to), rowsOf(b.v, from, to)
+	if b.Rows == ir.AllRows {
+		c.q = rowsOf(b.q, from, to)
+	} else {
 		c.q = rowsOf(b.q, row, row+1)
 	}
 	return &c

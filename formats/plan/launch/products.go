@@ -23,7 +23,7 @@ var linearTiles = []LinearTile{
 	{64, 64, 64, 3, 32, 32, 3, "some hundred rows"},
 	{64, 32, 64, 4, 32, 32, 3, "one long row: w is read once or twice and many blocks share it out"},
 	{32, 64, 64, 4, 32, 32, 3, "up to 32 rows, many features"},
-	{32, 32, 64, 4, 16, 32, 5, "one row, few features: blocks for all multiprocessors"},
+	{32, 32, 64, 4, 16, 32, 4, "one row, few features: blocks for all multiprocessors"},
 	{16, 128, 64, 4, 16, 32, 2, "up to 16 rows and a vocabulary of features: the stream of w"},
 	{16, 64, 64, 4, 16, 32, 4, "up to 16 rows, many features"},
 	{16, 32, 64, 4, 16, 32, 6, "up to 16 rows, few features: the most blocks"},

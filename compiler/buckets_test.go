@@ -124,12 +124,12 @@ func TestOptionsAreChecked(t *testing.T) {
 // TestOptionsAreRecorded: what OptionsOf reads resolves to itself.
 func TestOptionsAreRecorded(t *testing.T) {
 	o := Options{Targets: []string{"cpu:f32"}, Buckets: []int{7, 40, 130}, MaxBatchTokens: 99, Version: "1"}
-	back, err := OptionsOf(plan.Provenance{Version: "1", Flags: o.flags()})
+	back, _, err := OptionsOf(plan.Provenance{Version: "1", Flags: o.flags()})
 	if err != nil || fmt.Sprint(back) != fmt.Sprint(o) {
 		t.Errorf("%+v, %v; want %+v", back, err, o)
 	}
 	for _, f := range []plan.Flag{{Name: "colour", Value: "red"}, {Name: "max-batch-tokens", Value: "x"}, {Name: "seqlen-buckets", Value: "0"}} {
-		if _, err := OptionsOf(plan.Provenance{Flags: []plan.Flag{f}}); fault.KindOf(err) != fault.Unfit {
+		if _, _, err := OptionsOf(plan.Provenance{Flags: []plan.Flag{f}}); fault.KindOf(err) != fault.Unfit {
 			t.Errorf("%+v: error %v, want an unfit fault", f, err)
 		}
 	}

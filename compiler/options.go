@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"etc/compiler/cost"
 	"etc/fault"
 	"etc/formats/plan"
 )
@@ -53,18 +54,38 @@ func (o *Options) flags() []plan.Flag {
 	for _, b := range o.Buckets {
 		lengths = append(lengths, strconv.Itoa(b))
 	}
-	return []plan.Flag{
+	flags := []plan.Flag{
 		{Name: "max-batch-tokens", Value: strconv.Itoa(o.MaxBatchTokens)},
 		{Name: "seqlen-buckets", Value: strings.Join(lengths, ",")},
 		{Name: "target", Value: strings.Join(o.Targets, ",")},
 	}
+	if o.GPU() {
+		compiler := sourceOnly
+		if o.NVRTC != nil {
+			compiler = o.NVRTC.Version()
+		}
+		flags = append(flags, plan.Flag{Name: "nvrtc", Value: compiler})
+		if o.Tuning != nil {
+			flags = append(flags, plan.Flag{Name: "tuning", Value: string(o.Tuning.Encode())})
+		}
+	}
+	slices.SortFunc(flags, func(a, b plan.Flag) int { return strings.Compare(a.Name, b.Name) })
+	return flags
 }
 
-// OptionsOf are the options that a plan records.
-func OptionsOf(p plan.Provenance) (Options, error) {
-	o := Options{Version: p.Version}
+// sourceOnly is recorded in place of NVRTC's version where it did not compile.
+const sourceOnly = "none"
+
+// GPU reports whether any of the targets is one.
+func (o *Options) GPU() bool {
+	return slices.ContainsFunc(o.Targets, func(name string) bool { return strings.HasPrefix(name, "sm_") })
+}
+
+// OptionsOf are the options that a plan records, and the version of NVRTC that
+// compiled its kernels, "" where none did.
+func OptionsOf(p plan.Provenance) (o Options, nvrtc string, err error) {
+	o.Version = p.Version
 	for _, f := range p.Flags {
-		var err error
 		switch f.Name {
 		case "max-batch-tokens":
 			o.MaxBatchTokens, err = strconv.Atoi(f.Value)
@@ -72,12 +93,18 @@ func OptionsOf(p plan.Provenance) (Options, error) {
 			o.Buckets, err = ParseBuckets(f.Value)
 		case "target":
 			o.Targets = strings.Split(f.Value, ",")
+		case "nvrtc":
+			if f.Value != sourceOnly {
+				nvrtc = f.Value
+			}
+		case "tuning":
+			o.Tuning, err = cost.ParseTuning([]byte(f.Value))
 		default:
 			err = fault.Newf(fault.Unfit, "flag is not known")
 		}
 		if err != nil {
-			return o, fault.Newf(fault.Unfit, "recorded flag --%s %s: %w", f.Name, f.Value, err)
+			return o, "", fault.Newf(fault.Unfit, "recorded flag --%s %s: %w", f.Name, f.Value, err)
 		}
 	}
-	return o, nil
+	return o, nvrtc, nil
 }

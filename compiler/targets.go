@@ -1,8 +1,6 @@
 package compiler
 
 import (
-	"strings"
-
 	"etc/codegen"
 	"etc/codegen/cpu"
 	"etc/codegen/cuda"
@@ -140,14 +138,4 @@ func (l *lowering) chooseAttention(p *plan.Program, s *schedule.Schedule) {
 		}
 		p.Buckets = append(p.Buckets, b)
 	}
-}
-
-// isGPU reports whether any of the targets is a GPU.
-func isGPU(names []string) bool {
-	for _, name := range names {
-		if strings.HasPrefix(name, "sm_") {
-			return true
-		}
-	}
-	return false
 }

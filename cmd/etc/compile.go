@@ -20,6 +20,8 @@ import (
 type compileFlags struct {
 	buckets, target, dtype string
 	maxBatchTokens         int
+	tuning                 string // path of a table
+	sourceOnly             bool
 }
 
 func (f *compileFlags) add(c *cobra.Command) {
@@ -27,11 +29,13 @@ func (f *compileFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.target, "target", "cpu:f32", "what the plan is for; several with commas between them")
 	c.Flags().StringVar(&f.dtype, "dtype", "", "storage type for every target")
 	c.Flags().IntVar(&f.maxBatchTokens, "max-batch-tokens", compiler.DefaultMaxBatchTokens, "budget of tokens in one batch, recorded in the plan")
+	c.Flags().StringVar(&f.tuning, "tuning", "", "table of measurements (etc tune) that overrides the cost model of GPU targets")
+	c.Flags().BoolVar(&f.sourceOnly, "source-only", false, "leave kernels of GPU targets as source: NVRTC is not needed, and nothing runs the plan")
 }
 
 func compileCommand(p *program) *cobra.Command {
 	var f compileFlags
-	var output, dump string
+	var output, dump, emit string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "compile MODEL -o PLAN.etp",
@@ -41,12 +45,13 @@ func compileCommand(p *program) *cobra.Command {
 			if err := p.checkOutput(output); err != nil {
 				return err
 			}
-			return p.compile(args[0], output, dump, &f, asJSON)
+			return p.compile(args[0], output, dump, emit, &f, asJSON)
 		},
 	}
 	f.add(c)
 	c.Flags().StringVarP(&output, "output", "o", "", "where the plan goes")
 	c.Flags().StringVar(&dump, "dump-ir", "", "write the graph after each pass into this folder")
+	c.Flags().StringVar(&emit, "emit-cuda", "", "write the first GPU program as CUDA for nvcc into this folder")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the record as JSON")
 	p.addForce(c)
 	return c
@@ -64,7 +69,7 @@ type compileRecord struct {
 	Unclaimed []string  `json:"unclaimed,omitempty"`
 }
 
-func (p *program) compile(model, output, dump string, f *compileFlags, asJSON bool) error {
+func (p *program) compile(model, output, dump, emit string, f *compileFlags, asJSON bool) error {
 	start := time.Now()
 	if err := f.check(); err != nil {
 		return err
@@ -79,6 +84,9 @@ func (p *program) compile(model, output, dump string, f *compileFlags, asJSON bo
 		return err
 	}
 	if err := p.makeDump(dump); err != nil {
+		return err
+	}
+	if err := p.findNVRTC(&o, f.sourceOnly); err != nil {
 		return err
 	}
 	w := &passWatcher{dump: dump}
@@ -99,6 +107,11 @@ func (p *program) compile(model, output, dump string, f *compileFlags, asJSON bo
 	})
 	if err != nil {
 		return err
+	}
+	if emit != "" {
+		if err := p.emitCUDA(emit, ckpt, r.Plan, o); err != nil {
+			return err
+		}
 	}
 	if p.verbose {
 		w.print(p.err)
@@ -180,6 +193,11 @@ func (f *compileFlags) options(c *checkpoint.Checkpoint) (compiler.Options, erro
 	var err error
 	if o.Targets, err = f.targets(); err != nil {
 		return o, err
+	}
+	if f.tuning != "" {
+		if o.Tuning, err = readTuning(f.tuning); err != nil {
+			return o, err
+		}
 	}
 	if path, ok := strings.CutPrefix(f.buckets, autoBucketsPrefix); ok {
 		o.Buckets, err = autoBuckets(path, c)

@@ -46,8 +46,11 @@ compiler/frontend/frontendtest: formats/safetensors ir/tensor
 compiler/transform:   ir ir/pass ir/sparse ir/tensor
 compiler/schedule:    formats/plan ir ir/tensor
 codegen:              compiler/schedule formats/plan formats/plan/layout ir ir/tensor
+codegen/cuda/kernels: formats/plan/launch
+codegen/cuda/emit:    executor/gpu formats/plan formats/plan/launch ir/tensor
+codegen/cuda:         codegen codegen/cuda/kernels compiler/cost compiler/schedule fault formats/plan formats/plan/launch formats/plan/layout ir ir/tensor
 codegen/cpu:          codegen compiler/schedule formats/plan formats/plan/layout ir ir/tensor
-compiler:             codegen codegen/cpu compiler/cost compiler/frontend compiler/schedule compiler/transform fault formats/checkpoint formats/mapped formats/plan formats/tokenizer ir ir/pass
+compiler:             codegen codegen/cpu codegen/cuda compiler/cost compiler/frontend compiler/schedule compiler/transform fault formats/checkpoint formats/mapped formats/plan formats/tokenizer ir ir/pass ir/tensor
 
 executor:             fault formats/mapped formats/plan formats/rows formats/tokenizer
 executor/cpu/kernel/approx:
@@ -55,6 +58,12 @@ executor/cpu/kernel:  executor/cpu/kernel/approx fault formats/plan/layout golan
 executor/cpu/kernel/gen: executor/cpu/kernel/approx github.com/mmcloughlin/avo
 executor/cpu/pool:    fault golang.org/x/sys
 executor/cpu:         executor executor/cpu/kernel executor/cpu/pool fault formats/mapped formats/plan formats/plan/layout ir/tensor
+
+executor/gpu:         executor fault formats/mapped formats/plan formats/plan/launch formats/plan/layout ir/tensor
+executor/ptxsim:      executor/gpu fault
+executor/cuda/driver: fault gorgonia.org/cu
+executor/cuda/driver/gen:
+executor/cuda:        executor/cuda/driver executor/gpu fault
 
 cmd/etc:              * github.com/spf13/cobra github.com/spf13/pflag github.com/spf13/viper golang.org/x/term
 `

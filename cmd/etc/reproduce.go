@@ -43,7 +43,10 @@ func (p *program) reproduce(path, model string) error {
 	if digest != was.Source {
 		return fault.Newf(fault.Tolerance, "%s is not the checkpoint of this plan: digest %x, the plan records %x", model, digest[:8], was.Source[:8])
 	}
-	o, err := compiler.OptionsOf(was)
+	o, nvrtcVersion, err := compiler.OptionsOf(was)
+	if err == nil {
+		err = p.reproduceNVRTC(&o, nvrtcVersion)
+	}
 	if err != nil {
 		return err
 	}

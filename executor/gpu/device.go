@@ -56,12 +56,12 @@ func (d *Device) Program(p *plan.Plan) (*plan.Program, error) {
 	var targets []string
 	for _, g := range p.Programs {
 		targets = append(targets, g.Target)
-		sm := smOf(g.Target)
+		sm := SM(g.Target)
 		if sm == 0 {
 			continue
 		}
 		simulated := d.driver.SM() == 0
-		if best == nil && (simulated || sm <= d.driver.SM()) || best != nil && !simulated && sm <= d.driver.SM() && sm > smOf(best.Target) {
+		if best == nil && (simulated || sm <= d.driver.SM()) || best != nil && !simulated && sm <= d.driver.SM() && sm > SM(best.Target) {
 			best = g
 		}
 	}
@@ -82,7 +82,7 @@ func (d *Device) wantedTarget() string {
 // Load loads the code and weights of p, and makes room for batches of up to
 // maxTokens tokens and the outputs wanted.
 func (d *Device) Load(p *plan.Program, maxTokens int, wanted uint64) error {
-	if smOf(p.Target) == 0 {
+	if SM(p.Target) == 0 {
 		return fault.Newf(fault.Unfit, "program for %s, this device runs CUDA", p.Target).WithHint("etc compile --target %s makes one that fits", d.wantedTarget())
 	}
 	d.unload()
@@ -107,6 +107,10 @@ func (d *Device) loadCode() error {
 	d.kernels = map[int]Function{}
 	for _, i := range usedKernels(d.program) {
 		k := &d.program.Kernels[i]
+		if r, ok := d.driver.(codeless); ok {
+			d.kernels[i] = r.function(k.Entry())
+			continue
+		}
 		image, err := d.image(k)
 		if err != nil {
 			return err
@@ -122,6 +126,10 @@ func (d *Device) loadCode() error {
 	}
 	return nil
 }
+
+// A codeless driver runs nothing: it takes the names of kernels for them, so
+// that a plan of sources will do.
+type codeless interface{ function(entry string) Function }
 
 func prefix(name string, err error) error { return fmt.Errorf("kernel %s: %w", name, err) }
 

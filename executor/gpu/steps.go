@@ -56,9 +56,9 @@ func opOf(p *plan.Program, i, b int) plan.Op {
 	return p.Steps[i].Op
 }
 
-// smOf is the compute capability that a target is for, ten times over: 90 of
+// SM is the compute capability that a target is for, ten times over: 90 of
 // "sm_90:f16"; 0 where it is for no GPU.
-func smOf(target string) int {
+func SM(target string) int {
 	device, _, _ := strings.Cut(target, ":")
 	number, ok := strings.CutPrefix(device, "sm_")
 	sm, err := strconv.Atoi(number)

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"os"
+
+	"etc/compiler"
+	"etc/compiler/cost"
+	"etc/fault"
+)
+
+// readTuning reads the table that --tuning names.
+func readTuning(path string) (*cost.Tuning, error) {
+	if err := checkInput("--tuning", path); err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return cost.ParseTuning(b)
+}
+
+// findNVRTC gives o the compiler of kernels, where a target needs one.
+func (p *program) findNVRTC(o *compiler.Options, sourceOnly bool) error {
+	if !o.GPU() || sourceOnly {
+		return nil
+	}
+	return fault.Newf(fault.Unavailable, "nvrtc")
+}
+
+// reproduceNVRTC gives o the compiler of kernels that a plan was made with.
+// Another version makes other code.
+func (p *program) reproduceNVRTC(o *compiler.Options, version string) error {
+	if version == "" {
+		return nil
+	}
+	if err := p.findNVRTC(o, false); err != nil {
+		return err
+	}
+	if have := o.NVRTC.Version(); have != version {
+		return fault.Newf(fault.Unfit, "the plan's kernels were compiled by NVRTC %s, this machine has %s: their bytes may differ", version, have)
+	}
+	return nil
+}

@@ -54,10 +54,25 @@
 // a row, so that the same chunk of 8 rows one after another lies in 8 different
 // sixteenths of the banks.
 #define CHUNKS(width) (((width) + 15) / 16 * 2)
-template <int width> DEV u32 place(int row, int chunk) {
+// The bits of a chunk's number that change in that row: the same every 8 rows.
+template <int width> DEV int moved(int row) {
   constexpr int chunks = CHUNKS(width), group = chunks % 8 == 0 ? 8 : chunks % 4 == 0 ? 4 : 2;
-  return (u32)(row * chunks + (chunk ^ (row / (8 / group) & (group - 1)))) * 16;
+  return row / (8 / group) % group;
 }
+template <int width> DEV u32 place(int row, int chunk) {
+  return (u32)(row * CHUNKS(width) + (chunk ^ moved<width>(row))) * 16;
+}
+
+// Where a lane reads or writes in a tile, from a row and chunk 0 or 1 on.
+template <int width> struct Lane {
+  u32 row, bits;
+  METHOD Lane(u32 tile, int from, int chunk) {
+    row = tile + (u32)(from * CHUNKS(width)) * 16;
+    bits = (u32)(chunk ^ moved<width>(from)) * 16;
+  }
+  // Further rows, a multiple of 8, and further chunks, an even number where it began with chunk 1.
+  METHOD u32 at(int rows, int chunks) const { return row + (u32)(rows * CHUNKS(width)) * 16 + (bits ^ (u32)chunks * 16); }
+};
 
 #define CHUNK_BYTES 16
 #define QUERY_BYTES (QB * CHUNKS(KEY_WIDTH) * CHUNK_BYTES)
@@ -70,7 +85,8 @@ template <int rows, int width> DEV void copy_tile(u32 to, const elem* from, int 
   constexpr int unrolled = rows * chunks <= 8 * THREADS ? 8 : 4; // an address for each is kept in registers
 #pragma unroll unrolled
   for (int at = 0; at < rows * chunks; at += THREADS) {
-    int i = at + (int)threadIdx.x, row = i / chunks, chunk = i % chunks;
+    u32 i = at + threadIdx.x;
+    int row = i / chunks, chunk = i % chunks;
     bool there = row < count && chunk * 8 < columns;
     if (i < rows * chunks) // true or false for a whole warp
       copy_async(to + place<width>(row, chunk), there ? from + (u64)row * ld + chunk * 8 : from, there ? CHUNK_BYTES : 0);
@@ -173,15 +189,15 @@ DEV int tiles_of(int keys) { return min(KEYS / 16, (keys + 15) / 16); }
 #define QUERY_STEPS ((D + 15) / 16)
 #define QUERIES_KEPT (D <= 128)
 struct Queries {
-  u32 address;
+  u32 tile;
   u32 held[QUERIES_KEPT ? QUERY_STEPS : 1][4];
 
   METHOD void read(u32 (&a)[4], int step) const {
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    load_matrices(a, address + place<D>(warp * 16 + lane % 16, 2 * step + lane / 16));
+    load_matrices(a, Lane<D>(tile, warp * 16 + lane % 16, lane / 16).at(0, 2 * step));
   }
   METHOD void hold(u32 at) {
-    address = at;
+    tile = at;
 #pragma unroll
     for (int i = 0; i < (QUERIES_KEPT ? QUERY_STEPS : 0); i++) read(held[i], i);
   }
@@ -194,7 +210,8 @@ struct Queries {
 
 // s += q·k of n 16-key tiles, the first of which is `tile` of the stage at keys.
 template <int n> DEV void multiply_keys(float (*s)[4], const Queries& q, u32 keys, int tile) {
-  int lane = threadIdx.x % 32, key = tile * 16 + lane % 8 + lane / 16 * 8, chunk = lane / 8 % 2;
+  int lane = threadIdx.x % 32;
+  Lane<D> from(keys, lane % 8 + lane / 16 * 8, lane / 8 % 2);
 #pragma unroll
   for (int step = 0; step < QUERY_STEPS; step++) {
     u32 a[4];
@@ -202,7 +219,7 @@ template <int n> DEV void multiply_keys(float (*s)[4], const Queries& q, u32 key
 #pragma unroll
     for (int j = 0; j < n; j++) {
       u32 k[4];
-      load_matrices(k, keys + place<D>(key + 16 * j, 2 * step + chunk));
+      load_matrices(k, from.at(16 * (tile + j), 2 * step));
       multiply_add(s[2 * j], a, k[0], k[1]);
       multiply_add(s[2 * j + 1], a, k[2], k[3]);
     }
@@ -228,6 +245,7 @@ DEV void score_stage(float (*s)[4], const Queries& q, u32 keys, int tiles) {
 // query does not see.
 struct Scores {
   int seen[2]; // keys that each of the thread's two queries sees
+  int all;     // keys that every query of its warp sees
   float scale;
 #if BIAS
   const float* bias[2]; // of key 0
@@ -236,6 +254,7 @@ struct Scores {
 
   METHOD void begin(const Task& t, float factor) {
     for (int r = 0; r < 2; r++) seen[r] = CAUSAL ? query_position(t, r) + 1 : t.keys;
+    all = CAUSAL ? t.first + (int)threadIdx.x / 32 * 16 + 1 : t.keys;
     scale = factor;
   }
 #if BIAS
@@ -246,22 +265,22 @@ struct Scores {
     bias_scale = factor;
   }
 #endif
-  // The score of this thread's query r and key j, or -∞.
-  METHOD float of(float product, int r, int j) const {
-    float s = product * scale;
-#if BIAS
-    s += bias_scale * bias[r][min(j, seen[r] - 1)];
-#endif
-    return j < seen[r] ? s : NOT_SEEN;
-  }
   // Scores in place of the products of a 16-key tile whose first key is `from`,
   // and the largest of each query.
   METHOD void finish(float (*s)[4], int from, float (&largest)[2]) const {
+    if (from + 16 <= all) score<false>(s, from, largest);
+    else score<true>(s, from, largest);
+  }
+  template <bool masked> METHOD void score(float (*s)[4], int from, float (&largest)[2]) const {
 #pragma unroll
     for (int i = 0; i < 8; i++) {
       int r = i / 2 % 2, j = from + i / 4 * 8 + (int)threadIdx.x % 4 * 2 + i % 2;
       float& value = s[i / 4][i % 4];
-      value = of(value, r, j);
+      value *= scale;
+#if BIAS
+      value += bias_scale * bias[r][masked ? min(j, seen[r] - 1) : j];
+#endif
+      if (masked && j >= seen[r]) value = NOT_SEEN;
       largest[r] = fmaxf(largest[r], value);
     }
   }
@@ -304,11 +323,12 @@ DEV void weigh(u32 (&p)[4], const float (*s)[4], const float (&largest)[2], floa
 
 // o += p·v for 16-key tile `tile` of the stage at values.
 DEV void multiply_values(Weighted& o, const u32 (&p)[4], u32 values, int tile) {
-  int lane = threadIdx.x % 32, key = tile * 16 + lane % 16;
+  int lane = threadIdx.x % 32;
+  Lane<VALUE_WIDTH> from(values, lane % 16, lane / 16);
 #pragma unroll
   for (int j = 0; j < VALUE_TILES; j += 2) {
     u32 v[4];
-    load_matrices_transposed(v, values + place<VALUE_WIDTH>(key, j + lane / 16));
+    load_matrices_transposed(v, from.at(16 * tile, j));
     multiply_add(o[j], p, v[0], v[1]);
     if (j + 1 < VALUE_TILES) multiply_add(o[j + 1], p, v[2], v[3]);
   }
@@ -321,14 +341,13 @@ DEV void multiply_values(Weighted& o, const u32 (&p)[4], u32 values, int tile) {
 DEV void store_rows(const Weighted& o, elem* y, int ldy, int queries, int columns) {
   constexpr int chunks = VALUE_TILES;
   int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  Lane<VALUE_WIDTH> own(0, warp * 16 + lane / 4, 0);
   __syncthreads();
 #pragma unroll
   for (int j = 0; j < VALUE_TILES; j++)
 #pragma unroll
-    for (int r = 0; r < 2; r++) {
-      u32 at = place<VALUE_WIDTH>(warp * 16 + lane / 4 + 8 * r, j) + lane % 4 * 4;
-      *(u32*)(shared + at) = pack(o[j][2 * r], o[j][2 * r + 1]);
-    }
+    for (int r = 0; r < 2; r++)
+      *(u32*)(shared + own.at(8 * r, j) + lane % 4 * 4) = pack(o[j][2 * r], o[j][2 * r + 1]);
   __syncthreads();
   for (int i = threadIdx.x; i < queries * chunks; i += THREADS) {
     int row = i / chunks, chunk = i % chunks, left = columns - chunk * 8;

@@ -55,11 +55,18 @@ func (t table) bitFields() {
 		t.one(fmt.Sprintf("popc.b%d", n), count, func(x uint64) uint64 { return uint64(bits.OnesCount64(x)) })
 		t.one(fmt.Sprintf("clz.b%d", n), count, func(x uint64) uint64 { return uint64(bits.LeadingZeros64(x) - 64 + n) })
 		t.one(fmt.Sprintf("brev.b%d", n), repeat(c, 2), func(x uint64) uint64 { return bits.Reverse64(x) >> (64 - n) })
-		t.one(fmt.Sprintf("bfind.u%d", n), count, func(x uint64) uint64 { return uint64(bits.Len64(x)-1) & 0xffffffff })
-		t.one(fmt.Sprintf("bfind.s%d", n), count, func(x uint64) uint64 {
-			s := signed(x, n)
-			return uint64(bits.Len64(uint64(s^s>>63))-1) & 0xffffffff
-		})
+		for name, top := range map[string]func(x uint64) uint64{
+			"bfind.%su": func(x uint64) uint64 { return x },
+			"bfind.%ss": func(x uint64) uint64 { s := signed(x, n); return uint64(s ^ s>>63) },
+		} {
+			t.one(fmt.Sprintf(name+"%d", "", n), count, func(x uint64) uint64 { return uint64(bits.Len64(top(x))-1) & 0xffffffff })
+			t.one(fmt.Sprintf(name+"%d", "shiftamt.", n), count, func(x uint64) uint64 {
+				if top(x) == 0 {
+					return 0xffffffff
+				}
+				return uint64(n - bits.Len64(top(x)))
+			})
+		}
 		field := string([]class{c, c, single, single})
 		t.three(fmt.Sprintf("bfe.u%d", n), field, func(x, from, length uint64) uint64 {
 			return x >> (from & 0xff) & widthMask(int(length&0xff))

@@ -4,6 +4,10 @@ package ptxsim
 // mov.b64 {a, b}, r and mov.b32 r, {a, b}, the first in the lowest bits.
 func decodeMove(p *parser, in *inst, mods []string, o []operand) {
 	p.want(in, o, 2, 2)
+	if len(mods) == 1 && mods[0] == "pred" {
+		p.movePredicate(in, o)
+		return
+	}
 	bits := 0
 	if len(mods) == 1 && mods[0][0] == 'b' {
 		bits = 8 * typeBytes["."+mods[0]]
@@ -51,4 +55,20 @@ func (w *warp) set(slot int32, m uint32, f func(lane int) uint64) {
 			d[i] = f(i)
 		}
 	}
+}
+
+// movePredicate reads mov.pred, of a predicate or a number: 0 is false.
+func (p *parser) movePredicate(in *inst, o []operand) {
+	in.kind = kindExec
+	in.d = p.destination(o[0], predicate).slot
+	if o[1].form == literal {
+		var value uint32
+		if o[1].imm != 0 {
+			value = allLanes
+		}
+		in.exec = func(w *warp, in *inst, m uint32) { w.p[in.d] = w.p[in.d]&^m | value&m }
+		return
+	}
+	in.a = p.source(o[1], predicate)
+	in.exec = func(w *warp, in *inst, m uint32) { w.p[in.d] = w.p[in.d]&^m | w.p[in.a]&m }
 }

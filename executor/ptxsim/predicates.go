@@ -23,7 +23,6 @@ func (t table) predicates() {
 	logic("or.pred", "ppp", func(x, y uint32) uint32 { return x | y })
 	logic("xor.pred", "ppp", func(x, y uint32) uint32 { return x ^ y })
 	t.enter("not.pred", "pp", func(w *warp, in *inst, m uint32) { w.p[in.d] = w.p[in.d]&^m | ^w.p[in.a]&m })
-	t.enter("mov.pred", "pp", func(w *warp, in *inst, m uint32) { w.p[in.d] = w.p[in.d]&^m | w.p[in.a]&m })
 	for _, n := range []int{16, 32, 64} {
 		t.integerCompares(n)
 	}

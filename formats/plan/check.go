@@ -30,7 +30,7 @@ const (
 // bytes of its sparse weights.
 func Check(p *Plan) error {
 	c := &checker{plan: p}
-	return inOrder(c.counts, c.targets, c.model, c.weights, c.programs, c.provenance)
+	return inOrder(c.counts, c.targets, c.model, c.weights, c.kernels, c.programs, c.used, c.provenance)
 }
 
 func inOrder(checks ...func() error) error {
@@ -60,7 +60,7 @@ type programChecker struct {
 func (c *checker) programs() error {
 	for _, q := range c.plan.Programs {
 		p := &programChecker{checker: c, program: q, target: targets[q.Target]}
-		if err := inOrder(p.counts, p.buffers, p.steps, p.outputs, p.needs, p.lives, p.buckets); err != nil {
+		if err := inOrder(p.counts, p.buffers, p.steps, p.outputs, p.needs, p.lives, p.buckets, p.launches); err != nil {
 			return prefix("program "+q.Target, err)
 		}
 	}

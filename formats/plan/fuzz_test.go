@@ -46,6 +46,8 @@ func FuzzDecode(f *testing.F) {
 func FuzzSections(f *testing.F) {
 	p := mini()
 	f.Add(written(p.walkModel), written(p.walkGraphs), p.Data, written(p.Provenance.walk), p.Code)
+	p = mixed()
+	f.Add(written(p.walkModel), written(p.walkGraphs), p.Data, written(p.Provenance.walk), p.Code)
 	f.Add([]byte{}, []byte{}, []byte{}, []byte{}, []byte{})
 	f.Fuzz(func(t *testing.T, model, graphs, weights, provenance, code []byte) {
 		var file bytes.Buffer
@@ -68,20 +70,27 @@ func FuzzSections(f *testing.F) {
 
 // FuzzForged changes fields of a valid plan, writes it with right digests and
 // reads it back. Four bytes of the script make one change: a field, or a byte
-// of the weights, and what to do to it. What is not refused must be safe to run.
+// of weights or code, and what to do to it. What is not refused must be safe to run.
 func FuzzForged(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{0, 0, 1, 0})
 	f.Add([]byte{30, 2, 3, 4, 7, 1, 2, 0})
-	for field := range len(fields(mini())) {
+	for field := range len(fields(mixed())) {
+		if field%4 != 0 { // seeds run in every test
+			continue
+		}
 		f.Add([]byte{byte(field), byte(field >> 8), byte(field % 12), 1})
 	}
 	f.Fuzz(func(t *testing.T, script []byte) {
-		p := mini()
+		p := mixed()
 		for ; len(script) >= 4; script = script[4:] {
 			where, how, by := int(binary.LittleEndian.Uint16(script)), script[2], script[3]
-			if how&0x80 != 0 {
+			switch how >> 6 {
+			case 2:
 				p.Data[where%len(p.Data)] ^= by
+				continue
+			case 3:
+				p.Code[where%len(p.Code)] ^= by
 				continue
 			}
 			all := fields(p)

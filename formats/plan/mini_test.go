@@ -57,12 +57,21 @@ func (m *maker) columns(list ...int) Arg {
 func (m *maker) matrix(name string, l Layout, n, k int) Arg {
 	w := values(n * k)
 	for i := range w {
-		if l != Panels && i%k%4 > 1 {
+		if l != Panels && l != Padded && i%k%4 > 1 {
 			w[i] = 0
 		}
 	}
 	var b []byte
+	h := halves(w)
 	switch l {
+	case Padded:
+		b = layout.PackPadded(h, n, k)
+	case GPUTiles:
+		b = layout.PackGPUTiles(h, n, k)
+	case GPUCSR:
+		b = layout.PackGPUCSR(h, n, k)
+	case GPU24:
+		b = layout.PackGPU24(h, n, k)
 	case Panels:
 		b = make([]byte, layout.PanelBytes(n, k))
 		layout.PackPanels(b, w, n, k)
@@ -73,7 +82,17 @@ func (m *maker) matrix(name string, l Layout, n, k int) Arg {
 	case NM24:
 		b = layout.PackSparse24(w, n, k)
 	}
-	return m.weight(name, l, tensor.F32, []int{n, k}, b)
+	return m.weight(name, l, targets[m.Target].elem, []int{n, k}, b)
+}
+
+// halves are the bits of values as f16.
+func halves(v []float32) []uint16 {
+	b := tensor.FromFloat32s([]int{len(v)}, v).Convert(tensor.F16).Data
+	h := make([]uint16, len(v))
+	for i := range h {
+		h[i] = binary.LittleEndian.Uint16(b[2*i:])
+	}
+	return h
 }
 
 // step appends a step with results of the given shapes; {} is one that is unused.
@@ -92,7 +111,7 @@ func (m *maker) step(op Op, label string, p Params, results []shape, args ...Arg
 		}
 		s.Results = append(s.Results, len(m.Buffers))
 		out = append(out, Arg{FromBuffer, len(m.Buffers)})
-		m.Buffers = append(m.Buffers, Buffer{Rows: r.rows, DType: tensor.F32, Width: r.width, Stride: int(align(int64(r.width * elemSize)))})
+		m.Buffers = append(m.Buffers, Buffer{Rows: r.rows, DType: targets[m.Target].elem, Width: r.width, Stride: int(align(int64(r.width * targets[m.Target].elem.Size())))})
 	}
 	m.Steps = append(m.Steps, s)
 	return out

@@ -36,6 +36,11 @@ func walk(p *Program, outputs uint64, lengths []int) error {
 		w.count[PerToken] += n
 		w.count[PerRow]++
 	}
+	for _, b := range p.Buckets {
+		for _, ch := range b.Choices {
+			call{w, &p.Steps[ch.Step]}.kernels(ch.Op, ch.Launches, b.MaxTokens)
+		}
+	}
 	perToken, perRow := p.ArenaBytes(outputs)
 	w.arena[PerToken], w.arena[PerRow] = perToken*w.count[PerToken], perRow*w.count[PerRow]
 	for _, i := range p.StepsFor(outputs) {
@@ -123,8 +128,13 @@ func (c call) vector(name string, n int) {
 // entry touches a row of a table.
 func (c call) entry(name string, row int) (width int) {
 	if a, ok := c.arg(name); ok {
-		width = c.plan.Weights[a.Index].Shape[1]
-		c.vector(name, (row+1)*width)
+		w := c.plan.Weights[a.Index]
+		if width = w.Shape[1]; w.Layout == RowMajor {
+			c.vector(name, (row+1)*width)
+		} else {
+			end := 2 * (row*layout.PaddedWidth(width) + width)
+			c.must(w.Layout == Padded && end <= int(w.Size) && w.Offset+w.Size <= int64(len(c.plan.Data)), "%s: row %d of %d bytes", name, row, w.Size)
+		}
 	}
 	return width
 }
@@ -169,6 +179,26 @@ func (c call) matrix(name string) (n, k int) {
 		if m, err = layout.CheckCSR(n, k, b); err == nil {
 			m.Unpack()
 		}
+	case Padded:
+		var m layout.Padded
+		if m, err = layout.CheckPadded(n, k, b); err == nil {
+			m.Unpack()
+		}
+	case GPUTiles:
+		var m layout.GPUTiles
+		if m, err = layout.CheckGPUTiles(n, k, b); err == nil {
+			m.Unpack()
+		}
+	case GPUCSR:
+		var m layout.GPUCSR
+		if m, err = layout.CheckGPUCSR(n, k, b); err == nil {
+			m.Unpack()
+		}
+	case GPU24:
+		var m layout.GPU24
+		if m, err = layout.CheckGPU24(n, k, b); err == nil {
+			m.Unpack()
+		}
 	case NM24:
 		var m layout.Sparse24
 		if m, err = layout.CheckSparse24(n, k, b); err == nil {
@@ -197,6 +227,9 @@ func (c call) write(r Rows, n int) {
 func (w *walker) step(s *Step) {
 	c, p := call{w, s}, s.Params
 	w.busy = map[int]bool{}
+	if s.Launches != nil {
+		c.kernels(s.Op, s.Launches, w.plan.Buckets[len(w.plan.Buckets)-1].MaxTokens)
+	}
 	for _, a := range s.Args {
 		if a.Kind == FromBuffer {
 			w.busy[a.Index] = true
@@ -242,6 +275,33 @@ func (w *walker) step(s *Step) {
 		c.write(PerToken, 1)
 	default:
 		c.must(false, "operator %d", s.Op)
+	}
+}
+
+// kernels looks at what executors and kernels go by on a GPU: that the widths,
+// storage types and longest rows which are compiled in are those of operands.
+func (c call) kernels(op Op, list []Launch, longest int) {
+	for _, l := range list {
+		for _, i := range l.Kernels {
+			k := c.plan.Kernels[i]
+			for _, d := range k.Defines {
+				switch d.Name {
+				case "D":
+					c.must(d.Value == c.Params.D, "%s: heads of %d", k.Entry(), c.Params.D)
+				case "DV":
+					c.must(d.Value == c.Params.Dv, "%s: values of %d", k.Entry(), c.Params.Dv)
+				case "MAXS":
+					c.must(d.Value >= longest, "%s: rows of %d", k.Entry(), longest)
+				case "GATHER":
+					_, gathers := c.arg("columns")
+					c.must((d.Value == 1) == (gathers && op != VOAttention), "%s: columns", k.Entry())
+				case "OUT32":
+					if b := c.Results[0]; b != Unused && k.Family != "linear" || op != VOAttention && b != Unused {
+						c.must(c.plan.Buffers[b].DType.Size() == 2+2*d.Value, "%s: result of %v", k.Entry(), c.plan.Buffers[b].DType)
+					}
+				}
+			}
+		}
 	}
 }
 

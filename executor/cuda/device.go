@@ -110,6 +110,9 @@ func (d *device) FreeStaging(b []byte) error {
 // mustBeStaged panics where b does not lie in memory of Staging: the device
 // would read or write it after the call, when Go may have put something else there.
 func (d *device) mustBeStaged(b []byte) {
+	if len(b) == 0 {
+		return
+	}
 	at := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
 	for _, s := range d.staging {
 		start := uintptr(unsafe.Pointer(unsafe.SliceData(s)))

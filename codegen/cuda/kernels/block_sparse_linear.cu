@@ -150,7 +150,7 @@ ENTRY(const int* __restrict__ count, const elem* __restrict__ x, const u32* __re
     look_ahead(walk, index, tile_row, tile_rows, panels);
     u32 kept = 0;
     if (walk.pending) {
-      const int at = __ffs(walk.pending) - 1;
+      const int at = __popc((walk.pending & -walk.pending) - 1);  // of its lowest bit
       walk.pending &= walk.pending - 1;
 #pragma unroll
       for (int r = 0; r < ROWS; r++) {

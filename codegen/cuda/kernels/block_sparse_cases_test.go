@@ -1,0 +1,70 @@
+package kernels
+
+import (
+	"bytes"
+	"testing"
+
+	"etc/formats/plan/launch"
+)
+
+// blockSparse is a kernel of block_sparse_linear: rows of x and rows of tiles of
+// a block, rows of x of a warp, stages, and other constants.
+func blockSparse(bm, rows, wm, stages int, more map[string]int) launch.Kernel {
+	all := map[string]int{"BM": bm, "ROWS": rows, "WM": wm, "STAGES": stages}
+	for name, v := range more {
+		all[name] = v
+	}
+	return launch.Make("block_sparse_linear", all)
+}
+
+var (
+	blockSparseMain   = blockSparse(64, 8, 16, 2, nil)
+	blockSparseWide   = blockSparse(128, 4, 32, 3, map[string]int{"ACT": 1})
+	blockSparseSmall  = blockSparse(16, 1, 16, 4, map[string]int{"DTYPE": launch.BF16, "OUT32": 1})
+	blockSparseGather = blockSparse(32, 2, 16, 3, map[string]int{"GATHER": 1, "R32": 1, "ACT": 3})
+)
+
+func blockSparseGoldens() []launch.Kernel {
+	return []launch.Kernel{blockSparseMain, blockSparseWide, blockSparseSmall, blockSparseGather}
+}
+
+func blockSparseCases() []testCase {
+	var all []testCase
+	add := func(p sparseProduct) { all = append(all, p.testCase()) }
+	for i, s := range sparseShapes([]int{1, 63, 64, 65, 7, 130}, []int{127, 16, 129, 17, 1, 128, 200}, []int{64, 63, 200, 16, 1, 129, 65, 330}) {
+		add(sparseProduct{kernel: blockSparseMain, t: s[0], n: s[1], k: s[2], keep: 0.5, bare: i%3 == 2, scaled: i % 2 * s[1] / 2})
+	}
+	for _, s := range sparseShapes([]int{129, 31, 33}, []int{65, 64, 30}, []int{192, 72, 20, 257}) {
+		add(sparseProduct{kernel: blockSparseWide, t: s[0], n: s[1], k: s[2], keep: 0.4})
+	}
+	for _, s := range sparseShapes([]int{17, 16, 5}, []int{33, 8, 16, 3}, []int{80, 8, 333, 64, 7}) {
+		add(sparseProduct{kernel: blockSparseSmall, t: s[0], n: s[1], k: s[2], keep: 0.7, scaled: 2})
+	}
+	for _, s := range sparseShapes([]int{33, 3, 32}, []int{48, 31, 70}, []int{100, 17, 64, 150}) {
+		add(sparseProduct{kernel: blockSparseGather, t: s[0], n: s[1], k: s[2], keep: 0.5})
+	}
+	// Every tile, none, and few among many panels: more than the index of which a warp holds at a time.
+	add(sparseProduct{kernel: blockSparseMain, t: 20, n: 130, k: 200, keep: 1})
+	add(sparseProduct{kernel: blockSparseMain, t: 20, n: 40, k: 200, keep: 0})
+	add(sparseProduct{kernel: blockSparseSmall, t: 9, n: 20, k: 33*64 + 70, keep: 0.03})
+	add(sparseProduct{kernel: blockSparseMain, t: 3, n: 10, k: 65*64 + 5, keep: 0.01, bare: true})
+	return all
+}
+
+// TestBlockSparseInvariance: rows have the same bits alone as among others, and
+// from blocks of any size.
+func TestBlockSparseInvariance(t *testing.T) {
+	var want []byte
+	for _, k := range []launch.Kernel{blockSparseMain, blockSparseWide} {
+		same := k
+		p := sparseProduct{kernel: same, t: 21, n: 72, k: 200, keep: 0.5}.filled()
+		got := checkInvariance(t, goldenModule(t, same), p)
+		if k.Value("ACT") != 0 {
+			continue
+		}
+		if want != nil && !bytes.Equal(got, want) {
+			t.Errorf("%s: other bits than another block's", k.Entry())
+		}
+		want = got
+	}
+}

@@ -20,9 +20,14 @@ func batchFor(k launch.Kernel, b attentionBatch) *attentionBatch {
 	return b.filled(uint64(len(b.lengths)*1000 + b.Heads))
 }
 
-// runAttention runs k on b and gives the bits of the result after comparing it
-// with its meaning.
-func runAttention(m *ptxsim.Module, o ptxsim.Options, k launch.Kernel, b *attentionBatch) ([]byte, error) {
+// An attentionResult is the bits that a kernel computed, and what it took.
+type attentionResult struct {
+	bits     []byte
+	counters ptxsim.Counters
+}
+
+// runAttention runs k on b and compares the result with its meaning.
+func runAttention(m *ptxsim.Module, o ptxsim.Options, k launch.Kernel, b *attentionBatch) (attentionResult, error) {
 	switch k.Family {
 	case "partial_otf_scores":
 		return runScores(m, o, k, b)
@@ -47,21 +52,21 @@ func runAttention(m *ptxsim.Module, o ptxsim.Options, k launch.Kernel, b *attent
 	y := l.result("y", queries, 2*stride)
 	l.int("ldy", stride)
 	if err := l.run(m, b.Dv); err != nil {
-		return nil, err
+		return attentionResult{}, err
 	}
 	got, bits, err := l.rows(y, queries, width, 2, 2*stride)
 	if err != nil {
-		return nil, err
+		return attentionResult{}, err
 	}
 	want, err := b.means(kind, b.v)
 	if err != nil {
-		return nil, err
+		return attentionResult{}, err
 	}
 	sizes, err := b.means(kind, absolute(b.v))
 	if err != nil {
-		return nil, err
+		return attentionResult{}, err
 	}
-	return bits, compareAttention(b, got, want, sizes, b.tolerance(blocks, false), 1)
+	return attentionResult{bits, l.Counters()}, compareAttention(b, got, want, sizes, b.tolerance(blocks, false), 1)
 }
 
 func compareAttention(b *attentionBatch, got []float64, want, sizes *interp.Array, t attentionTolerance, spread int) error {
@@ -105,7 +110,7 @@ func (l *attentionLaunch) scores() {
 
 // runScores compares scores with their meaning: a product in float32, so
 // (D+2)·2⁻²³·Σ|q·k|·scale, of which tensor cores truncate.
-func runScores(m *ptxsim.Module, o ptxsim.Options, k launch.Kernel, b *attentionBatch) ([]byte, error) {
+func runScores(m *ptxsim.Module, o ptxsim.Options, k launch.Kernel, b *attentionBatch) (attentionResult, error) {
 	l := b.on(k, o)
 	l.matrix("qkv", b.qkv())
 	if b.Rows != ir.AllRows {
@@ -115,11 +120,11 @@ func runScores(m *ptxsim.Module, o ptxsim.Options, k launch.Kernel, b *attention
 	y := l.result("scores", queries, 4*b.Heads*lds)
 	l.int("lds", lds)
 	if err := l.run(m, b.Dv); err != nil {
-		return nil, err
+		return attentionResult{}, err
 	}
 	got, all, err := l.rows(y, queries, b.Heads*lds, 4, 4*b.Heads*lds)
 	if err != nil {
-		return nil, err
+		return attentionResult{}, err
 	}
 	want, sizes := b.scores(lds)
 	var bits []byte // of the scores that mean something
@@ -132,14 +137,14 @@ func runScores(m *ptxsim.Module, o ptxsim.Options, k launch.Kernel, b *attention
 		bits = append(bits, all[4*i:4*i+4]...)
 		bound := float64(b.D+2) * 0x1p-23 * sizes[i] * l.factor()
 		if w := want[i] * l.factor(); !(math.Abs(x-w) <= bound) {
-			return nil, fmt.Errorf("%v: score %d of query %d, head %d is %g, want %g within %.2g", b, i%lds, query, i/lds%b.Heads, x, w, bound)
+			return attentionResult{}, fmt.Errorf("%v: score %d of query %d, head %d is %g, want %g within %.2g", b, i%lds, query, i/lds%b.Heads, x, w, bound)
 		}
 	}
-	return bits, nil
+	return attentionResult{bits, l.Counters()}, nil
 }
 
 // runVO runs vo_attention, whose values have b.n features for each head.
-func runVO(m *ptxsim.Module, o ptxsim.Options, k launch.Kernel, b *attentionBatch) ([]byte, error) {
+func runVO(m *ptxsim.Module, o ptxsim.Options, k launch.Kernel, b *attentionBatch) (attentionResult, error) {
 	l := b.on(k, o)
 	l.matrix("qk", packed(b.q, b.k))
 	l.matrix("vo", b.v)
@@ -156,19 +161,19 @@ func runVO(m *ptxsim.Module, o ptxsim.Options, k launch.Kernel, b *attentionBatc
 	y := l.result("y", b.tokens(), size*stride)
 	l.int("ldy", stride)
 	if err := l.run(m, b.n); err != nil {
-		return nil, err
+		return attentionResult{}, err
 	}
 	got, bits, err := l.rows(y, b.tokens(), b.n, size, size*stride)
 	if err != nil {
-		return nil, err
+		return attentionResult{}, err
 	}
 	want, err := b.meansVO(b.v, bias)
 	if err != nil {
-		return nil, err
+		return attentionResult{}, err
 	}
 	sizes, err := b.meansVO(absolute(b.v), absolutes(bias))
 	if err != nil {
-		return nil, err
+		return attentionResult{}, err
 	}
-	return bits, compareAttention(b, got, want, sizes, b.tolerance(0, size == 4), b.Heads)
+	return attentionResult{bits, l.Counters()}, compareAttention(b, got, want, sizes, b.tolerance(0, size == 4), b.Heads)
 }

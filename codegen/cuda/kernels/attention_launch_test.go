@@ -49,7 +49,7 @@ func (l *attentionLaunch) factor() float64 {
 	return math.Log2E
 }
 
-func (l *attentionLaunch) int(name string, n int) { l.args[name] = ptxsim.I32(int32(n)) }
+func (l *attentionLaunch) int(name string, n int) { l.args[name] = ptxsim.I32(n) }
 func (l *attentionLaunch) float(name string, f float64) {
 	l.args[name] = ptxsim.F32(float32(f))
 }

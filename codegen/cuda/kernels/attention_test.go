@@ -80,9 +80,53 @@ func TestAttentionBatchInvariance(t *testing.T) {
 }
 
 func attentionBits(t *testing.T, m *ptxsim.Module, k launch.Kernel, b *attentionBatch) []byte {
-	bits, err := runAttention(m, ptxsim.Options{Unchecked: true}, k, b)
+	r, err := runAttention(m, ptxsim.Options{Unchecked: true}, k, b)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return bits
+	return r.bits
+}
+
+// TestAttentionCosts: heads of 64 in whole tiles take the fewest products that
+// there are, pass over the banks of shared memory hardly more often than
+// necessary, and use the sectors of memory that they touch.
+func TestAttentionCosts(t *testing.T) {
+	const rows, tokens, heads64, d = 2, 128, 2, 64
+	product := rows * heads64 * (tokens / 16) * (tokens / 8) * (d / 16) // m16n8k16 of q·kᵀ, and of p·v
+	for _, c := range []struct {
+		family    string
+		constants map[string]int
+		mma       int
+	}{
+		{"otf_attention", attentionOf(d, d, 64, map[string]int{"MAXS": 128}), 2 * product},
+		{"otf_attention", attentionOf(d, d, 16, map[string]int{"MAXS": 128}), 2 * product},
+		{"otf_attention", attentionOf(d, d, 64, map[string]int{"MAXS": 256}), 2 * product},
+		{"otf_attention", attentionOf(d, d, 16, map[string]int{"MAXS": 384}), 2 * product},
+		{"otf_attention", attentionOf(d, d, 64, map[string]int{"MAXS": 128, "CAUSAL": 1}), 2 * product / 16 * 9}, // of 8 tiles, 1 to 8: 36 of 64
+		{"flash_attention", attentionOf(d, d, 64, map[string]int{"KB": 64}), 2 * product},
+		{"partial_otf_scores", map[string]int{"D": d, "QB": 64, "SPLIT": 8}, product},
+		{"partial_otf_attention", attentionOf(d, d, 64, nil), product},
+		{"vo_attention", map[string]int{"D": d, "QB": 64, "MAXS": 128, "BN": 64}, 2 * product},
+	} {
+		k := launch.Make(c.family, c.constants)
+		t.Run(k.Entry(), func(t *testing.T) {
+			b := batchFor(k, heads(heads64, 30, tokens, tokens).features(d, true))
+			r, err := runAttention(goldenModule(t, k), ptxsim.Options{Unchecked: true, Count: true}, k, b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := r.counters
+			t.Logf("%d instructions of warps, %d products, %d passes over banks of %d, %d sectors of %d",
+				n.WarpInstructions, n.MMA, n.SharedWavefronts, n.IdealWavefronts, n.Sectors, n.IdealSectors)
+			if n.MMA != int64(c.mma) {
+				t.Errorf("%d products, want %d", n.MMA, c.mma)
+			}
+			if ratio := float64(n.SharedWavefronts) / float64(n.IdealWavefronts); ratio > 1.05 {
+				t.Errorf("%.3f times the fewest passes over the banks of shared memory", ratio)
+			}
+			if ratio := float64(n.Sectors) / float64(n.IdealSectors); ratio > 1.1 {
+				t.Errorf("%.3f times the fewest sectors", ratio)
+			}
+		})
+	}
 }

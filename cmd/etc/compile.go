@@ -230,13 +230,21 @@ func resolveTarget(target, dtype string) (string, error) {
 		storage = dtype
 	}
 	if storage == "" {
-		storage = "f32"
+		storage = defaultStorage(device)
 	}
 	resolved := device + ":" + storage
 	if !slices.Contains(compiler.Targets, resolved) {
 		return "", fault.Newf(fault.Unsupported, "target %q: supported are %s", resolved, strings.Join(compiler.Targets, ", "))
 	}
 	return resolved, nil
+}
+
+// defaultStorage is the storage type of a target that names none.
+func defaultStorage(device string) string {
+	if strings.HasPrefix(device, "sm_") {
+		return "f16"
+	}
+	return "f32"
 }
 
 // autoBuckets chooses buckets from the lengths of the rows in a file.

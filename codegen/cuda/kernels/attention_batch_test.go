@@ -130,7 +130,7 @@ func (b *attentionBatch) means(kind ir.Kind, v *interp.Array) (*interp.Array, er
 	if b.table != nil {
 		args[3] = g.NewWeight("bias", tensor.FromFloat64s(b.table.Shape, b.table.F))
 	}
-	return evaluate(g, g.New(kind, &c.AttentionAttrs, "", args...), interp.Inputs{Offsets: b.offsets, Extra: extra})
+	return evaluateAttention(g, g.New(kind, &c.AttentionAttrs, "", args...), interp.Inputs{Offsets: b.offsets, Extra: extra})
 }
 
 // meansVO evaluates vo_attention, where v is the values of all heads: x, with
@@ -150,11 +150,11 @@ func (b *attentionBatch) meansVO(v *interp.Array, bias []float64) (*interp.Array
 		args[4] = g.NewWeight("b", tensor.FromFloat64s([]int{len(bias)}, bias))
 	}
 	attrs := b.AttentionAttrs
-	return evaluate(g, g.New(ir.VOAttention, &attrs, "", args...),
+	return evaluateAttention(g, g.New(ir.VOAttention, &attrs, "", args...),
 		interp.Inputs{Offsets: b.offsets, Extra: map[string]*interp.Array{"xqk": qk, "xvo": v}})
 }
 
-func evaluate(g *ir.Graph, op *ir.Op, in interp.Inputs) (*interp.Array, error) {
+func evaluateAttention(g *ir.Graph, op *ir.Op, in interp.Inputs) (*interp.Array, error) {
 	g.Outputs = []ir.Output{{Name: "y", Value: op.Result()}}
 	out, err := interp.Run(g, in)
 	if err != nil {

@@ -48,7 +48,7 @@ func runAttention(m *ptxsim.Module, o ptxsim.Options, k launch.Kernel, b *attent
 		l.scores()
 	}
 	queries, width := b.q.Shape[0], b.Heads*b.Dv
-	stride := strideOf(width)
+	stride := attentionStride(width)
 	y := l.result("y", queries, 2*stride)
 	l.int("ldy", stride)
 	if err := l.run(m, b.Dv); err != nil {
@@ -101,7 +101,7 @@ func (l *attentionLaunch) scores() {
 		}
 		var bytes []byte
 		for _, x := range row {
-			bytes = append(bytes, ints(int(math.Float32bits(float32(x))))...)
+			bytes = append(bytes, attentionInts(int(math.Float32bits(float32(x))))...)
 		}
 		l.write(at+uint64(4*i), bytes)
 	}
@@ -157,7 +157,7 @@ func runVO(m *ptxsim.Module, o ptxsim.Options, k launch.Kernel, b *attentionBatc
 	}
 	l.int("N", b.n)
 	size := 2 + 2*k.Value("OUT32")
-	stride := strideOf(b.n)
+	stride := attentionStride(b.n)
 	y := l.result("y", b.tokens(), size*stride)
 	l.int("ldy", stride)
 	if err := l.run(m, b.n); err != nil {

@@ -81,17 +81,17 @@ func (l *attentionLaunch) batch() {
 		}
 		counts[qb] = len(tiles) / 8
 		if qb == l.kernel.Value("QB") {
-			l.write(l.memory("tiles", len(tiles)+8*pastTheEnd), tiles)
+			l.write(l.memory("tiles", len(tiles)+8*attentionRoom), tiles)
 		}
 	}
-	l.write(l.memory("batch", 16), ints(b.tokens(), len(b.lengths), counts[16], counts[64]))
-	l.write(l.memory("offsets", 4*len(b.offsets)), ints(b.offsets...))
+	l.write(l.memory("batch", 16), attentionInts(b.tokens(), len(b.lengths), counts[16], counts[64]))
+	l.write(l.memory("offsets", 4*len(b.offsets)), attentionInts(b.offsets...))
 }
 
-// pastTheEnd is how many rows and tiles there is room for but nothing in.
-const pastTheEnd = 3
+// attentionRoom is how many rows and tiles there is room for but nothing in.
+const attentionRoom = 3
 
-func ints(list ...int) []byte {
+func attentionInts(list ...int) []byte {
 	var b []byte
 	for _, n := range list {
 		b = binary.LittleEndian.AppendUint32(b, uint32(n))
@@ -107,13 +107,13 @@ func (l *attentionLaunch) floats(name string, list []float64) {
 	l.write(l.memory(name, len(b)), b)
 }
 
-// strideOf is a row's stride in elements: a multiple of 32, with some room.
-func strideOf(width int) int { return (width+31)/32*32 + 32 }
+// attentionStride is a row's stride in elements: a multiple of 32, with some room.
+func attentionStride(width int) int { return (width+31)/32*32 + 32 }
 
 // matrix is an operand in the storage type.
 func (l *attentionLaunch) matrix(name string, a *interp.Array) {
-	width, stride := a.Shape[1], strideOf(a.Shape[1])
-	at := l.memory(name, 2*stride*(a.Shape[0]+pastTheEnd))
+	width, stride := a.Shape[1], attentionStride(a.Shape[1])
+	at := l.memory(name, 2*stride*(a.Shape[0]+attentionRoom))
 	for row := range a.Shape[0] {
 		var b []byte
 		for _, x := range a.F[row*width : (row+1)*width] {
@@ -131,14 +131,15 @@ func (b *attentionBatch) bits(x float64) uint16 {
 	return tensor.F32ToF16(float32(x))
 }
 
-const poison = 0x5a
+// attentionPoison fills results before a kernel runs.
+const attentionPoison = 0x5a
 
 // result allocates rows of that many bytes each and fills them with poison.
 func (l *attentionLaunch) result(name string, rows, bytes int) uint64 {
-	at := l.memory(name, bytes*(rows+pastTheEnd))
-	all := make([]byte, bytes*(rows+pastTheEnd))
+	at := l.memory(name, bytes*(rows+attentionRoom))
+	all := make([]byte, bytes*(rows+attentionRoom))
 	for i := range all {
-		all[i] = poison
+		all[i] = attentionPoison
 	}
 	l.write(at, all)
 	return at
@@ -160,7 +161,7 @@ func (l *attentionLaunch) run(m *ptxsim.Module, n int) error {
 			tiles += (length + l.kernel.Value("QB") - 1) / l.kernel.Value("QB")
 		}
 	}
-	grid := l.kernel.Grid(launch.Size{Tiles: tiles + pastTheEnd, Heads: l.b.Heads, N: n})
+	grid := l.kernel.Grid(launch.Size{Tiles: tiles + attentionRoom, Heads: l.b.Heads, N: n})
 	launched := ptxsim.Launch{Kernel: kernel, Grid: grid, Block: [3]int{l.kernel.Threads(), 1, 1}, Shared: l.kernel.Shared()}
 	for _, p := range l.kernel.Params() {
 		arg, ok := l.args[p.Name]
@@ -175,7 +176,7 @@ func (l *attentionLaunch) run(m *ptxsim.Module, n int) error {
 // rows reads the result at at: rows of width elements of size bytes, stride
 // bytes apart. Bytes of no element must be poison still.
 func (l *attentionLaunch) rows(at uint64, rows, width, size, stride int) ([]float64, []byte, error) {
-	all := make([]byte, stride*(rows+pastTheEnd))
+	all := make([]byte, stride*(rows+attentionRoom))
 	if err := l.Read(all, at); err != nil {
 		return nil, nil, err
 	}
@@ -185,7 +186,7 @@ func (l *attentionLaunch) rows(at uint64, rows, width, size, stride int) ([]floa
 		row, column := i/stride, i%stride/size
 		if row >= rows || column >= width {
 			for _, b := range all[i : i+size] {
-				if b != poison {
+				if b != attentionPoison {
 					return nil, nil, fmt.Errorf("row %d, column %d is written: the result is %d by %d", row, column, rows, width)
 				}
 			}

@@ -28,7 +28,7 @@ func decodeShuffle(p *parser, in *inst, mods []string, o []operand) {
 // execShuffle gives each lane another's value. c holds the end of the segment
 // in bits 0-4 and the mask of lanes that stay in theirs in bits 8-12.
 func execShuffle(w *warp, in *inst, m uint32) {
-	w.members(in, m, w.r[in.v[1]])
+	w.members(in, m, &w.r[in.v[1]])
 	from := w.r[in.a]
 	var inside uint32
 	for i := range 32 {
@@ -70,7 +70,7 @@ func execShuffle(w *warp, in *inst, m uint32) {
 
 // members checks the mask of lanes that must take part: it names each lane
 // that executes, and all those it names do.
-func (w *warp) members(in *inst, m uint32, masks lanes) {
+func (w *warp) members(in *inst, m uint32, masks *lanes) {
 	for rest := m; rest != 0; rest &= rest - 1 {
 		lane := firstLane(rest)
 		want := uint32(masks[lane])
@@ -108,7 +108,7 @@ func decodeVote(p *parser, in *inst, mods []string, o []operand) {
 	in.d, in.a, in.b = p.destination(o[0], c).slot, p.source(o[1], predicate), p.source(o[2], single)
 	in.kind = kindTogether
 	in.exec = func(w *warp, in *inst, m uint32) {
-		w.members(in, m, w.r[in.b])
+		w.members(in, m, &w.r[in.b])
 		yes := w.p[in.a] & m
 		if not {
 			yes = m &^ yes
@@ -156,7 +156,7 @@ func decodeRedux(p *parser, in *inst, mods []string, o []operand) {
 	in.d, in.a, in.b = p.destination(o[0], single).slot, p.source(o[1], single), p.source(o[2], single)
 	in.kind = kindTogether
 	in.exec = func(w *warp, in *inst, m uint32) {
-		w.members(in, m, w.r[in.b])
+		w.members(in, m, &w.r[in.b])
 		r := uint32(w.r[in.a][firstLane(m)])
 		for rest := m & (m - 1); rest != 0; rest &= rest - 1 {
 			r = f(r, uint32(w.r[in.a][bits.TrailingZeros32(rest)]))

@@ -23,8 +23,8 @@ type inst struct {
 	offset int64   // of an address
 	m      memoryOp
 
-	widen   func(x uint64) float32 // of mma
-	ordered bool                   // of mma: the metadata must ascend
+	wide    *wideTable // of mma
+	ordered bool       // of mma: the metadata must ascend
 
 	op   string
 	line int // of the PTX

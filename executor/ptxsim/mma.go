@@ -3,12 +3,13 @@ package ptxsim
 import (
 	"math"
 	"strings"
+	"sync"
 )
 
 // An mmaForm is one spelling of mma.
 type mmaForm struct {
 	exec    func(w *warp, in *inst, m uint32)
-	widen   func(x uint64) float32
+	wide    *wideTable
 	b       int  // registers of b
 	sparse  bool // a holds two of each four, metadata says which
 	ordered bool // the metadata must ascend
@@ -18,9 +19,9 @@ func mmaOf(name string) (f mmaForm, ok bool) {
 	rest, types, _ := strings.Cut(name, ".row.col.")
 	switch types {
 	case "f32.f16.f16.f32":
-		f.widen = func(x uint64) float32 { return halfToFloat(uint16(x)) }
+		f.wide = wideHalf()
 	case "f32.bf16.bf16.f32":
-		f.widen = func(x uint64) float32 { return math.Float32frombits(uint32(x) << 16) }
+		f.wide = wideBrain()
 	default:
 		return f, false
 	}
@@ -37,6 +38,24 @@ func mmaOf(name string) (f mmaForm, ok bool) {
 	return f, true
 }
 
+// A wideTable has the float32 of each number of 16 bits.
+type wideTable [1 << 16]float32
+
+var (
+	wideHalf  = sync.OnceValue(func() *wideTable { return widen(halfToFloat) })
+	wideBrain = sync.OnceValue(func() *wideTable {
+		return widen(func(x uint16) float32 { return math.Float32frombits(uint32(x) << 16) })
+	})
+)
+
+func widen(f func(x uint16) float32) *wideTable {
+	var t wideTable
+	for i := range t {
+		t[i] = f(uint16(i))
+	}
+	return &t
+}
+
 func (in *inst) isMMA() bool { return strings.HasPrefix(in.op, "mma.") }
 
 // Places in the vector of an mma.
@@ -51,7 +70,7 @@ func decodeMMA(p *parser, in *inst, _ []string, o []operand) {
 	if !ok {
 		p.unsupported("instruction %q", in.op)
 	}
-	in.kind, in.exec, in.widen = kindTogether, f.exec, f.widen
+	in.kind, in.exec, in.wide = kindTogether, f.exec, f.wide
 	if f.sparse {
 		p.want(in, o, 6, 6)
 		if o[5].form != literal || o[5].imm > 1 {
@@ -73,9 +92,9 @@ func decodeMMA(p *parser, in *inst, _ []string, o []operand) {
 // where r is odd.
 func (w *warp) fragmentA(in *inst, a *[16][16]float32) {
 	for r := range 4 {
-		for lane, x := range w.r[in.v[mmaA+r]] {
-			row, column := lane/4+r%2*8, lane%4*2+r/2*8
-			a[row][column], a[row][column+1] = in.widen(x&0xffff), in.widen(x>>16)
+		for lane, x := range &w.r[in.v[mmaA+r]] {
+			to := (*[2]float32)(a[(lane/4+r%2*8)&15][(lane%4*2+r/2*8)&14:])
+			to[0], to[1] = in.wide[x&0xffff], in.wide[x>>16&0xffff]
 		}
 	}
 }
@@ -84,9 +103,9 @@ func (w *warp) fragmentA(in *inst, a *[16][16]float32) {
 // register r of lane 4g+t holds rows 8r+2t and 8r+2t+1 of column g.
 func (w *warp) fragmentB(in *inst, b *[8][32]float32) {
 	for r, slot := range in.v[mmaB:] {
-		for lane, x := range w.r[slot] {
-			row := 8*r + lane%4*2
-			b[lane/4][row], b[lane/4][row+1] = in.widen(x&0xffff), in.widen(x>>16)
+		for lane, x := range &w.r[slot] {
+			to := (*[2]float32)(b[lane/4&7][(8*r+lane%4*2)&30:])
+			to[0], to[1] = in.wide[x&0xffff], in.wide[x>>16&0xffff]
 		}
 	}
 }
@@ -97,7 +116,7 @@ func (w *warp) addTo(in *inst, s *[16][8]float32) {
 	for r := range 4 {
 		c, d := &w.r[in.v[mmaC+r]], &w.r[in.v[mmaD+r]]
 		for lane := range d {
-			d[lane] = bitsOf(float(c[lane]) + s[lane/4+r/2*8][lane%4*2+r%2])
+			d[lane] = bitsOf(float(c[lane]) + s[(lane/4+r/2*8)&15][(lane%4*2+r%2)&7])
 		}
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"testing"
 
+	"etc/executor/ptxsim"
 	"etc/formats/plan/launch"
+	"etc/formats/plan/layout"
 )
 
 // blockSparse is a kernel of block_sparse_linear: rows of x and rows of tiles of
@@ -19,8 +21,8 @@ func blockSparse(bm, rows, wm, stages int, more map[string]int) launch.Kernel {
 
 var (
 	blockSparseMain   = blockSparse(64, 8, 16, 2, nil)
-	blockSparseWide   = blockSparse(128, 4, 32, 3, map[string]int{"ACT": 1})
-	blockSparseSmall  = blockSparse(16, 1, 16, 4, map[string]int{"DTYPE": launch.BF16, "OUT32": 1})
+	blockSparseWide   = blockSparse(128, 4, 32, 3, nil)
+	blockSparseSmall  = blockSparse(16, 1, 16, 4, map[string]int{"DTYPE": launch.BF16, "OUT32": 1, "ACT": 1})
 	blockSparseGather = blockSparse(32, 2, 16, 3, map[string]int{"GATHER": 1, "R32": 1, "ACT": 3})
 )
 
@@ -52,19 +54,28 @@ func blockSparseCases() []testCase {
 }
 
 // TestBlockSparseInvariance: rows have the same bits alone as among others, and
-// from blocks of any size.
+// from blocks of any size; they are those of the dense product of the same
+// matrix.
 func TestBlockSparseInvariance(t *testing.T) {
-	var want []byte
-	for _, k := range []launch.Kernel{blockSparseMain, blockSparseWide} {
-		same := k
-		p := sparseProduct{kernel: same, t: 21, n: 72, k: 200, keep: 0.5}.filled()
-		got := checkInvariance(t, goldenModule(t, same), p)
-		if k.Value("ACT") != 0 {
-			continue
+	p := sparseProduct{kernel: blockSparseMain, t: 21, n: 72, k: 200, keep: 0.5, scaled: 30}.filled()
+	want := checkInvariance(t, goldenModule(t, blockSparseMain), p)
+	for _, k := range []launch.Kernel{blockSparseWide, launch.Make("linear", launch.LinearTiles()[0].Constants())} {
+		p.kernel = k
+		if !bytes.Equal(checkInvariance(t, goldenModule(t, k), p), want) {
+			t.Errorf("%s: other bits than %s", k.Entry(), blockSparseMain.Entry())
 		}
-		if want != nil && !bytes.Equal(got, want) {
-			t.Errorf("%s: other bits than another block's", k.Entry())
+	}
+}
+
+// TestBlockSparseTraffic: see checkTraffic. A tile is two products for each 16 rows.
+func TestBlockSparseTraffic(t *testing.T) {
+	for _, k := range []launch.Kernel{blockSparseMain, blockSparseWide, blockSparseSmall} {
+		p := sparseProduct{kernel: k, t: 2 * k.Value("BM"), n: 2 * 16 * k.Value("ROWS"), k: 320, keep: 0.6}.filled()
+		_, c, err := p.counted(goldenModule(t, k), ptxsim.Options{Count: true})
+		if err != nil {
+			t.Fatal(k.Entry(), err)
 		}
-		want = got
+		tiles := (len(layout.PackGPUTiles(p.weights(), p.n, p.k)) - layout.GPUTileBytes(p.n, p.k, 0)) / 512
+		checkTraffic(t, k, c, tiles*2*p.t/16)
 	}
 }

@@ -35,13 +35,14 @@
 #define MIN_BLOCKS 3
 #endif
 
-// The address of 16 bytes of a tile in shared memory, in bytes: half of the
-// inputs of output n. A tensor core gives a thread two neighbouring outputs of
-// 8. So that it gets four neighbours out of two products, product j takes those
-// two of every four that start at 2j; its rows lie together, and the exclusive
-// or puts the eight that are read at one time into different banks.
+// The address of 16 bytes of a tile in shared memory, in bytes: half of the 16
+// inputs of a row. The exclusive or puts the eight rows that are read at one
+// time into different banks.
 DEV int place_in_tile(int row, int half) { return row * 32 + (half ^ row / 4 % 2) * 16; }
-DEV int row_of_output(int n) { return n / 2 % 2 * 8 + n / 4 * 2 + n % 2; }
+// The output that lies in a row. A tensor core gives a thread two neighbouring
+// outputs of 8. So that it gets four neighbours out of two products, product j,
+// of rows 8j and on, takes those two of every four that start at 2j.
+DEV int output_of_row(int row) { return row % 8 / 2 * 4 + row / 8 * 2 + row % 2; }
 
 // The tiles that one block of the grid has, 32 panels at a time: lane l holds
 // the index of panel first+l.
@@ -69,9 +70,10 @@ DEV void look_ahead(Walk& w, const u32* index, int row, int rows, int panels) {
 
 // Starts the copies of the kept tiles of one panel of one row of tiles: a warp copies a tile at once.
 DEV void copy_tiles(u32 to, const elem* tiles, u32 index) {
-  const int lane = threadIdx.x % 32;
-  const elem* from = tiles + (u64)(index >> PANEL_TILES) * (TILE_BYTES / 2) + lane * 8;
-  const u32 at = to + place_in_tile(row_of_output(lane / 2), lane % 2);
+  // A lane fills the lane'th 16 bytes: neighbours write into different banks.
+  const int lane = threadIdx.x % 32, row = lane / 2, half = lane % 2 ^ row / 4 % 2;
+  const elem* from = tiles + (u64)(index >> PANEL_TILES) * (TILE_BYTES / 2) + output_of_row(row) * 16 + half * 8;
+  const u32 at = to + lane * 16;
 #pragma unroll
   for (int t = 0; t < PANEL_TILES; t++)
     if (index >> t & 1) {

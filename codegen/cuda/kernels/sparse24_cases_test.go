@@ -3,6 +3,7 @@ package kernels
 import (
 	"testing"
 
+	"etc/executor/ptxsim"
 	"etc/formats/plan/launch"
 )
 
@@ -47,4 +48,16 @@ func sparse24Cases() []testCase {
 func TestSparse24Invariance(t *testing.T) {
 	p := sparseProduct{kernel: sparse24Main, t: 21, n: 72, k: 200, keep: 1}.filled()
 	checkInvariance(t, goldenModule(t, sparse24Main), p)
+}
+
+// TestSparse24Traffic: see checkTraffic. A product has 8 rows, 16 outputs and 32 inputs.
+func TestSparse24Traffic(t *testing.T) {
+	for _, k := range []launch.Kernel{sparse24Main, sparse24Small} {
+		p := sparseProduct{kernel: k, t: 2 * k.Value("BM"), n: 2 * k.Value("BN"), k: 320, keep: 1}.filled()
+		_, c, err := p.counted(goldenModule(t, k), ptxsim.Options{Count: true})
+		if err != nil {
+			t.Fatal(k.Entry(), err)
+		}
+		checkTraffic(t, k, c, p.t/8*(p.n/16)*(p.k/32))
+	}
 }

@@ -66,15 +66,16 @@ DEV void multiply_add_sparse(float (&d)[4], const u32 (&a)[4], const u32 (&b)[4]
 // share a line of banks; the exclusive or puts the eight rows that are read at
 // one time into different banks.
 DEV int place_in_strip(int row, int piece) { return (row * 4 + (piece ^ row / 2 % 4)) * 16; }
-// Where output n of a strip lies: instructions one after the other.
-DEV int row_of_output(int n) { return n / 2 % 2 * 16 + n % 2 * 8 + n / 4; }
+// The output of a strip that lies in a row: the rows of an instruction lie together.
+DEV int output_of_row(int row) { return row % 8 * 4 + row / 16 * 2 + row / 8 % 2; }
 
 // Starts the copies of w and meta of a panel, outputs from strip on. What lies
 // past the last strip becomes zero.
 DEV void copy_weights(u32 stage, const elem* values, const u32* meta, int strip, int strips, int ldv, int panel) {
-  const int row = threadIdx.x / 4, piece = threadIdx.x % 4;
-  const elem* from = values + (u64)(strip * STRIP + row) * ldv + panel * (PANEL / 2) + piece * 8;
-  const u32 at = stage + W_AT + place_in_strip(row_of_output(row), piece);
+  // A thread fills its 16 bytes of each strip: neighbours write into different banks.
+  const int row = threadIdx.x / 4, piece = threadIdx.x % 4 ^ row / 2 % 4;
+  const elem* from = values + (u64)(strip * STRIP + output_of_row(row)) * ldv + panel * (PANEL / 2) + piece * 8;
+  const u32 at = stage + W_AT + threadIdx.x * 16;
 #pragma unroll
   for (int s = 0; s < BN / STRIP; s++)
     copy_async(at + s * STRIP_BYTES, from + (u64)s * STRIP * ldv, strip + s < strips ? 16 : 0);

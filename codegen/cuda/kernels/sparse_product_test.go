@@ -32,6 +32,7 @@ type sparseProduct struct {
 // sparseKinds are the operators of the families.
 var sparseKinds = map[string]ir.Kind{
 	"block_sparse_linear": ir.BlockSparseLinear, "sparse24_linear": ir.Sparse24Linear, "csr_linear": ir.CSRLinear,
+	"linear": ir.Linear, // of the same matrix, to compare
 }
 
 const sparseScale = 1.0 / 3
@@ -183,6 +184,12 @@ func (p *sparseProduct) tolerance(t, n int, y float64) float64 {
 	return sum + unit*(math.Abs(y)+sum) + least
 }
 
+// sparsePoison fills results before a launch.
+const sparsePoison = 0x5a
+
+// sparseStride is a row's stride in elements: a multiple of 32, with some room.
+func sparseStride(width int) int { return (width+31)/32*32 + 32 }
+
 // pastRows is how many rows there is room for but nothing in.
 const pastRows = 3
 
@@ -210,7 +217,7 @@ func (l *sparseLaunch) int(name string, n int) { l.args[name] = ptxsim.I32(n) }
 
 // rows puts a matrix of t rows with room between and after them.
 func (l *sparseLaunch) rows(name, distance string, v []float64, width int, wide bool) {
-	stride, size := strideOf(width), 2
+	stride, size := sparseStride(width), 2
 	if wide {
 		size = 4
 	}
@@ -238,13 +245,19 @@ func (p *sparseProduct) stored(v []float64, wide bool) []byte {
 	return b
 }
 
-// weight packs w and gives the addresses of its parts.
-func (l *sparseLaunch) weight() {
-	p := l.p
+// weights are the bits of w.
+func (p *sparseProduct) weights() []uint16 {
 	w := make([]uint16, len(p.w))
 	for i, v := range p.w {
 		w[i] = p.bits(v)
 	}
+	return w
+}
+
+// weight packs w and gives the addresses of its parts.
+func (l *sparseLaunch) weight() {
+	p := l.p
+	w := p.weights()
 	var b []byte
 	var parts map[string]int
 	switch p.kernel.Family {
@@ -253,6 +266,9 @@ func (l *sparseLaunch) weight() {
 	case "sparse24_linear":
 		b, parts = layout.PackGPU24(w, p.n, p.k), layout.GPU24Parts(p.n, p.k)
 		l.int("ldv", layout.GPU24Width(p.k))
+	case "linear":
+		b = layout.PackPadded(w, p.n, p.k)
+		l.int("ldw", layout.PaddedWidth(p.k))
 	case "csr_linear":
 		b = layout.PackGPUCSR(w, p.n, p.k)
 		if p.gather() {
@@ -299,14 +315,14 @@ func (p *sparseProduct) counted(m *ptxsim.Module, o ptxsim.Options) ([]byte, ptx
 		l.put("columns", list, len(list))
 	}
 	size := 2 + 2*p.kernel.Value("OUT32")
-	stride := strideOf(p.n)
-	y := l.put("y", bytes.Repeat([]byte{poison}, (p.t+pastRows)*stride*size), (p.t+pastRows)*stride*size)
+	stride := sparseStride(p.n)
+	y := l.put("y", bytes.Repeat([]byte{sparsePoison}, (p.t+pastRows)*stride*size), (p.t+pastRows)*stride*size)
 	l.int("ldy", stride)
-	for name, v := range map[string]int{"N": p.n, "K": p.width(), "scaled": p.scaled} {
+	for name, v := range map[string]int{"N": p.n, "K": p.k, "scaled": p.scaled} {
 		l.int(name, v)
 	}
-	if p.kernel.Family != "csr_linear" {
-		l.int("K", p.k)
+	if p.fewer { // its weight names columns of x
+		l.int("K", p.width())
 	}
 	l.args["scale"] = ptxsim.F32(sparseScale)
 	if l.err != nil {
@@ -344,7 +360,7 @@ func (p *sparseProduct) compare(all []byte, stride, size int) ([]byte, error) {
 	for i := 0; i < len(all); i += size {
 		t, n, e := i/(stride*size), i/size%stride, all[i:i+size]
 		if t >= p.t || n >= p.n {
-			if !bytes.Equal(e, bytes.Repeat([]byte{poison}, size)) {
+			if !bytes.Equal(e, bytes.Repeat([]byte{sparsePoison}, size)) {
 				return nil, fmt.Errorf("row %d, output %d is written: the result is %d by %d", t, n, p.t, p.n)
 			}
 			continue

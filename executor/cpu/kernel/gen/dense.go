@@ -123,6 +123,10 @@ func (w panels) at(base reg.Register, panel int) operand.Mem {
 
 // denseStep emits one step of k. With one panel, AVX-512 broadcasts x inside the FMA.
 func (e *emitter) denseStep(acc [][]vector, in inputs, w panels, disp int) {
+	if e.parts == 2 && len(acc[0]) > 1 {
+		e.denseStepByPanel(acc, in, w, disp)
+		return
+	}
 	b := e.vectors(len(acc[0]))
 	for j := range b {
 		e.load(w.at(w.base, j), b[j])
@@ -133,6 +137,26 @@ func (e *emitter) denseStep(acc [][]vector, in inputs, w panels, disp int) {
 	for r := range acc {
 		e.multiply(acc[r], b, in.at(r, disp))
 	}
+}
+
+// denseStepByPanel is denseStep with one panel in registers at a time: of two
+// rows and three panels, 12 accumulators, 2 rows of x and a panel fill the 16
+// registers of AVX2.
+func (e *emitter) denseStepByPanel(acc [][]vector, in inputs, w panels, disp int) {
+	x := make([]vector, len(acc))
+	for r := range acc {
+		x[r] = e.same(in.at(r, disp))
+	}
+	for j := range acc[0] {
+		b := e.vector()
+		e.load(w.at(w.base, j), b)
+		e.PREFETCHT0(w.at(w.ahead, j))
+		for r := range acc {
+			each(e.VFMADD231PS, b.ops(), x[r], acc[r][j])
+		}
+	}
+	e.ADDQ(w.step, w.base)
+	e.ADDQ(w.step, w.ahead)
 }
 
 // multiply emits acc[j] += x·b[j] for the scalar at x.

@@ -19,11 +19,23 @@ type weight struct {
 	csr    layout.CSR // of 2:4 weights too
 }
 
-// bindWeights makes views of the mapped weights. plan.Check has checked the
-// contents; the views are made by the same checks, so none is trusted twice.
+// bindWeights makes views of the mapped weights that steps read; the others are
+// those of other targets. plan.Check has checked the contents; the views are
+// made by the same checks, so none is trusted twice.
 func (d *Device) bindWeights() error {
 	d.weights = make([]weight, len(d.program.Weights))
+	read := make([]bool, len(d.program.Weights))
+	for _, s := range d.program.Steps {
+		for _, a := range s.Args {
+			if a.Kind == plan.FromWeight {
+				read[a.Index] = true
+			}
+		}
+	}
 	for i, w := range d.program.Weights {
+		if !read[i] {
+			continue
+		}
 		bytes := d.program.Data[w.Offset : w.Offset+w.Size]
 		v := &d.weights[i]
 		var err error

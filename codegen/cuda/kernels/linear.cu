@@ -43,19 +43,21 @@ DEV void store_floats(float* p, float a, float b, float c, float d) {
   *(Vec4*)p = Vec4{__float_as_uint(a), __float_as_uint(b), __float_as_uint(c), __float_as_uint(d)};
 }
 
-// Adds WIDTH neighbours of a row of f32 (wide) or elem.
-template <bool wide> DEV void add_vector(float (&v)[WIDTH], const void* p, u64 at) {
-#pragma unroll
-  for (int e = 0; e < WIDTH; e += 4) {
-    if (wide) {
-      float r[WIDTH];
-      load_floats(r, e, (const float*)p + at + e);
-      v[e] += r[e], v[e + 1] += r[e + 1], v[e + 2] += r[e + 2], v[e + 3] += r[e + 3];
-    } else {
-      const Vec2 r = *(const Vec2*)((const elem*)p + at + e);
-      v[e] += low(r.x), v[e + 1] += high(r.x), v[e + 2] += low(r.y), v[e + 3] += high(r.y);
-    }
-  }
+DEV void add_pair(float* v, u32 pair) { v[0] += low(pair), v[1] += high(pair); }
+
+// Adds WIDTH neighbours of a row of f32 or elem, in one access.
+DEV void add_vector(float (&v)[WIDTH], const void* p, u64 at) {
+#if R32
+  float r[WIDTH];
+  load_floats(r, 0, (const float*)p + at);
+  v[0] += r[0], v[1] += r[1], v[2] += r[2], v[3] += r[3];
+#elif WIDTH == 4
+  const Vec2 r = *(const Vec2*)((const elem*)p + at);
+  add_pair(v, r.x), add_pair(v + 2, r.y);
+#else
+  const Vec4 r = *(const Vec4*)((const elem*)p + at);
+  add_pair(v, r.x), add_pair(v + 2, r.y), add_pair(v + 4, r.z), add_pair(v + 6, r.w);
+#endif
 }
 
 DEV void store_vector(const float (&v)[WIDTH], void* y, u64 at) {
@@ -85,7 +87,7 @@ template <bool whole> DEV void write(const Epilogue& to, int row, int n, const f
 #pragma unroll
   for (int e = 0; e < WIDTH; e++) v[e] = activate((sums[e] + bias[e]) * (n + e < to.scaled ? to.scale : 1.0f));
   if (whole || n + WIDTH <= to.N) {
-    if (to.residual) add_vector<R32>(v, to.residual, old);
+    if (to.residual) add_vector(v, to.residual, old);
     return store_vector(v, to.y, at);
   }
 #pragma unroll
@@ -131,12 +133,14 @@ DEV void write_tile(const Epilogue& to, const float (&sums)[TILES_M][TILES_N][4]
     for (int e = 0; e < WIDTH; e += 4) store_floats(own + (at * WIDTH + e) * THREADS, v[e], v[e + 1], v[e + 2], v[e + 3]);
   }
 #pragma unroll 1
-  for (int at = 0; at < GROUPS * LINES; at++) {
-    const int i = at % LINES, group = at / LINES;
-#pragma unroll
-    for (int e = 0; e < WIDTH; e += 4) load_floats(v, e, own + (at * WIDTH + e) * THREADS);
+  for (int group = 0; group < GROUPS; group++) {
     load_bias(bias, to.bias, n + group * 4 * WIDTH, to.N);
-    if (row + i * 8 < count) write<false>(to, row + i * 8, n + group * 4 * WIDTH, v, bias);
+#pragma unroll 1
+    for (int i = 0; i < LINES; i++) {
+#pragma unroll
+      for (int e = 0; e < WIDTH; e += 4) load_floats(v, e, own + ((group * LINES + i) * WIDTH + e) * THREADS);
+      if (row + i * 8 < count) write<false>(to, row + i * 8, n + group * 4 * WIDTH, v, bias);
+    }
   }
 }
 

@@ -29,7 +29,7 @@ func newLinearLaunch(k launch.Kernel, o ptxsim.Options) *linearLaunch {
 	return l
 }
 
-func (l *linearLaunch) int(name string, n int) { l.args[name] = ptxsim.I32(int32(n)) }
+func (l *linearLaunch) int(name string, n int) { l.args[name] = ptxsim.I32(n) }
 
 // put allocates memory of that content and keeps its address as an argument.
 func (l *linearLaunch) put(name string, content []byte) uint64 {

@@ -12,6 +12,7 @@
 package executor
 
 import (
+	"crypto/ed25519"
 	"fmt"
 	"math"
 	"strings"
@@ -28,6 +29,7 @@ type Options struct {
 	Truncate       bool // cut rows that are longer than the longest bucket
 	Tokenizers     int  // goroutines that tokenise; 0: 1
 	Want           Want
+	Trust          ed25519.PublicKey // for Open: who must have signed the plan; nil: any plan will do
 }
 
 // Want names the outputs that are computed only on demand, and the

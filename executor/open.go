@@ -10,7 +10,7 @@ import (
 // New do. Close of the executor closes both; where Open fails, the device stays
 // open.
 func Open(path string, d Device, o Options) (*Executor, error) {
-	file, err := plan.Open(path)
+	file, err := plan.Open(path, plan.OpenOptions{Trust: o.Trust})
 	if err != nil {
 		return nil, err
 	}

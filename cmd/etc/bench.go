@@ -14,7 +14,6 @@ import (
 
 	"etc/executor"
 	"etc/fault"
-	"etc/formats/plan"
 )
 
 type benchFlags struct {
@@ -159,7 +158,7 @@ func (p *program) openBench(path string, f *benchFlags) (*session, []shape, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	file, err := plan.Open(path)
+	file, err := f.openPlan(path)
 	if err != nil {
 		device.Close()
 		return nil, nil, err

@@ -35,7 +35,7 @@ func (f *compileFlags) add(c *cobra.Command) {
 
 func compileCommand(p *program) *cobra.Command {
 	var f compileFlags
-	var output, dump, emit string
+	var output, dump, emit, signKey string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "compile MODEL -o PLAN.etp",
@@ -45,13 +45,14 @@ func compileCommand(p *program) *cobra.Command {
 			if err := p.checkOutput(output); err != nil {
 				return err
 			}
-			return p.compile(args[0], output, dump, emit, &f, asJSON)
+			return p.compile(args[0], output, dump, emit, signKey, &f, asJSON)
 		},
 	}
 	f.add(c)
 	c.Flags().StringVarP(&output, "output", "o", "", "where the plan goes")
 	c.Flags().StringVar(&dump, "dump-ir", "", "write the graph after each pass into this folder")
 	c.Flags().StringVar(&emit, "emit-cuda", "", "write the first GPU program as CUDA for nvcc into this folder")
+	c.Flags().StringVar(&signKey, "sign-key", "", "sign the plan with this private ed25519 key, a PEM file")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the record as JSON")
 	p.addForce(c)
 	return c
@@ -69,9 +70,13 @@ type compileRecord struct {
 	Unclaimed []string  `json:"unclaimed,omitempty"`
 }
 
-func (p *program) compile(model, output, dump, emit string, f *compileFlags, asJSON bool) error {
+func (p *program) compile(model, output, dump, emit, signKey string, f *compileFlags, asJSON bool) error {
 	start := time.Now()
 	if err := f.check(); err != nil {
+		return err
+	}
+	key, err := readKey("--sign-key", signKey, plan.ParseSignKey)
+	if err != nil {
 		return err
 	}
 	ckpt, err := checkpoint.Open(model)
@@ -100,7 +105,7 @@ func (p *program) compile(model, output, dump, emit string, f *compileFlags, asJ
 	}
 	record := &compileRecord{Schema: 1, Device: noDevice, Target: strings.Join(o.Targets, ","), Buckets: bucketLengths(r.Plan.Programs[0]), Passes: w.rows, Unclaimed: r.Unclaimed}
 	err = p.create(output, func(out *os.File) error {
-		if err := plan.Write(out, r.Plan); err != nil {
+		if err := plan.Write(out, r.Plan, plan.WriteOptions{SignKey: key}); err != nil {
 			return err
 		}
 		return record.read(out.Name())
@@ -132,7 +137,7 @@ func (r *compileRecord) read(path string) error {
 	if isSpecial(path) {
 		return nil
 	}
-	file, err := plan.Open(path)
+	file, err := plan.Open(path, plan.OpenOptions{})
 	if err != nil {
 		return err
 	}

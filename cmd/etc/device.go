@@ -18,7 +18,7 @@ import (
 
 // deviceFlags say where a plan runs.
 type deviceFlags struct {
-	device, level           string
+	device, level, trustKey string
 	threads, maxBatchTokens int
 	truncate                bool
 }
@@ -28,6 +28,7 @@ func (f *deviceFlags) add(c *cobra.Command) {
 	c.Flags().IntVar(&f.threads, "threads", 0, "threads (default what affinity and cgroup allow)")
 	c.Flags().StringVar(&f.level, "cpu-level", "", "kernels of this CPU level and no better (default the best there is)")
 	c.Flags().IntVar(&f.maxBatchTokens, "max-batch-tokens", 0, "budget of tokens in one batch (default the plan's)")
+	c.Flags().StringVar(&f.trustKey, "trust-key", "", "refuse a plan that is not signed by this public ed25519 key, a PEM file")
 }
 
 func (f *deviceFlags) addTruncate(c *cobra.Command) {
@@ -95,12 +96,21 @@ func (p *program) openSession(path string, f *deviceFlags, want executor.Want) (
 	if err != nil {
 		return nil, err
 	}
-	file, err := plan.Open(path)
+	file, err := f.openPlan(path)
 	if err != nil {
 		device.Close()
 		return nil, err
 	}
 	return p.newSession(file, device, f, want)
+}
+
+// openPlan opens a plan to run it.
+func (f *deviceFlags) openPlan(path string) (*plan.File, error) {
+	trust, err := readKey("--trust-key", f.trustKey, plan.ParseTrustKey)
+	if err != nil {
+		return nil, err
+	}
+	return plan.Open(path, plan.OpenOptions{Trust: trust})
 }
 
 // newSession takes over file and device, and closes them if it fails.

@@ -18,7 +18,7 @@ func diffCommand(p *program) *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			var sides [2]*planDetail
 			for i, path := range args {
-				f, err := plan.Open(path)
+				f, err := plan.Open(path, plan.OpenOptions{})
 				if err != nil {
 					return err
 				}

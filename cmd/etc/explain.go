@@ -84,7 +84,7 @@ func explain(c *cobra.Command, path string, f *compileFlags) (*explanation, erro
 			return nil, fault.Newf(fault.Usage, "--%s: a plan is compiled already, its flags are fixed", name)
 		}
 	}
-	file, err := plan.Open(path)
+	file, err := plan.Open(path, plan.OpenOptions{})
 	if err != nil {
 		return nil, err
 	}

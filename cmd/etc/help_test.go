@@ -23,8 +23,8 @@ var later = map[string]map[string]int{
 		"speedup": 7, "target": 7, "report": 7, "latency-table": 7, "measure": 7,
 		"budget": 7, "keep-best": 7, "recipe": 7,
 	},
-	"compile": {"tuning": 5, "source-only": 5, "emit-cuda": 5, "sign-key": 5},
-	"run":     {"profile": 6, "trust-key": 5},
+	"compile": {"tuning": 5, "source-only": 5, "emit-cuda": 5},
+	"run":     {"profile": 6},
 	"inspect": {"kernels": 5},
 	"tune":    nil, // 5
 }
@@ -36,7 +36,7 @@ var laterTargets = []string{"cpu:int8", "cpu:int16", "sm_80:f16", "sm_90:f16", "
 // all commands, those that belong to another one, and --device with its kin.
 var besides = []string{"help", "quiet", "verbose", "config", "force", "json", "seconds", "columns"}
 
-var deviceKin = []string{"device", "threads", "cpu-level", "max-batch-tokens", "truncate"}
+var deviceKin = []string{"device", "threads", "cpu-level", "max-batch-tokens", "truncate", "trust-key"}
 
 // explainFlags are those of compile, which explain tries out.
 var explainFlags = []string{"seqlen-buckets", "target", "dtype", "max-batch-tokens"}

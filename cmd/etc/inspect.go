@@ -63,7 +63,7 @@ func inspect(path string, memory bool) (detail, error) {
 	case !info.IsDir() && !info.Mode().IsRegular():
 		return nil, fault.Newf(fault.Usage, "%s: not a regular file", path)
 	case isPlan(path):
-		f, err := plan.Open(path)
+		f, err := plan.Open(path, plan.OpenOptions{})
 		if err != nil {
 			return nil, err
 		}

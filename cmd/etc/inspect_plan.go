@@ -14,6 +14,7 @@ type planDetail struct {
 	Schema       int          `json:"schema"`
 	ID           string       `json:"plan"`
 	Device       string       `json:"device"`
+	SignedBy     string       `json:"signed_by,omitempty"`
 	Architecture string       `json:"architecture"`
 	Task         string       `json:"task"`
 	Labels       []string     `json:"labels,omitempty"`
@@ -69,6 +70,9 @@ func newPlanDetail(f *plan.File, memory bool) *planDetail {
 		Schema: 1, ID: f.ID(), Device: noDevice, Architecture: p.Model.Architecture, Task: taskName(p.Model.Task),
 		Labels: p.Model.Labels, MaxTokens: p.Model.MaxTokens, Bytes: int64(len(f.Bytes())), WeightBytes: len(p.Data),
 		Version: p.Provenance.Version, Source: fmt.Sprintf("%x", p.Provenance.Source),
+	}
+	if key := f.Signer(); key != nil {
+		d.SignedBy = plan.Fingerprint(key)
 	}
 	for _, f := range p.Provenance.Flags {
 		d.Provenance = append(d.Provenance, flagDetail(f))
@@ -158,6 +162,11 @@ func newStepDetail(p *plan.Program, s *plan.Step, always uint64) stepDetail {
 
 func (d *planDetail) print(w io.Writer) {
 	fmt.Fprintf(w, "plan\t%s\n", d.ID)
+	if d.SignedBy == "" {
+		fmt.Fprintln(w, "\tunsigned")
+	} else {
+		fmt.Fprintf(w, "\tsigned by %s\n", d.SignedBy)
+	}
 	fmt.Fprintf(w, "model\t%s, %s, at most %d tokens\n", d.Architecture, d.Task, d.MaxTokens)
 	if len(d.Labels) > 0 {
 		fmt.Fprintf(w, "labels\t%s\n", strings.Join(d.Labels, ", "))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +22,7 @@ func reproduceCommand(p *program) *cobra.Command {
 }
 
 func (p *program) reproduce(path, model string) error {
-	f, err := plan.Open(path)
+	f, err := plan.Open(path, plan.OpenOptions{})
 	if err != nil {
 		return err
 	}
@@ -56,6 +57,9 @@ func (p *program) reproduce(path, model string) error {
 	}
 	now := plan.Encode(r.Plan)
 	before := f.Bytes()
+	if f.Signer() != nil { // all but the header is the same, signed or not
+		before = slices.Concat(f.UnsignedHeader(), before[len(f.UnsignedHeader()):])
+	}
 	if !bytes.Equal(now, before) {
 		at := 0
 		for at < min(len(now), len(before)) && now[at] == before[at] {

@@ -29,7 +29,7 @@ func writePlan(t *testing.T, p *plan.Program) (*plan.File, string) {
 	if err := os.WriteFile(path, plan.Encode(p.Plan), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	f, err := plan.Open(path)
+	f, err := plan.Open(path, plan.OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func tokenizeCommand(p *program) *cobra.Command {
 func openTokenizer(path string) (*tokenizer.Tokenizer, error) {
 	var t *tokenizer.Tokenizer
 	if isPlan(path) {
-		f, err := plan.Open(path)
+		f, err := plan.Open(path, plan.OpenOptions{})
 		if err != nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -12,15 +13,21 @@ import (
 	"etc/formats/mapped"
 )
 
-// Write writes p, which has passed Check. The same plan gives the same bytes.
-func Write(w io.Writer, p *Plan) error {
-	return writeSections(w, [][]byte{
+// WriteOptions are how a plan is written.
+type WriteOptions struct {
+	SignKey ed25519.PrivateKey // nil: the file is not signed
+}
+
+// Write writes p, which has passed Check. The same plan and options give the
+// same bytes.
+func Write(w io.Writer, p *Plan, o WriteOptions) error {
+	return writeSections(w, o, [][]byte{
 		written(p.walkModel), written(p.walkGraphs), p.Tokenizer, p.Data, written(p.Provenance.walk), p.Code,
 	})
 }
 
 // writeSections writes a file of the sections with these contents.
-func writeSections(w io.Writer, contents [][]byte) error {
+func writeSections(w io.Writer, o WriteOptions, contents [][]byte) error {
 	sums, err := digests(contents)
 	if err != nil {
 		return err
@@ -30,7 +37,11 @@ func writeSections(w io.Writer, contents [][]byte) error {
 		sections[i] = section{kind: i + 1, size: len(c), digest: sums[i]}
 	}
 	size := arrange(sections)
-	if _, err := w.Write(header(sections, size)); err != nil {
+	h := header(sections, size)
+	if o.SignKey != nil {
+		sign(h, o.SignKey)
+	}
+	if _, err := w.Write(seal(h)); err != nil {
 		return err
 	}
 	padding := make([]byte, pageSize)
@@ -45,10 +56,10 @@ func writeSections(w io.Writer, contents [][]byte) error {
 	return nil
 }
 
-// Encode is the file that Write writes.
+// Encode is the file that Write writes, not signed.
 func Encode(p *Plan) []byte {
 	var b bytes.Buffer
-	if err := Write(&b, p); err != nil {
+	if err := Write(&b, p, WriteOptions{}); err != nil {
 		panic(fmt.Sprintf("bug: plan: writing to memory: %v", err))
 	}
 	return b.Bytes()
@@ -58,22 +69,32 @@ func Encode(p *Plan) []byte {
 // tokenizer are views of file. A file that is damaged or forged is fault.Corrupt, one
 // that this program is too old or too new for fault.Unfit.
 func Decode(file []byte) (*Plan, error) {
-	p, err := decode(file)
+	p, _, err := decodeTrusted(file, nil)
+	return p, err
+}
+
+// decodeTrusted is Decode of a file that must be signed by trust, unless that
+// is nil. It returns who signed it.
+func decodeTrusted(file []byte, trust ed25519.PublicKey) (*Plan, ed25519.PublicKey, error) {
+	sections, by, err := parseHeader(file)
+	if err == nil {
+		err = trusted(by, trust)
+	}
+	var p *Plan
+	if err == nil {
+		p, err = decode(file, sections)
+	}
+	if err == nil {
+		err = Check(p)
+	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := Check(p); err != nil {
-		return nil, err
-	}
-	return p, nil
+	return p, by, nil
 }
 
 // decode refuses damage, Check what was meant.
-func decode(file []byte) (*Plan, error) {
-	sections, err := parseHeader(file)
-	if err != nil {
-		return nil, err
-	}
+func decode(file []byte, sections []section) (*Plan, error) {
 	contents, err := verified(file, sections)
 	if err != nil {
 		return nil, err
@@ -122,19 +143,27 @@ func verified(file []byte, sections []section) ([][]byte, error) {
 type File struct {
 	Plan   *Plan
 	id     string
+	by     ed25519.PublicKey
 	mapped *mapped.File
+}
+
+// OpenOptions are what a plan must be.
+type OpenOptions struct {
+	// Trust is the key that must have signed the plan; nil: any plan will do. A
+	// plan of somebody else is fault.Corrupt before anything but its header is read.
+	Trust ed25519.PublicKey
 }
 
 // Open maps the plan at path and checks it as Decode does. A path that is
 // not there is fault.Usage.
-func Open(path string) (*File, error) {
+func Open(path string, o OpenOptions) (*File, error) {
 	m, err := mapped.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	f := &File{mapped: m}
 	err = mapped.Guard(func() (err error) {
-		if f.Plan, err = Decode(m.Data); err == nil {
+		if f.Plan, f.by, err = decodeTrusted(m.Data, o.Trust); err == nil {
 			f.id = hex.EncodeToString(m.Data[digestAt:pageSize])
 		}
 		return err
@@ -152,6 +181,13 @@ func (f *File) Bytes() []byte { return f.mapped.Data }
 // ID is the digest in the file's header, in hexadecimal. As the header holds
 // the digests of all sections, it stands for the whole file.
 func (f *File) ID() string { return f.id }
+
+// Signer is the key that the file is signed with, nil where it is not signed.
+func (f *File) Signer() ed25519.PublicKey { return f.by }
+
+// UnsignedHeader is the header page as it would be were the file not signed.
+// All else of a file is the same, signed or not.
+func (f *File) UnsignedHeader() []byte { return seal(unsigned(f.mapped.Data)) }
 
 // Close gives the mapped file back.
 func (f *File) Close() error { return f.mapped.Close() }

@@ -184,7 +184,9 @@ func TestForgedHeadersAreRefused(t *testing.T) {
 		{"size one more than the record", entry(provenanceSection, entryBytes), 8, uint64(len(written(mini().Provenance.walk))) + 1},
 		{"reserved after the size", entry(graphSection, entryBytes+8), 8, 1},
 		{"an entry more", tableAt + sectionCount*entrySize, 4, sectionCount + 1},
-		{"the last unused byte", digestAt - 1, 1, 1},
+		{"the last unused byte", signatureAt - 1, 1, 1},
+		{"a byte of a signature", signatureAt, 1, 1},
+		{"a byte of a key", digestAt - 1, 1, 1},
 	} {
 		file := Encode(mini())
 		for i := range f.width {
@@ -199,7 +201,7 @@ func TestForgedHeadersAreRefused(t *testing.T) {
 // right in 64 bits, in a header that is otherwise as it should be.
 func TestSizesThatWrapAroundAreRefused(t *testing.T) {
 	file := Encode(mini())
-	sections, err := parseHeader(file)
+	sections, _, err := parseHeader(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +212,7 @@ func TestSizesThatWrapAroundAreRefused(t *testing.T) {
 		if got := arrange(forged); got != len(file) {
 			t.Fatalf("sizes do not wrap around: %d", got)
 		}
-		_, err := Decode(append(header(forged, len(file)), file[pageSize:]...))
+		_, err := Decode(append(seal(header(forged, len(file))), file[pageSize:]...))
 		refused(t, fmt.Sprint("sizes changed by ", wrap), fault.Corrupt, err)
 	}
 }
@@ -248,7 +250,7 @@ func TestSectionsAreReadToTheirEnd(t *testing.T) {
 
 func TestOpenNamesThePath(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.etp")
-	_, err := Open(path)
+	_, err := Open(path, OpenOptions{})
 	refused(t, "missing file", fault.Usage, err)
 	file := Encode(mini())
 	for _, f := range []struct {
@@ -258,7 +260,7 @@ func TestOpenNamesThePath(t *testing.T) {
 		if err := os.WriteFile(path, f.content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Open(path)
+		_, err := Open(path, OpenOptions{})
 		refused(t, "damaged file", f.kind, err)
 		if err != nil && (!strings.HasPrefix(err.Error(), path+": ") || strings.Count(err.Error(), path) != 1) {
 			t.Errorf("%q does not begin with the path, once", err)
@@ -267,7 +269,7 @@ func TestOpenNamesThePath(t *testing.T) {
 	if err := os.WriteFile(path, file, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f, err := Open(path)
+	f, err := Open(path, OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

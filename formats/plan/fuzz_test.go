@@ -51,7 +51,7 @@ func FuzzSections(f *testing.F) {
 	f.Add([]byte{}, []byte{}, []byte{}, []byte{}, []byte{})
 	f.Fuzz(func(t *testing.T, model, graphs, weights, provenance, code []byte) {
 		var file bytes.Buffer
-		if err := writeSections(&file, [][]byte{model, graphs, nil, weights, provenance, code}); err != nil {
+		if err := writeSections(&file, WriteOptions{}, [][]byte{model, graphs, nil, weights, provenance, code}); err != nil {
 			t.Fatal(err)
 		}
 		p, err := Decode(file.Bytes())

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
 
@@ -43,17 +44,19 @@ var maxSection = []int{modelSection: 64 << 20, graphSection: 64 << 20, tokenizer
 
 // Places of the header's fields. All other bytes of its page are zero.
 const (
-	majorAt    = 8
-	minorAt    = 10
-	countAt    = 12
-	sizeAt     = 16
-	tableAt    = 64
-	entrySize  = 64
-	digestAt   = pageSize - sha256.Size
-	entryKind  = 0
-	entryStart = 8
-	entryBytes = 16
-	entrySum   = 32
+	majorAt     = 8
+	minorAt     = 10
+	countAt     = 12
+	sizeAt      = 16
+	tableAt     = 64
+	entrySize   = 64
+	digestAt    = pageSize - sha256.Size
+	keyAt       = digestAt - ed25519.PublicKeySize
+	signatureAt = keyAt - ed25519.SignatureSize
+	entryKind   = 0
+	entryStart  = 8
+	entryBytes  = 16
+	entrySum    = 32
 )
 
 // A section is one row of the header's table.
@@ -76,6 +79,7 @@ func arrange(sections []section) int {
 	return end
 }
 
+// header is the header page of an unsigned file, without its digest.
 func header(sections []section, fileSize int) []byte {
 	h := make([]byte, pageSize)
 	copy(h, magic)
@@ -90,46 +94,55 @@ func header(sections []section, fileSize int) []byte {
 		binary.LittleEndian.PutUint64(e[entryBytes:], uint64(s.size))
 		copy(e[entrySum:], s.digest[:])
 	}
+	return h
+}
+
+// seal puts the digest of a header page in its place.
+func seal(h []byte) []byte {
 	sum := sha256.Sum256(h[:digestAt])
 	copy(h[digestAt:], sum[:])
 	return h
 }
 
 // parseHeader reads the table of sections of a file and checks all that the
-// header says, but for the sections' digests.
-func parseHeader(file []byte) ([]section, error) {
+// header says, but for the sections' digests. It returns who signed it.
+func parseHeader(file []byte) ([]section, ed25519.PublicKey, error) {
 	if !bytes.HasPrefix(file, []byte(magic)) {
-		return nil, fault.Newf(fault.Corrupt, "not a plan: begins with %q, want %q", file[:min(len(file), len(magic))], magic)
+		return nil, nil, fault.Newf(fault.Corrupt, "not a plan: begins with %q, want %q", file[:min(len(file), len(magic))], magic)
 	}
 	if len(file) < pageSize {
-		return nil, fault.Newf(fault.Corrupt, "%d bytes, too short for a plan's header of %d", len(file), pageSize)
+		return nil, nil, fault.Newf(fault.Corrupt, "%d bytes, too short for a plan's header of %d", len(file), pageSize)
 	}
 	h := file[:pageSize]
 	if sum := sha256.Sum256(h[:digestAt]); !bytes.Equal(sum[:], h[digestAt:]) {
-		return nil, fault.Newf(fault.Corrupt, "header does not have its digest: the plan is damaged")
+		return nil, nil, fault.Newf(fault.Corrupt, "header does not have its digest: the plan is damaged")
 	}
 	if err := checkVersion(h); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if n := binary.LittleEndian.Uint32(h[countAt:]); n != sectionCount {
-		return nil, fault.Newf(fault.Corrupt, "header: %d sections, want %d", n, sectionCount)
+		return nil, nil, fault.Newf(fault.Corrupt, "header: %d sections, want %d", n, sectionCount)
 	}
 	sections := make([]section, sectionCount)
 	for i := range sections {
 		if err := sections[i].parse(h[tableAt+i*entrySize:], i+1, len(file)); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	size := arrange(sections)
 	if size != len(file) {
-		return nil, fault.Newf(fault.Corrupt, "%d bytes, want %d by the header's sections", len(file), size)
+		return nil, nil, fault.Newf(fault.Corrupt, "%d bytes, want %d by the header's sections", len(file), size)
 	}
-	// A header is determined by kinds, sizes and digests. Writing it again
-	// checks every other byte of it.
-	if !bytes.Equal(h, header(sections, size)) {
-		return nil, fault.Newf(fault.Corrupt, "header: sections are not where their sizes put them, or unused bytes are not zero")
+	// Apart from its signature, a header is determined by kinds, sizes and
+	// digests. Writing it again checks every other byte of it.
+	if !bytes.Equal(unsigned(h), header(sections, size)) {
+		return nil, nil, fault.Newf(fault.Corrupt, "header: sections are not where their sizes put them, or unused bytes are not zero")
 	}
-	return sections, nil
+	by, err := signer(h)
+	if err != nil {
+		return nil, nil, err
+	}
+	return sections, by, nil
 }
 
 // parse reads what determines a section: kind, size and digest.

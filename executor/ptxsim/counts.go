@@ -95,6 +95,15 @@ func (d *Device) Coverage(k *Kernel) []Cover {
 	return list
 }
 
+// Coverages are those of all kernels that were launched, in no order.
+func (d *Device) Coverages() [][]Cover {
+	var all [][]Cover
+	for k := range d.coverage {
+		all = append(all, d.Coverage(k))
+	}
+	return all
+}
+
 // A tally of the 32 banks of shared memory, or of sectors of global memory,
 // for one instruction of a warp.
 type tally struct {

@@ -29,6 +29,15 @@ type Kernel struct {
 // Name is the name of the entry.
 func (k *Kernel) Name() string { return k.name }
 
+// ParamSizes are the bytes of each parameter.
+func (k *Kernel) ParamSizes() []int {
+	var sizes []int
+	for _, p := range k.params {
+		sizes = append(sizes, p.size)
+	}
+	return sizes
+}
+
 // A param lies at an offset of the parameter block.
 type param struct {
 	name         string

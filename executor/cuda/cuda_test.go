@@ -102,6 +102,10 @@ func TestCodeThatDoesNotFit(t *testing.T) {
 	if fault.KindOf(err) != fault.Unfit || !strings.HasSuffix(err.Error(), ": line 1; syntax error") {
 		t.Errorf("load: %v", err)
 	}
+	_, err = d.Load([]byte("new"), true)
+	if fault.KindOf(err) != fault.Unfit || !strings.HasSuffix(err.Error(), "\nthe driver is of CUDA 12.9; a newer one takes this PTX") {
+		t.Errorf("load of newer PTX: %v", err)
+	}
 	m := must(d.Load([]byte("k_p"), false))
 	defer m.Close()
 	if _, err := m.Function("other_p", 0); err == nil || driver.Code(err) != 500 {
@@ -112,7 +116,8 @@ func TestCodeThatDoesNotFit(t *testing.T) {
 	}
 }
 
-// TestUpload: through both stages, several times over, of no round size.
+// TestUpload: through both stages, several times over, of no round size, and
+// there for every stream when it returns.
 func TestUpload(t *testing.T) {
 	d := open(t).(*device)
 	defer mustGiveBack(t, d)
@@ -128,10 +133,10 @@ func TestUpload(t *testing.T) {
 	try(t, d.Upload(at, nil))
 	host := must(d.Staging(len(want)))
 	try(t, d.context.Do(func() error {
-		if err := d.copies.CopyOut(host, driver.Address(at)); err != nil {
+		if err := d.kernels.CopyOut(host, driver.Address(at)); err != nil {
 			return err
 		}
-		return d.copies.Synchronize()
+		return d.kernels.Synchronize()
 	}))
 	if !slices.Equal(host, want) {
 		t.Error("what lies on the device is not what was uploaded")

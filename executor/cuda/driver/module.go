@@ -33,6 +33,10 @@ func LoadModule(image []byte) (Module, error) {
 	if said = bytes.TrimSpace(said); err != nil && len(said) > 0 {
 		err = fault.Newf(fault.KindOf(err), "%w: %s", err, said)
 	}
+	if Code(err) == C.CUDA_ERROR_UNSUPPORTED_PTX_VERSION {
+		major, minor := Version()
+		err = fault.Newf(fault.Unfit, "%w", err).WithHint("the driver is of CUDA %d.%d; a newer one takes this PTX", major, minor)
+	}
 	return Module{m}, err
 }
 

@@ -119,6 +119,8 @@ CUresult cuModuleLoadDataEx(CUmodule *m, const void *image, unsigned n, CUjit_op
 				snprintf(values[i], (uintptr_t)values[i + 1], "line 1; syntax error\n");
 		return CUDA_ERROR_INVALID_PTX;
 	}
+	if (strncmp(image, "new", 3) == 0)
+		return CUDA_ERROR_UNSUPPORTED_PTX_VERSION;
 	*m = (CUmodule)strdup(image);
 	live++;
 	return 0;

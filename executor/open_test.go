@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"os"
 	"path/filepath"
@@ -35,6 +36,7 @@ func TestOpenLeavesTheDeviceOpenWhenItFails(t *testing.T) {
 		{damaged, Options{}, fault.Corrupt},
 		{filepath.Join(t.TempDir(), "absent.etp"), Options{}, fault.Usage},
 		{golden, Options{MaxBatchTokens: -1}, fault.Usage},
+		{golden, Options{Trust: make([]byte, ed25519.PublicKeySize)}, fault.Corrupt}, // it is not signed
 	} {
 		d := &counted{}
 		x, err := Open(c.path, d, c.options)

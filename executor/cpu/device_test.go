@@ -227,4 +227,11 @@ func TestDeviceRefuses(t *testing.T) {
 	if err := newDevice(t, 1).Load(p, 8, 1); fault.KindOf(err) != fault.Unfit {
 		t.Errorf("another target: %v", err)
 	}
+	if _, err := newDevice(t, 1).Program(p.Plan); fault.KindOf(err) != fault.Unfit || !strings.Contains(err.Error(), "sm_80:f16") {
+		t.Errorf("a plan for another target: %v, want an unfit fault that names it", err)
+	}
+	p.Target = Target
+	if q, err := newDevice(t, 1).Program(p.Plan); err != nil || q != p {
+		t.Errorf("a plan for the CPU: %v", err)
+	}
 }

@@ -236,3 +236,19 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	}
 }
+
+// TestDocumentListsFamilies compares docs/plan-format.md with the kernels of
+// each operator.
+func TestDocumentListsFamilies(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "plan-format.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table strings.Builder
+	for _, o := range Ops() {
+		fmt.Fprintf(&table, "| `%v` | `%s` |\n", o, strings.Join(families[o], "`, `"))
+	}
+	if !strings.Contains(string(text), table.String()) {
+		t.Errorf("docs/plan-format.md does not have this table:\n%s", &table)
+	}
+}

@@ -1,6 +1,9 @@
 package ptxsim
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // lanes are the values of a register in a warp. What a value has above its
 // register's bits is zero.
@@ -99,6 +102,9 @@ func (p *parser) decode(in *inst, o []operand) {
 		return
 	}
 	parts := strings.Split(in.op, ".")
+	if slices.Contains(parts, "") {
+		p.refuse("instruction %q", in.op)
+	}
 	if d := decoders[parts[0]]; d != nil {
 		d(p, in, parts[1:], o)
 		return

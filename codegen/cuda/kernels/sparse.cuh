@@ -85,13 +85,17 @@ DEV void finish(const Results& to, int row, int n, const Four& sums) {
 #pragma unroll
       for (int e = 0; e < 4; e++) f.v[e] += b.v[e];
     } else {
-      for (int e = 0; n + e < to.N; e++) f.v[e] += to.bias[n + e];
+#pragma unroll
+      for (int e = 0; e < 4; e++)
+        if (n + e < to.N) f.v[e] += to.bias[n + e];
     }
   }
 #pragma unroll
   for (int e = 0; e < 4; e++) f.v[e] = activate(n + e < to.scaled ? f.v[e] * to.scale : f.v[e]);
   if (!whole) {
-    for (int e = 0; n + e < to.N; e++) {
+#pragma unroll
+    for (int e = 0; e < 4; e++) {
+      if (n + e >= to.N) return;
       if (to.residual) f.v[e] += load<R32>(to.residual, old + e);
       store<OUT32>(to.y, at + e, f.v[e]);
     }

@@ -9,7 +9,7 @@ RACE_SKIP := $(MODELS)|^TestLongLines$$|^TestEveryChangedBitIsRefused$$
 # What make bench measures: MiniLM where it lies beside the checkout.
 BENCH_MODEL ?= $(firstword $(wildcard ../shared/models/all-MiniLM-L6-v2) testdata/tiny-sst2)
 
-.PHONY: help build cuda run test test-models race check generate bench fuzz clean
+.PHONY: help build nvrtc cuda run test test-models race check generate bench fuzz clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/: *##/\t/' | expand -t 14
@@ -17,6 +17,11 @@ help: ## this list
 build: ## bin/etc, static
 	@mkdir -p bin
 	CGO_ENABLED=0 go build -trimpath -o bin/etc ./cmd/etc
+
+nvrtc: ## bin/etc-nvrtc and NVRTC's library beside it: what compiles GPU kernels (no GPU needed)
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -o bin/etc-nvrtc ./cmd/etc-nvrtc
+	cmd/etc-nvrtc/install.sh bin/nvrtc
 
 cuda: ## bin/etc-cuda, bin/etc with the GPU executor (linux/amd64; needs a C compiler, no card)
 	@mkdir -p bin

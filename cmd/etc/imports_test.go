@@ -48,7 +48,8 @@ compiler/schedule:    formats/plan ir ir/tensor
 codegen:              compiler/schedule formats/plan formats/plan/layout ir ir/tensor
 codegen/cuda/kernels: formats/plan/launch
 codegen/cuda/emit:    executor/gpu formats/plan formats/plan/launch ir/tensor
-codegen/cuda:         codegen codegen/cuda/kernels compiler/cost compiler/schedule fault formats/plan formats/plan/launch formats/plan/layout ir ir/tensor
+codegen/cuda/nvrtc:   fault
+codegen/cuda:         codegen codegen/cuda/kernels codegen/cuda/nvrtc compiler/cost compiler/schedule fault formats/plan formats/plan/launch formats/plan/layout ir ir/tensor
 codegen/cpu:          codegen compiler/schedule formats/plan formats/plan/layout ir ir/tensor
 compiler:             codegen codegen/cpu codegen/cuda compiler/cost compiler/frontend compiler/schedule compiler/transform fault formats/checkpoint formats/mapped formats/plan formats/tokenizer ir ir/pass ir/tensor
 
@@ -65,6 +66,7 @@ executor/cuda/driver: fault gorgonia.org/cu
 executor/cuda/driver/gen:
 executor/cuda:        executor/cuda/driver executor/gpu fault
 
+cmd/etc-nvrtc:        github.com/ebitengine/purego
 cmd/etc:              * github.com/spf13/cobra github.com/spf13/pflag github.com/spf13/viper golang.org/x/term
 `
 

@@ -2,7 +2,9 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 
+	"etc/codegen/cuda/nvrtc"
 	"etc/compiler"
 	"etc/compiler/cost"
 	"etc/fault"
@@ -25,7 +27,27 @@ func (p *program) findNVRTC(o *compiler.Options, sourceOnly bool) error {
 	if !o.GPU() || sourceOnly {
 		return nil
 	}
-	return fault.Newf(fault.Unavailable, "nvrtc")
+	c, err := nvrtc.Find(nvrtc.Options{Cache: cacheFolder()})
+	if err != nil {
+		return err
+	}
+	if p.verbose {
+		p.note("NVRTC %s: %s", c.Version(), c.Where())
+	}
+	o.NVRTC = c
+	return nil
+}
+
+// cacheFolder is ETC_CACHE_DIR, else etc in the user's cache folder; "" where
+// there is none. Deleting it changes nothing but time.
+func cacheFolder() string {
+	if dir := os.Getenv("ETC_CACHE_DIR"); dir != "" {
+		return dir
+	}
+	if dir, err := os.UserCacheDir(); err == nil {
+		return filepath.Join(dir, "etc")
+	}
+	return ""
 }
 
 // reproduceNVRTC gives o the compiler of kernels that a plan was made with.

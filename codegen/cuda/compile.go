@@ -1,10 +1,10 @@
 package cuda
 
 import (
-	"fmt"
 	"slices"
 
 	"etc/codegen/cuda/kernels"
+	"etc/codegen/cuda/nvrtc"
 	"etc/formats/plan"
 	"etc/formats/plan/launch"
 )
@@ -14,30 +14,14 @@ type Compiler interface {
 	// Version is that of the compiler, which the bytes of its code depend on.
 	Version() string
 	// Compile compiles each of the jobs; results are in their order.
-	Compile(jobs []Job) ([]Code, error)
-}
-
-// A Job is a kernel to compile for one architecture.
-type Job struct {
-	Entry  string
-	Source string
-	SM     int
-	PTX    bool // else machine code
-}
-
-// Code is a compiled kernel, and what the compiler told of it.
-type Code struct {
-	Bytes        []byte
-	Registers    int
-	Spills       int
-	StaticShared int
+	Compile(jobs []nvrtc.Job) ([]nvrtc.Code, error)
 }
 
 // Finish gives the plan the kernels of its programs: the source of each,
 // machine code for every architecture that runs it, and PTX for the lowest.
 // Without a compiler it gives sources only.
 func (gen *Generator) Finish(p *plan.Plan, c Compiler) error {
-	var jobs []Job
+	var jobs []nvrtc.Job
 	lowest := 0
 	for _, k := range gen.kernels {
 		if sm := slices.Min(k.sms); lowest == 0 || sm < lowest {
@@ -50,11 +34,11 @@ func (gen *Generator) Finish(p *plan.Plan, c Compiler) error {
 			panic("bug: codegen/cuda: " + err.Error())
 		}
 		for _, sm := range k.sms {
-			jobs = append(jobs, Job{k.Entry(), source, sm, false})
+			jobs = append(jobs, nvrtc.Job{Name: k.Entry(), Source: source, SM: sm})
 		}
-		jobs = append(jobs, Job{k.Entry(), source, lowest, true})
+		jobs = append(jobs, nvrtc.Job{Name: k.Entry(), Source: source, SM: lowest, PTX: true})
 	}
-	var code []Code
+	var code []nvrtc.Code
 	if c != nil && len(jobs) > 0 {
 		var err error
 		if code, err = c.Compile(jobs); err != nil {
@@ -70,7 +54,7 @@ func (gen *Generator) Finish(p *plan.Plan, c Compiler) error {
 }
 
 // take is the first n of what is left, none where nothing was compiled.
-func take(code *[]Code, n int) []Code {
+func take(code *[]nvrtc.Code, n int) []nvrtc.Code {
 	if len(*code) == 0 {
 		return nil
 	}
@@ -80,7 +64,7 @@ func take(code *[]Code, n int) []Code {
 }
 
 // kernel puts the source and code of k behind what the plan has.
-func (gen *Generator) kernel(p *plan.Plan, k kernel, jobs []Job, code []Code) plan.Kernel {
+func (gen *Generator) kernel(p *plan.Plan, k kernel, jobs []nvrtc.Job, code []nvrtc.Code) plan.Kernel {
 	put := func(b []byte) plan.Span {
 		s := plan.Span{Offset: len(p.Code), Size: len(b)}
 		p.Code = append(p.Code, b...)
@@ -91,8 +75,8 @@ func (gen *Generator) kernel(p *plan.Plan, k kernel, jobs []Job, code []Code) pl
 	}
 	out := plan.Kernel{Kernel: k.Kernel, Threads: k.Threads(), Shared: k.Shared(), Source: put([]byte(jobs[0].Source))}
 	type made struct {
-		Job
-		Code
+		nvrtc.Job
+		nvrtc.Code
 	}
 	var all []made
 	for i := range code {
@@ -117,10 +101,3 @@ func (gen *Generator) kernel(p *plan.Plan, k kernel, jobs []Job, code []Code) pl
 
 // codeAlign is the alignment of parts of a plan's code.
 const codeAlign = 64
-
-func (j Job) String() string {
-	if j.PTX {
-		return fmt.Sprintf("%s for compute_%d", j.Entry, j.SM)
-	}
-	return fmt.Sprintf("%s for sm_%d", j.Entry, j.SM)
-}

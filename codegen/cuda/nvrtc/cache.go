@@ -1,0 +1,70 @@
+package nvrtc
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// key is the digest of all that the bytes of a job's code depend on.
+func (c *Compiler) key(j *Job) string {
+	h := sha256.New()
+	for _, part := range append([]string{"etc nvrtc 1", c.version, j.Name, j.Source}, j.options()...) {
+		fmt.Fprintf(h, "%d %s\n", len(part), part)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// path is where the code of a job is kept.
+func (c *Compiler) path(j *Job) string {
+	k := c.key(j)
+	return filepath.Join(c.cache, "nvrtc", k[:2], k)
+}
+
+// load is the code of a job from the cache. What is not there, or not what was
+// stored, counts as absent.
+func (c *Compiler) load(j *Job) (Code, bool) {
+	if c.cache == "" {
+		return Code{}, false
+	}
+	b, err := os.ReadFile(c.path(j))
+	if err != nil || len(b) < sha256.Size {
+		return Code{}, false
+	}
+	var code Code
+	sum, content := b[:sha256.Size], b[sha256.Size:]
+	if want := sha256.Sum256(content); !bytes.Equal(sum, want[:]) || json.Unmarshal(content, &code) != nil || len(code.Bytes) == 0 {
+		return Code{}, false
+	}
+	return code, true
+}
+
+// store keeps code, whole or not at all. A cache that cannot be written is as
+// good as none.
+func (c *Compiler) store(j *Job, code Code) {
+	if c.cache == "" {
+		return
+	}
+	content, err := json.Marshal(code)
+	if err != nil {
+		panic(fmt.Sprintf("bug: nvrtc: %v", err))
+	}
+	path := c.path(j)
+	if os.MkdirAll(filepath.Dir(path), 0o777) != nil {
+		return
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".unfinished-*")
+	if err != nil {
+		return
+	}
+	defer os.Remove(f.Name()) // finds nothing where all went well
+	sum := sha256.Sum256(content)
+	_, err = f.Write(append(sum[:], content...))
+	if f.Close() == nil && err == nil {
+		os.Rename(f.Name(), path)
+	}
+}

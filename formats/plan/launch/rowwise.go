@@ -1,4 +1,39 @@
 package launch
 
-// rowwiseFamilies are the operators that compute each row by itself.
-var rowwiseFamilies = map[string]*family{}
+import "strings"
+
+// rowwiseFamilies are the operators that compute each row by itself. A row is
+// the work of one block, so that even a batch of one short row reaches many
+// multiprocessors.
+var rowwiseFamilies = map[string]*family{
+	"embed": rowwise("count* ids* positions* types* word* position* type* y* H ldw ldy scale.f",
+		"OUT32"),
+	"embed_layernorm": rowwise("count* ids* positions* types* word* position* type* gamma* beta* y* H ldw ldy scale.f eps.f",
+		"OUT32"),
+	"layernorm":   rowwise("count* x* gamma* beta* y* H ldx ldy eps.f", "X32 OUT32"),
+	"normalize":   rowwise("count* x* y* H ldx ldy", "X32 OUT32"),
+	"select_rows": rowwise("count* offsets* x* y* H ldx ldy", "X32 OUT32 LAST"),
+	"skip_layernorm": rowwise("count* x* residual* gamma* beta* bias* columns* sum* norm* H M ldx ldr lds ldn eps.f",
+		"X32 R32 S32 N32"),
+	"pool": rowwise("count* offsets* x* y* H ldx ldy", "X32 OUT32"),
+}
+
+// rowThreads is the threads of a row: four warps, so that a row of 768 values
+// is six to a thread.
+const rowThreads = 128
+
+// rowwise is a family of those parameters. Its constants are the storage type
+// and flags.
+func rowwise(params, flags string) *family {
+	f := &family{
+		constants: []constant{{"DTYPE", F16, BF16}},
+		params:    parseParams(params),
+		threads:   func(Kernel) int { return rowThreads },
+		shared:    func(Kernel) int { return 0 },
+		grid:      func(_ Kernel, s Size) [3]int { return [3]int{max(1, s.Rows), 1, 1} },
+	}
+	for _, name := range strings.Fields(flags) {
+		f.constants = append(f.constants, constant{name, 0, 1})
+	}
+	return f
+}

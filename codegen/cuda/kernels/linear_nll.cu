@@ -25,6 +25,8 @@
 struct Known { float largest, sum; int word; };
 
 // exp(a − b), 1 where both are the same, be it −∞.
+// So words that are not there count where no others are; joined with some that
+// are, they become nothing.
 DEV float fraction(float a, float b) { return a == b ? 1.0f : exp2_approx((a - b) * LOG2E); }
 
 // Joins what is known of other words. The sums keep their order.
@@ -92,8 +94,7 @@ DEV void add_logits(Memory& m, const float (&sums)[TILES_M][TILES_N][4], const f
       if (largest > k.largest || largest == k.largest && word < k.word) k.largest = largest, k.word = word;
     }
 #pragma unroll
-    for (int e = 0; e < WIDTH; e++)
-      if (word0 + e < V) k.sum += fraction(l[e], k.largest);
+    for (int e = 0; e < WIDTH; e++) k.sum += fraction(l[e], k.largest);
     k.sum += __shfl_xor_sync(ALL_LANES, k.sum, 1);
     k.sum += __shfl_xor_sync(ALL_LANES, k.sum, 2);
     if (lane % 4 == 0) {

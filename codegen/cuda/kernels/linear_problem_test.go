@@ -54,6 +54,11 @@ func linearNumbers(k launch.Kernel, s linearShape) *linearProblem {
 		return a
 	}
 	p.x = draw(s.rows, width, 0, 1, 0.25)
+	for i := range p.x.F { // columns that are not gathered must not count
+		if p.columns != nil && !slices.Contains(p.columns, i%width) {
+			p.x.F[i] = math.NaN()
+		}
+	}
 	p.w = draw(s.n, s.k, 0, 1.5/math.Sqrt(float64(s.k)), 0.02)
 	if !s.bare {
 		p.bias = draw(1, s.n, 1, 1, 0.5).F

@@ -45,6 +45,11 @@ func blockSparseCases() []testCase {
 	for _, s := range sparseShapes([]int{33, 3, 32}, []int{48, 31, 70}, []int{100, 17, 64, 150}) {
 		add(sparseProduct{kernel: blockSparseGather, t: s[0], n: s[1], k: s[2], keep: 0.5})
 	}
+	// Panels that none has, at the start too, and more of them than stages.
+	for _, k := range blockSparseGoldens() {
+		add(sparseProduct{kernel: k, t: 18, n: 20, k: 900, keep: 0.1})
+		add(sparseProduct{kernel: k, t: 18, n: 20, k: 390, keep: 0.8})
+	}
 	// Every tile, none, and few among many panels: more than the index of which a warp holds at a time.
 	add(sparseProduct{kernel: blockSparseMain, t: 20, n: 130, k: 200, keep: 1})
 	add(sparseProduct{kernel: blockSparseMain, t: 20, n: 40, k: 200, keep: 0})

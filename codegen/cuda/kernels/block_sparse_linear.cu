@@ -38,11 +38,11 @@
 // The address of 16 bytes of a tile in shared memory, in bytes: half of the 16
 // inputs of a row. The exclusive or puts the eight rows that are read at one
 // time into different banks.
-DEV int place_in_tile(int row, int half) { return row * 32 + (half ^ row / 4 % 2) * 16; }
+DEV u32 place_in_tile(u32 row, u32 half) { return row * 32 + (half ^ row / 4 % 2) * 16; }
 // The output that lies in a row. A tensor core gives a thread two neighbouring
 // outputs of 8. So that it gets four neighbours out of two products, product j,
 // of rows 8j and on, takes those two of every four that start at 2j.
-DEV int output_of_row(int row) { return row % 8 / 2 * 4 + row / 8 * 2 + row % 2; }
+DEV u32 output_of_row(u32 row) { return row % 8 / 2 * 4 + row / 8 * 2 + row % 2; }
 
 // The tiles that one block of the grid has, 32 panels at a time: lane l holds
 // the index of panel first+l.
@@ -71,7 +71,7 @@ DEV void look_ahead(Walk& w, const u32* index, int row, int rows, int panels) {
 // Starts the copies of the kept tiles of one panel of one row of tiles: a warp copies a tile at once.
 DEV void copy_tiles(u32 to, const elem* tiles, u32 index) {
   // A lane fills the lane'th 16 bytes: neighbours write into different banks.
-  const int lane = threadIdx.x % 32, row = lane / 2, half = lane % 2 ^ row / 4 % 2;
+  const u32 lane = threadIdx.x % 32, row = lane / 2, half = lane % 2 ^ row / 4 % 2;
   const elem* from = tiles + (u64)(index >> PANEL_TILES) * (TILE_BYTES / 2) + output_of_row(row) * 16 + half * 8;
   const u32 at = to + lane * 16;
 #pragma unroll
@@ -91,7 +91,7 @@ DEV u32 any_row(u32 kept) {
 
 // Adds a panel: bit 4r+t of kept says whether row r has tile t. at_x and at_w
 // are this lane's places, `from` is the stage.
-DEV void multiply(float (&sums)[BLOCKS][ROWS][2][4], u32 from, int at_x, int at_w, u32 kept) {
+DEV void multiply(float (&sums)[BLOCKS][ROWS][2][4], u32 from, u32 at_x, u32 at_w, u32 kept) {
   const u32 any = any_row(kept);
 #pragma unroll
   for (int t = 0; t < PANEL_TILES; t++) {
@@ -118,7 +118,7 @@ DEV void multiply(float (&sums)[BLOCKS][ROWS][2][4], u32 from, int at_x, int at_
 // through them: an activation is long, and its code stands here once.
 DEV void finish_all(const Results& to, const float (&sums)[BLOCKS][ROWS][2][4], int row0, int n0) {
   float* own = (float*)shared + threadIdx.x * 4;
-  const int lane = threadIdx.x % 32;
+  const u32 lane = threadIdx.x % 32;
 #pragma unroll
   for (int r = 0; r < ROWS; r++)
 #pragma unroll
@@ -128,8 +128,8 @@ DEV void finish_all(const Results& to, const float (&sums)[BLOCKS][ROWS][2][4], 
       store_four(own + (r * BLOCKS * 2 + line) * THREADS * 4, f);
     }
 #pragma unroll 2
-  for (int at = 0; at < ROWS * BLOCKS * 2; at++) {
-    const int r = at / (BLOCKS * 2), line = at % (BLOCKS * 2);
+  for (u32 at = 0; at < ROWS * BLOCKS * 2; at++) {
+    const u32 r = at / (BLOCKS * 2), line = at % (BLOCKS * 2);
     finish(to, row0 + line * 8 + lane / 4, n0 + r * 16 + lane % 4 * 4, load_four(own + at * THREADS * 4));
   }
 }
@@ -140,10 +140,10 @@ ENTRY(const int* __restrict__ count, const elem* __restrict__ x, const u32* __re
       const int* __restrict__ columns, void* __restrict__ y, int N, int K, int ldx, int ldr, int ldy, int scaled,
       float scale) {
   const Inputs in = {x, columns, *count, ldx, K};
-  const int row0 = blockIdx.x * BM, tile_row = blockIdx.y * ROWS, tile_rows = (N + 15) / 16;
+  const int row0 = blockIdx.x * BM, tile_row = blockIdx.y * ROWS, tile_rows = (N + 15u) / 16;
   if (row0 >= in.count || tile_row >= tile_rows) return;
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-  const int panels = (K + PANEL - 1) / PANEL;
+  const u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  const int panels = (K + PANEL - 1u) / PANEL;
   const u32 stages = shared_address(shared);
 
   Walk walk = {};
@@ -169,8 +169,8 @@ ENTRY(const int* __restrict__ count, const elem* __restrict__ x, const u32* __re
 
   // Of the four matrices that a lane's eight read, x: rows 0-7 and 8-15, then
   // the same of the next piece; w: both halves of product 0, then of product 1.
-  const int at_x = place_in_panel(warp * WM + lane % 16, lane / 16);
-  const int at_w = PANEL_BYTES + place_in_tile(lane / 16 * 8 + lane % 8, lane / 8 % 2);
+  const u32 at_x = place_in_panel(warp * WM + lane % 16, lane / 16);
+  const u32 at_w = PANEL_BYTES + place_in_tile(lane / 16 * 8 + lane % 8, lane / 8 % 2);
 
   float sums[BLOCKS][ROWS][2][4] = {};
   u32 kept[STAGES];  // of the stages from the one at hand on

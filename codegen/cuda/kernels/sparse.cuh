@@ -10,7 +10,7 @@
 #define PANEL 64
 #define PANEL_PIECES (PANEL / 8)
 #define PANEL_BYTES (BM * PANEL * 2)
-DEV int place_in_panel(int row, int piece) { return (row * PANEL_PIECES + (piece ^ row % 8)) * 16; }
+DEV u32 place_in_panel(u32 row, u32 piece) { return (row * PANEL_PIECES + (piece ^ row % 8)) * 16; }
 
 // x [count][ld] of K inputs; with GATHER, input k stands in column columns[k].
 struct Inputs {
@@ -28,8 +28,8 @@ template <int threads> DEV void copy_panel(u8* to, const Inputs& in, int row0, i
   // Element by element: threads beside each other take neighbouring inputs.
   constexpr int down = threads > PANEL ? threads / PANEL : 1;
 #pragma unroll 1
-  for (int c = threadIdx.x % PANEL; c < PANEL; c += threads) {
-    const bool used = k0 + c < in.K && needed >> c / 16 & 1;
+  for (u32 c = threadIdx.x % PANEL; c < PANEL; c += threads) {
+    const bool used = k0 + (int)c < in.K && needed >> c / 16 & 1;
     const int column = used ? in.columns[k0 + c] : 0;
 #pragma unroll 4
     for (int i = 0; i < BM; i += down) {
@@ -40,14 +40,14 @@ template <int threads> DEV void copy_panel(u8* to, const Inputs& in, int row0, i
     }
   }
 #else
-  const int row = threadIdx.x / PANEL_PIECES, piece = threadIdx.x % PANEL_PIECES;
-  const int left = min(16, (in.K - k0 - piece * 8) * 2);
+  const u32 row = threadIdx.x / PANEL_PIECES, piece = threadIdx.x % PANEL_PIECES;
+  const int left = min(16, (in.K - k0 - (int)piece * 8) * 2);
   const int bytes = needed >> piece / 2 & 1 ? max(0, left) : 0;
   const elem* from = in.x + (u64)(row0 + row) * in.ld + k0 + piece * 8;
   const u32 at = shared_address(to);
 #pragma unroll
   for (int i = 0; i < BM; i += threads / PANEL_PIECES)
-    copy_async(at + place_in_panel(row + i, piece), from + (u64)i * in.ld, row0 + row + i < in.count ? bytes : 0);
+    copy_async(at + place_in_panel(row + i, piece), from + (u64)i * in.ld, row0 + (int)row + i < in.count ? bytes : 0);
 #endif
 }
 

@@ -65,15 +65,15 @@ DEV void multiply_add_sparse(float (&d)[4], const u32 (&a)[4], const u32 (&b)[4]
 // The address of a piece of 16 bytes of a row of a strip, in bytes. Two rows
 // share a line of banks; the exclusive or puts the eight rows that are read at
 // one time into different banks.
-DEV int place_in_strip(int row, int piece) { return (row * 4 + (piece ^ row / 2 % 4)) * 16; }
+DEV u32 place_in_strip(u32 row, u32 piece) { return (row * 4 + (piece ^ row / 2 % 4)) * 16; }
 // The output of a strip that lies in a row: the rows of an instruction lie together.
-DEV int output_of_row(int row) { return row % 8 * 4 + row / 16 * 2 + row / 8 % 2; }
+DEV u32 output_of_row(u32 row) { return row % 8 * 4 + row / 16 * 2 + row / 8 % 2; }
 
 // Starts the copies of w and meta of a panel, outputs from strip on. What lies
 // past the last strip becomes zero.
 DEV void copy_weights(u32 stage, const elem* values, const u32* meta, int strip, int strips, int ldv, int panel) {
   // A thread fills its 16 bytes of each strip: neighbours write into different banks.
-  const int row = threadIdx.x / 4, piece = threadIdx.x % 4 ^ row / 2 % 4;
+  const u32 row = threadIdx.x / 4, piece = threadIdx.x % 4 ^ row / 2 % 4;
   const elem* from = values + (u64)(strip * STRIP + output_of_row(row)) * ldv + panel * (PANEL / 2) + piece * 8;
   const u32 at = stage + W_AT + threadIdx.x * 16;
 #pragma unroll
@@ -90,7 +90,7 @@ DEV void copy_weights(u32 stage, const elem* values, const u32* meta, int strip,
 // Adds inputs 32·selector to 32·selector+31 of a stage. The places are this
 // lane's of selector 0.
 template <int selector>
-DEV void multiply(float (&sums)[STRIPS][2][EIGHTS][4], const u32 (&meta)[STRIPS][2], u32 stage, int at_x, int at_w) {
+DEV void multiply(float (&sums)[STRIPS][2][EIGHTS][4], const u32 (&meta)[STRIPS][2], u32 stage, u32 at_x, u32 at_w) {
   u32 w[STRIPS][2][4];
 #pragma unroll
   for (int i = 0; i < STRIPS * 2; i++)
@@ -110,7 +110,7 @@ DEV void multiply(float (&sums)[STRIPS][2][EIGHTS][4], const u32 (&meta)[STRIPS]
 // through them: an activation is long, and its code stands here once.
 DEV void finish_all(const Results& to, const float (&sums)[STRIPS][2][EIGHTS][4], int row0, int n0) {
   float* own = (float*)shared + threadIdx.x * 4;
-  const int lane = threadIdx.x % 32;
+  const u32 lane = threadIdx.x % 32;
 #pragma unroll
   for (int s = 0; s < STRIPS; s++)
 #pragma unroll
@@ -120,9 +120,9 @@ DEV void finish_all(const Results& to, const float (&sums)[STRIPS][2][EIGHTS][4]
       store_four(own + (s * EIGHTS * 2 + line) * THREADS * 4, f);
     }
 #pragma unroll 2
-  for (int at = 0; at < STRIPS * EIGHTS * 2; at++) {
-    const int s = at / (EIGHTS * 2), line = at % (EIGHTS * 2);
-    const int row = row0 + line / 2 * 8 + lane % 4 * 2 + line % 2;
+  for (u32 at = 0; at < STRIPS * EIGHTS * 2; at++) {
+    const u32 s = at / (EIGHTS * 2), line = at % (EIGHTS * 2);
+    const u32 row = row0 + line / 2 * 8 + lane % 4 * 2 + line % 2;
     finish(to, row, n0 + s * STRIP + lane / 4 * 4, load_four(own + at * THREADS * 4));
   }
 }
@@ -133,11 +133,11 @@ ENTRY(const int* __restrict__ count, const elem* __restrict__ x, const elem* __r
       const int* __restrict__ columns, void* __restrict__ y, int N, int K, int ldx, int ldv, int ldr, int ldy,
       int scaled, float scale) {
   const Inputs in = {x, columns, *count, ldx, K};
-  const int row0 = blockIdx.x * BM, n0 = blockIdx.y * BN, strips = (N + STRIP - 1) / STRIP;
+  const int row0 = blockIdx.x * BM, n0 = blockIdx.y * BN, strips = (N + STRIP - 1u) / STRIP;
   if (row0 >= in.count || n0 >= N) return;
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  const u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   const int warp_m = warp / 2 * WM, warp_n = warp % 2 * WN;
-  const int panels = (K + PANEL - 1) / PANEL;
+  const int panels = (K + PANEL - 1u) / PANEL;
   const u32 stages = shared_address(shared);
 
   auto fetch = [&](int panel) {
@@ -151,9 +151,9 @@ ENTRY(const int* __restrict__ count, const elem* __restrict__ x, const elem* __r
 
   // Of the four matrices that a lane's eight read, w: rows 0-7 and 8-15, then
   // the same of the next piece; x: four pieces of eight rows.
-  const int at_w = W_AT + warp_n * PANEL + place_in_strip(lane % 16, lane / 16);
-  const int at_x = place_in_panel(warp_m + lane % 8, lane / 8);
-  const int at_meta = META_AT + warp_n / STRIP * META_BYTES + lane * 4;
+  const u32 at_w = W_AT + warp_n * PANEL + place_in_strip(lane % 16, lane / 16);
+  const u32 at_x = place_in_panel(warp_m + lane % 8, lane / 8);
+  const u32 at_meta = META_AT + warp_n / STRIP * META_BYTES + lane * 4;
 
   float sums[STRIPS][2][EIGHTS][4] = {};
 #pragma unroll 1

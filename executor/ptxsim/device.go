@@ -30,7 +30,6 @@ type Device struct {
 	allocations []*allocation // by address
 	next        uint64        // address of the next
 	tag         uint32        // of the last launch
-	counters    Counters
 	coverage    map[*Kernel]*counts
 }
 

@@ -1,4 +1,5 @@
 // uses attention.cuh
+// uses whole_row.cuh
 // On-the-fly attention: the whole row of scores of a query stays on chip.
 //
 //   y[t][h] = sum_j 2^(s_j) v[j][h] / sum_j 2^(s_j),  s_j = scale·q[t][h]·k[j][h] (+ bias_scale·bias[h][j-t])

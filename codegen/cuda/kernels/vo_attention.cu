@@ -1,4 +1,5 @@
 // uses attention.cuh
+// uses whole_row.cuh
 // Attention with the value and output products taken together:
 //
 //   y[t][n] = b[n] + sum_h sum_j p_hj·vo[j][h·N + n],  p_hj = 2^(s_hj) / sum_j 2^(s_hj),  s_hj = scale·q[t][h]·k[j][h]

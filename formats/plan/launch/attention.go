@@ -68,7 +68,7 @@ func queryThreads(k Kernel) int { return 2 * k.Value("QB") } // a warp for 16 qu
 
 func queryGrid(_ Kernel, s Size) [3]int { return [3]int{s.Tiles, s.Heads, 1} }
 
-// What follows is the layout of shared memory in attention.cuh, by the names
+// What follows is the layout of shared memory in attention.cuh and whole_row.cuh, by the names
 // it has there.
 
 // stages is how many tiles of keys or values are in shared memory.

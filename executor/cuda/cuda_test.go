@@ -93,6 +93,10 @@ func TestOutOfMemory(t *testing.T) {
 	if want := "cuda: 1900001 bytes for weights, the device has 1900000 free of 2000000"; fault.KindOf(err) != fault.Memory || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
+	_, err = d.Staging(1 << 40)
+	if fault.KindOf(err) != fault.Memory || !strings.HasSuffix(err.Error(), ", for 1099511627776 bytes of the host") {
+		t.Errorf("staging: %v", err)
+	}
 }
 
 func TestCodeThatDoesNotFit(t *testing.T) {
@@ -108,7 +112,7 @@ func TestCodeThatDoesNotFit(t *testing.T) {
 	}
 	m := must(d.Load([]byte("k_p"), false))
 	defer m.Close()
-	if _, err := m.Function("other_p", 0); err == nil || driver.Code(err) != 500 {
+	if _, err := m.Function("other_p", 0); fault.KindOf(err) != fault.Corrupt || !strings.Contains(err.Error(), "no kernel other_p") {
 		t.Errorf("a kernel that is not there: %v", err)
 	}
 	if _, err := m.Function("k_p", 232449); fault.KindOf(err) != fault.Unfit || !strings.Contains(err.Error(), "has 232448") {

@@ -141,14 +141,17 @@ type module struct {
 // plainShared is the dynamic shared memory that every kernel may have.
 const plainShared = 48 << 10
 
-// Function finds a kernel. One that needs more shared memory than the device
-// has is fault.Unfit.
+// Function finds a kernel. One that is not there is fault.Corrupt, one that
+// needs more shared memory than the device has fault.Unfit.
 func (m *module) Function(entry string, shared int) (f gpu.Function, err error) {
 	if most := m.device.context.Shared; shared > max(most, plainShared) {
 		return nil, fault.Newf(fault.Unfit, "%s needs %d bytes of shared memory, %s has %d", entry, shared, m.device.name, most)
 	}
 	err = m.device.context.Do(func() error {
 		found, err := m.module.Function(entry)
+		if driver.Code(err) == driver.NotFound {
+			return fault.Newf(fault.Corrupt, "the code has no kernel %s: %w", entry, err)
+		}
 		if err == nil && shared > plainShared {
 			err = found.AllowShared(shared)
 		}

@@ -89,6 +89,9 @@ func codeOf[T interface {
 	return int(e), ok
 }
 
+// NotFound is the code for a name that is not there.
+const NotFound = int(cu.NotFound)
+
 // Code is the driver's code in err, or 0.
 func Code(err error) int {
 	if e, ok := errors.AsType[*Error](err); ok {

@@ -41,7 +41,7 @@ func Free(at Address) error { return check("cuMemFree", cu.MemFree(at)) }
 func AllocHost(bytes int) ([]byte, error) {
 	var p unsafe.Pointer
 	if err := result("cuMemHostAlloc", C.cuMemHostAlloc(&p, C.size_t(max(bytes, 1)), 0)); err != nil {
-		return nil, err
+		return nil, fault.Newf(fault.KindOf(err), "%w, for %d bytes of the host", err, bytes)
 	}
 	return unsafe.Slice((*byte)(p), max(bytes, 1))[:bytes], nil
 }

@@ -100,7 +100,17 @@ CUresult cuMemAlloc_v2(CUdeviceptr *at, size_t bytes)
 }
 
 CUresult cuMemFree_v2(CUdeviceptr at) { USABLE; free((void *)at); live--; return 0; }
-CUresult cuMemHostAlloc(void **p, size_t bytes, unsigned flags) { USABLE; *p = malloc(bytes); live++; return 0; }
+
+CUresult cuMemHostAlloc(void **p, size_t bytes, unsigned flags)
+{
+	USABLE;
+	if (bytes > 1 << 30)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	*p = malloc(bytes);
+	live++;
+	return 0;
+}
+
 CUresult cuMemFreeHost(void *p) { USABLE; free(p); live--; return 0; }
 
 // Code.

@@ -174,6 +174,7 @@ var forgedGPU = []struct {
 		}
 		q.Buckets[1].MaxTokens = 17
 	}},
+	{"more shared memory than the target has", "bytes of shared memory, sm_80 has", func(q *Program) { with(q, OTFAttention, "MAXS", 2048) }},
 	{"a loss in halves", "result 0 is f16, want f32", func(q *Program) { resultOf(q, LinearNLL).DType = tensor.F16 }},
 	{"queries in floats", "qkv is f32, want f16", func(q *Program) {
 		b := bufferOf(q, OTFAttention, "qkv")
@@ -265,6 +266,19 @@ func TestForgedGPUProgramsAreRefused(t *testing.T) {
 		refused(t, f.name, fault.Corrupt, err)
 		if err != nil && !strings.Contains(err.Error(), f.says) {
 			t.Errorf("%s: %q does not say %q", f.name, err, f.says)
+		}
+	}
+}
+
+// TestGridsAreBounded: heads and outputs beyond what a grid has blocks for.
+func TestGridsAreBounded(t *testing.T) {
+	q := gpu(mixed())
+	s := *first(q, FlashAttention)
+	for heads, ok := range map[int]bool{1: true, maxGrid: true, maxGrid + 1: false, maxDim: false} {
+		s.Params.Heads = heads
+		l := &launched{&stepView{programChecker: &programChecker{checker: &checker{plan: q.Plan}, program: q}, Step: &s, info: s.Op.info()}, FlashAttention, 1}
+		if err := l.gridFits(kernelOf(q, FlashAttention).Kernel); (err == nil) != ok {
+			t.Errorf("%d heads: error %v, want one: %v", heads, err, !ok)
 		}
 	}
 }

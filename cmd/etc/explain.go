@@ -79,7 +79,7 @@ func explain(c *cobra.Command, path string, f *compileFlags) (*explanation, erro
 	if !isPlan(path) {
 		return explainModel(path, f)
 	}
-	for _, name := range []string{"seqlen-buckets", "target", "dtype", "max-batch-tokens"} {
+	for _, name := range []string{"seqlen-buckets", "target", "dtype", "max-batch-tokens", "tuning", "source-only"} {
 		if c.Flags().Changed(name) {
 			return nil, fault.Newf(fault.Usage, "--%s: a plan is compiled already, its flags are fixed", name)
 		}

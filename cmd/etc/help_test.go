@@ -23,14 +23,11 @@ var later = map[string]map[string]int{
 		"speedup": 7, "target": 7, "report": 7, "latency-table": 7, "measure": 7,
 		"budget": 7, "keep-best": 7, "recipe": 7,
 	},
-	"compile": {"tuning": 5, "source-only": 5, "emit-cuda": 5},
-	"run":     {"profile": 6},
-	"inspect": {"kernels": 5},
-	"tune":    nil, // 5
+	"run": {"profile": 6},
 }
 
-// laterTargets come with CUDA (issue 5) and with quantised kernels (6).
-var laterTargets = []string{"cpu:int8", "cpu:int16", "sm_80:f16", "sm_90:f16", "sm_80", "sm_90"}
+// laterTargets come with quantised kernels (issue 6).
+var laterTargets = []string{"cpu:int8", "cpu:int16"}
 
 // besides are flags that the synopsis leaves to the text of the page: those of
 // all commands, those that belong to another one, and --device with its kin.
@@ -39,7 +36,7 @@ var besides = []string{"help", "quiet", "verbose", "config", "force", "json", "s
 var deviceKin = []string{"device", "threads", "cpu-level", "max-batch-tokens", "truncate", "trust-key"}
 
 // explainFlags are those of compile, which explain tries out.
-var explainFlags = []string{"seqlen-buckets", "target", "dtype", "max-batch-tokens"}
+var explainFlags = []string{"seqlen-buckets", "target", "dtype", "max-batch-tokens", "tuning", "source-only"}
 
 // ownFlags are further flags that the synopsis leaves out.
 var ownFlags = map[string][]string{
@@ -150,11 +147,6 @@ func TestLater(t *testing.T) {
 		wantExit(t, 3, "compile", tinyModel, "-o", filepath.Join(t.TempDir(), "p.etp"), "--target", target)
 		if strings.Contains(help(t, "compile"), target) {
 			t.Errorf("the help of compile names %s", target)
-		}
-	}
-	for _, word := range []string{"cuda", "sim"} {
-		if strings.Contains(help(t, "run"), word) {
-			t.Errorf("the help of run names %s", word)
 		}
 	}
 }

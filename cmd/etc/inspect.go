@@ -19,13 +19,13 @@ import (
 )
 
 func inspectCommand(p *program) *cobra.Command {
-	var asJSON, memory bool
+	var asJSON, memory, kernels bool
 	c := &cobra.Command{
 		Use:   "inspect FILE",
 		Short: "Show what is in a checkpoint, a safetensors file, a plan or graph text",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			d, err := inspect(args[0], memory)
+			d, err := inspect(args[0], memory, kernels)
 			if err != nil {
 				return err
 			}
@@ -37,6 +37,7 @@ func inspectCommand(p *program) *cobra.Command {
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print the record as JSON")
 	c.Flags().BoolVar(&memory, "memory", false, "plan: every buffer and its place in the arena")
+	c.Flags().BoolVar(&kernels, "kernels", false, "plan: every GPU kernel, its code and what uses it")
 	return c
 }
 
@@ -51,7 +52,7 @@ func (p *program) printTable(d detail) error {
 }
 
 // inspect finds out what path is and returns its record.
-func inspect(path string, memory bool) (detail, error) {
+func inspect(path string, memory, kernels bool) (detail, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.Newf(fault.Usage, "%s: no such file or folder", path)
@@ -68,9 +69,15 @@ func inspect(path string, memory bool) (detail, error) {
 			return nil, err
 		}
 		defer f.Close()
-		return newPlanDetail(f, memory), nil
+		d := newPlanDetail(f, memory)
+		if kernels {
+			d.Code = newCodeDetail(f.Plan)
+		}
+		return d, nil
 	case memory:
 		return nil, fault.Newf(fault.Usage, "--memory: %s is not a plan", path)
+	case kernels:
+		return nil, fault.Newf(fault.Usage, "--kernels: %s is not a plan", path)
 	case info.IsDir(), strings.HasSuffix(name, ".safetensors.index.json"):
 		return inspectCheckpoint(path)
 	case strings.HasSuffix(name, ".safetensors"):

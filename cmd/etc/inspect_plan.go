@@ -26,6 +26,7 @@ type planDetail struct {
 	Source       string       `json:"source"`
 	programDetail
 	Others []programDetail `json:"other_programs,omitempty"`
+	Code   *codeDetail     `json:"code,omitempty"`
 }
 
 // A programDetail is what inspect says of the program for one target.
@@ -179,6 +180,9 @@ func (d *planDetail) print(w io.Writer) {
 	for _, q := range d.programs() {
 		fmt.Fprintln(w)
 		q.print(w)
+	}
+	if d.Code != nil {
+		d.Code.print(w, d.SignedBy)
 	}
 }
 

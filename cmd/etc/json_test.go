@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"etc/compiler"
 	"etc/compiler/frontend/frontendtest"
 )
 
@@ -94,6 +95,7 @@ func TestJSONKeys(t *testing.T) {
 	if err != nil || len(graphs) == 0 {
 		t.Fatal("no dump", err)
 	}
+	_, coded := madeUpPlan(t, compiler.Options{Targets: []string{"sm_80:f16", "sm_90:f16"}, NVRTC: madeUp{}})
 	record := must("bench", plan, "--json", "--batch", "1", "--seqlen", "8", "--seconds", "0.01")
 	baseline := in("baseline.json", record)
 	got := map[string]string{
@@ -101,7 +103,7 @@ func TestJSONKeys(t *testing.T) {
 		"eval":                   must("eval", plan, "--data", devRows, "--limit", "8", "--json"),
 		"verify":                 must("verify", plan, "--reference", tinyModel, "--layers", "--json"),
 		"bench":                  must("bench", plan, "--json", "--batch", "1", "--seqlen", "8", "--seconds", "0.01", "--baseline", baseline, "--max-regress", "100000%"),
-		"inspect, of a plan":     must("inspect", plan, "--json", "--memory") + must("inspect", decoder, "--json"),
+		"inspect, of a plan":     must("inspect", plan, "--json", "--memory") + must("inspect", coded, "--json", "--kernels") + must("inspect", decoder, "--json"),
 		"inspect, of graph text": must("inspect", graphs[0], "--json"),
 		"explain":                must("explain", tinyModel, "--json") + must("explain", plan, "--json"),
 		"diff":                   must("diff", plan, other, "--json"),

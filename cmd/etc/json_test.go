@@ -95,7 +95,7 @@ func TestJSONKeys(t *testing.T) {
 	if err != nil || len(graphs) == 0 {
 		t.Fatal("no dump", err)
 	}
-	_, coded := madeUpPlan(t, compiler.Options{Targets: []string{"sm_80:f16", "sm_90:f16"}, NVRTC: madeUp{}})
+	_, coded := madeUpPlan(t, compiler.Options{Targets: []string{"sm_80:f16"}, NVRTC: madeUp{}})
 	record := must("bench", plan, "--json", "--batch", "1", "--seqlen", "8", "--seconds", "0.01")
 	baseline := in("baseline.json", record)
 	got := map[string]string{

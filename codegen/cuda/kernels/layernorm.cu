@@ -1,14 +1,17 @@
-// uses norm.cuh
+// uses rows.cuh
+// Layer norm: y = gamma·(x − mean(x))/√(var(x) + eps) + beta, row by row.
+//
+// x: [count][ldx], f32 if X32; gamma, beta: f32[H]; y: [count][ldy], f32 if
+// OUT32. Grid: one block a row.
+
 KERNEL __launch_bounds__(THREADS)
-ENTRY(const int* __restrict__ count, const void* __restrict__ x, const float* __restrict__ gamma, const float* __restrict__ beta, void* __restrict__ y, int H, int ldx, int ldy, float eps) {
-  __shared__ float parts[WARPS];
+ENTRY(const int* __restrict__ count, const void* __restrict__ x, const float* __restrict__ gamma, const float* __restrict__ beta,
+      void* __restrict__ y, int H, int ldx, int ldy, float eps) {
   const int row = blockIdx.x;
   if (row >= *count) return;
-  float s = 0;
-  for (int c = threadIdx.x; c < H; c += THREADS) s += load<X32>(x, (u64)row * ldx + c);
-  const float mean = block_sum(s, parts) / H;
-  s = 0;
-  for (int c = threadIdx.x; c < H; c += THREADS) { const float d = load<X32>(x, (u64)row * ldx + c) - mean; s += d * d; }
-  const float r = rsqrtf(block_sum(s, parts) / H + eps);
-  for (int c = threadIdx.x; c < H; c += THREADS) store<OUT32>(y, (u64)row * ldy + c, (load<X32>(x, (u64)row * ldx + c) - mean) * r * gamma[c] + beta[c]);
+  const void* from = row_of<X32>(x, row, ldx);
+  auto piece = [&](int c) { return load_piece<X32>(from, c, H); };
+  Piece kept[KEPT];
+  keep(kept, H, piece);
+  normalize_row<OUT32>(row_of<OUT32>(y, row, ldy), kept, H, piece, gamma, beta, eps);
 }

@@ -1,11 +1,25 @@
-// uses norm.cuh
+// uses rows.cuh
+// Normalize: y = x/max(‖x‖, 1e-12), row by row.
+//
+// x: [count][ldx], f32 if X32; y: [count][ldy], f32 if OUT32.
+// Grid: one block a row.
+
+#define SHORTEST 1e-12f  // a shorter vector is not made longer
+
 KERNEL __launch_bounds__(THREADS)
 ENTRY(const int* __restrict__ count, const void* __restrict__ x, void* __restrict__ y, int H, int ldx, int ldy) {
-  __shared__ float parts[WARPS];
   const int row = blockIdx.x;
   if (row >= *count) return;
-  float s = 0;
-  for (int c = threadIdx.x; c < H; c += THREADS) { const float v = load<X32>(x, (u64)row * ldx + c); s += v * v; }
-  const float n = fmaxf(sqrtf(block_sum(s, parts)), 1e-12f);
-  for (int c = threadIdx.x; c < H; c += THREADS) store<OUT32>(y, (u64)row * ldy + c, load<X32>(x, (u64)row * ldx + c) / n);
+  const void* from = row_of<X32>(x, row, ldx);
+  auto piece = [&](int c) { return load_piece<X32>(from, c, H); };
+  Piece kept[KEPT];
+  keep(kept, H, piece);
+  const float length = fmaxf(sqrtf(row_sum(kept, H, 0, piece, [](float v) { return v * v; })), SHORTEST);
+  void* to = row_of<OUT32>(y, row, ldy);
+  each_piece(kept, H, piece, [&](int c, const Piece& p) {
+    Piece out;
+#pragma unroll
+    for (int i = 0; i < PIECE; i++) out.v[i] = p.v[i] / length;
+    store_piece<OUT32>(to, c, H, out);
+  });
 }

@@ -1,12 +1,23 @@
-// uses norm.cuh
+// uses rows.cuh
+// Pool: y[b] is the mean of x over the tokens of row b of the batch.
+//
+// offsets: int[count+1]; x: [tokens][ldx], f32 if X32; y: [count][ldy], f32 if
+// OUT32. A thread adds the tokens of its columns in ascending order.
+// Grid: one block a row of the batch.
+
 KERNEL __launch_bounds__(THREADS)
-ENTRY(const int* __restrict__ count, const int* __restrict__ offsets, const void* __restrict__ x, void* __restrict__ y, int H, int ldx, int ldy) {
+ENTRY(const int* __restrict__ count, const int* __restrict__ offsets, const void* __restrict__ x, void* __restrict__ y,
+      int H, int ldx, int ldy) {
   const int row = blockIdx.x;
   if (row >= *count) return;
-  const int from = offsets[row], to = offsets[row + 1];
-  for (int c = threadIdx.x; c < H; c += THREADS) {
-    float s = 0;
-    for (int t = from; t < to; t++) s += load<X32>(x, (u64)t * ldx + c);
-    store<OUT32>(y, (u64)row * ldy + c, s / (to - from));
+  const int first = offsets[row], end = offsets[row + 1];
+  void* to = row_of<OUT32>(y, row, ldy);
+  for (int c = threadIdx.x * PIECE; c < H; c += SPAN) {
+    Piece sum = {};
+#pragma unroll 4  // reads under way at one time
+    for (int token = first; token < end; token++) add(sum, load_piece<X32>(row_of<X32>(x, token, ldx), c, H));
+#pragma unroll
+    for (int i = 0; i < PIECE; i++) sum.v[i] /= end - first;
+    store_piece<OUT32>(to, c, H, sum);
   }
 }

@@ -1,8 +1,17 @@
-// uses norm.cuh
+// uses rows.cuh
+// Select rows: y[b] is x of the first token of row b of the batch, or with LAST
+// of its last.
+//
+// offsets: int[count+1]; x: [tokens][ldx], f32 if X32; y: [count][ldy], f32 if
+// OUT32. Grid: one block a row of the batch.
+
 KERNEL __launch_bounds__(THREADS)
-ENTRY(const int* __restrict__ count, const int* __restrict__ offsets, const void* __restrict__ x, void* __restrict__ y, int H, int ldx, int ldy) {
+ENTRY(const int* __restrict__ count, const int* __restrict__ offsets, const void* __restrict__ x, void* __restrict__ y,
+      int H, int ldx, int ldy) {
   const int row = blockIdx.x;
   if (row >= *count) return;
-  const int t = LAST ? offsets[row + 1] - 1 : offsets[row];
-  for (int c = threadIdx.x; c < H; c += THREADS) store<OUT32>(y, (u64)row * ldy + c, load<X32>(x, (u64)t * ldx + c));
+  const int token = LAST ? offsets[row + 1] - 1 : offsets[row];
+  const void* from = row_of<X32>(x, token, ldx);
+  void* to = row_of<OUT32>(y, row, ldy);
+  for (int c = threadIdx.x * PIECE; c < H; c += SPAN) store_piece<OUT32>(to, c, H, load_piece<X32>(from, c, H));
 }

@@ -1,29 +1,47 @@
-// uses norm.cuh
+// uses rows.cuh
+// Skip and layer norm: sum = scatter(x, columns) + residual + bias, norm = layernorm(sum).
+//
+// x: [count][ldx] with M columns, f32 if X32, and columns the M ascending
+// columns of the sum that they belong to; null: M is H. residual:
+// [count][ldr], f32 if R32; bias f32[H] or null; gamma, beta: f32[H]. sum:
+// [count][lds], f32 if S32; norm: [count][ldn], f32 if N32; either may be
+// null. The norm is of the sum before it is rounded. Grid: one block a row.
+// From E.T. (SC'21), skip-layernorm, with its scatter of condensed rows.
+
+// Adds to columns c to c+4 of a sum those values of x that belong there: those
+// before `at` belong to columns before c.
+DEV void scatter(Piece& p, const void* x, const int* columns, int c, int M) {
+  int at = 0;
+  for (int end = M; at < end;) {
+    const int middle = (at + end) / 2;
+    if (columns[middle] < c) at = middle + 1;
+    else end = middle;
+  }
+#pragma unroll
+  for (int i = 0; i < PIECE; i++)
+    if (at < M && columns[at] == c + i) p.v[i] += load<X32>(x, at++);
+}
+
 KERNEL __launch_bounds__(THREADS)
-ENTRY(const int* __restrict__ count, const void* __restrict__ x, const void* __restrict__ residual, const float* __restrict__ gamma, const float* __restrict__ beta, const float* __restrict__ bias, const int* __restrict__ columns, void* __restrict__ sum, void* __restrict__ norm, int H, int M, int ldx, int ldr, int lds, int ldn, float eps) {
-  __shared__ float parts[WARPS];
+ENTRY(const int* __restrict__ count, const void* __restrict__ x, const void* __restrict__ residual,
+      const float* __restrict__ gamma, const float* __restrict__ beta, const float* __restrict__ bias, const int* __restrict__ columns,
+      void* __restrict__ sum, void* __restrict__ norm, int H, int M, int ldx, int ldr, int lds, int ldn, float eps) {
   const int row = blockIdx.x;
   if (row >= *count) return;
-  auto value = [&](int c) {
-    float v = load<R32>(residual, (u64)row * ldr + c) + (bias ? bias[c] : 0.0f);
-    int m = c;
-    if (columns) {
-      int lo = 0, hi = M;
-      while (lo < hi) { const int mid = (lo + hi) / 2; if (columns[mid] < c) lo = mid + 1; else hi = mid; }
-      m = lo < M && columns[lo] == c ? lo : -1;
-    }
-    if (m >= 0) v += load<X32>(x, (u64)row * ldx + m);
-    return v;
+  const void* from = row_of<X32>(x, row, ldx);
+  const void* skipped = row_of<R32>(residual, row, ldr);
+  auto piece = [&](int c) {
+    Piece p = load_piece<R32>(skipped, c, H);
+    if (bias) add(p, load_piece<true>(bias, c, H));
+    if (columns) scatter(p, from, columns, c, M);
+    else add(p, load_piece<X32>(from, c, H));
+    return p;
   };
-  float s = 0;
-  for (int c = threadIdx.x; c < H; c += THREADS) s += value(c);
-  const float mean = block_sum(s, parts) / H;
-  s = 0;
-  for (int c = threadIdx.x; c < H; c += THREADS) { const float d = value(c) - mean; s += d * d; }
-  const float r = rsqrtf(block_sum(s, parts) / H + eps);
-  for (int c = threadIdx.x; c < H; c += THREADS) {
-    const float v = value(c);
-    if (sum) store<S32>(sum, (u64)row * lds + c, v);
-    if (norm) store<N32>(norm, (u64)row * ldn + c, (v - mean) * r * gamma[c] + beta[c]);
+  Piece kept[KEPT];
+  keep(kept, H, piece);
+  if (sum) {
+    void* to = row_of<S32>(sum, row, lds);
+    each_piece(kept, H, piece, [&](int c, const Piece& p) { store_piece<S32>(to, c, H, p); });
   }
+  if (norm) normalize_row<N32>(row_of<N32>(norm, row, ldn), kept, H, piece, gamma, beta, eps);
 }

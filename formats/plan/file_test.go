@@ -286,3 +286,21 @@ func TestOpenNamesThePath(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestEachProgramHasAGraph: no text without a program, and none missing.
+func TestEachProgramHasAGraph(t *testing.T) {
+	for n := range 4 {
+		p := mixed()
+		texts := make([]string, n)
+		graphs := written(func(c *codec) { list(c, &texts, c.string) })
+		var b bytes.Buffer
+		if err := writeSections(&b, WriteOptions{}, [][]byte{written(p.walkModel), graphs, nil, p.Data, written(p.Provenance.walk), p.Code}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Decode(b.Bytes()); n != len(p.Programs) {
+			refused(t, fmt.Sprint(n, " graphs"), fault.Corrupt, err)
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+}

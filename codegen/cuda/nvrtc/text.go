@@ -69,3 +69,9 @@ func lowered(ptx []byte) ([]byte, error) {
 	}
 	return append(append(append([]byte{}, ptx[:at[0]]...), ".version "+leastVersion...), ptx[at[1]:]...), nil
 }
+
+var filePattern = regexp.MustCompile(`(?m)^(\s*\.file\s+\d+\s+)".*/([^/"]+)"`)
+
+// withoutFolders is PTX whose lines are those of files by their bare names.
+// NVRTC puts the folder it runs in before them, and code must not depend on it.
+func withoutFolders(ptx []byte) []byte { return filePattern.ReplaceAll(ptx, []byte(`${1}"${2}"`)) }

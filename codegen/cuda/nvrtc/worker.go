@@ -47,7 +47,7 @@ func (w *worker) compile(j *Job) (Code, error) {
 	case a.Error != "":
 		return Code{}, fault.Newf(fault.Internal, "%s: %s", a.Error, firstLines(a.Log))
 	case j.PTX:
-		ptx, err := lowered(a.Code)
+		ptx, err := lowered(withoutFolders(a.Code))
 		return Code{Bytes: ptx}, err
 	}
 	return machineCode(a)

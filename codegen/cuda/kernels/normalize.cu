@@ -15,11 +15,12 @@ ENTRY(const int* __restrict__ count, const void* __restrict__ x, void* __restric
   Piece kept[KEPT];
   keep(kept, H, piece);
   const float length = fmaxf(sqrtf(row_sum(kept, H, 0, piece, [](float v) { return v * v; })), SHORTEST);
+  const float factor = __fdividef(1.0f, length);
   void* to = row_of<OUT32>(y, row, ldy);
   each_piece(kept, H, piece, [&](int c, const Piece& p) {
     Piece out;
 #pragma unroll
-    for (int i = 0; i < PIECE; i++) out.v[i] = p.v[i] / length;
+    for (int i = 0; i < PIECE; i++) out.v[i] = p.v[i] * factor;
     store_piece<OUT32>(to, c, H, out);
   });
 }

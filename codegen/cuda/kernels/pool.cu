@@ -12,12 +12,13 @@ ENTRY(const int* __restrict__ count, const int* __restrict__ offsets, const void
   if (row >= *count) return;
   const int first = offsets[row], end = offsets[row + 1];
   void* to = row_of<OUT32>(y, row, ldy);
+  const float share = __fdividef(1.0f, end - first);
   for (int c = threadIdx.x * PIECE; c < H; c += SPAN) {
     Piece sum = {};
 #pragma unroll 4  // reads under way at one time
     for (int token = first; token < end; token++) add(sum, load_piece<X32>(row_of<X32>(x, token, ldx), c, H));
 #pragma unroll
-    for (int i = 0; i < PIECE; i++) sum.v[i] /= end - first;
+    for (int i = 0; i < PIECE; i++) sum.v[i] *= share;
     store_piece<OUT32>(to, c, H, sum);
   }
 }

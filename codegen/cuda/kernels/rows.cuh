@@ -103,8 +103,9 @@ template <class Source> DEV void keep(Piece (&kept)[KEPT], int H, Source piece) 
 // sums of squares would be noise.
 template <bool wide, class Source>
 DEV void normalize_row(void* y, const Piece (&kept)[KEPT], int H, Source piece, const float* gamma, const float* beta, float eps) {
-  const float mean = row_sum(kept, H, 0, piece, [](float v) { return v; }) / H;
-  const float variance = row_sum(kept, H, 1, piece, [&](float v) { return (v - mean) * (v - mean); }) / H;
+  const float share = __fdividef(1.0f, H);
+  const float mean = row_sum(kept, H, 0, piece, [](float v) { return v; }) * share;
+  const float variance = row_sum(kept, H, 1, piece, [&](float v) { return (v - mean) * (v - mean); }) * share;
   const float factor = rsqrtf(variance + eps);
   each_piece(kept, H, piece, [&](int c, const Piece& p) {
     const Piece g = load_piece<true>(gamma, c, H), b = load_piece<true>(beta, c, H);

@@ -9,7 +9,7 @@ RACE_SKIP := $(MODELS)|^TestLongLines$$|^TestEveryChangedBitIsRefused$$
 # What make bench measures: MiniLM where it lies beside the checkout.
 BENCH_MODEL ?= $(firstword $(wildcard ../shared/models/all-MiniLM-L6-v2) testdata/tiny-sst2)
 
-.PHONY: help build nvrtc cuda run test test-models race check generate bench fuzz clean
+.PHONY: help build nvrtc cuda cuda-test run test test-models race check generate bench fuzz clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/: *##/\t/' | expand -t 14
@@ -26,6 +26,16 @@ nvrtc: ## bin/etc-nvrtc and NVRTC's library beside it: what compiles GPU kernels
 cuda: ## bin/etc-cuda, bin/etc with the GPU executor (linux/amd64; needs a C compiler, no card)
 	@mkdir -p bin
 	executor/cuda/cgo.sh go build -tags cuda -trimpath -ldflags '-s -w -buildid=' -o bin/etc-cuda ./cmd/etc
+
+cuda-test: build cuda ## the GPU executor on a machine without a card: vet, tests against a driver made of C, exit 6
+	executor/cuda/cgo.sh go vet -tags cuda ./executor/cuda/...
+	executor/cuda/cgo.sh go test -tags cuda ./executor/cuda/...
+	bin/etc-cuda version
+	@mkdir -p out/cuda-test
+	bin/etc compile testdata/tiny-sst2 -o out/cuda-test/plan.etp --target sm_80 --source-only --force --quiet
+	@bin/etc-cuda run out/cuda-test/plan.etp --device cuda < /dev/null; code=$$?; \
+	  if [ -e /dev/nvidiactl ]; then echo 'a card is here: make gpu-check'; \
+	  elif [ $$code -ne 6 ]; then echo "etc-cuda run --device cuda: exit $$code without a driver, want 6"; exit 1; fi
 
 run: build ## prune, compile and run a real model on real sentences
 	@rm -rf out/run && mkdir -p out/run
@@ -52,7 +62,7 @@ check: ## formatting, vet, staticcheck, generated files, a second platform
 	go mod verify
 	go mod tidy -diff
 	@set -e; sums=$$(mktemp); trap 'rm -f '$$sums EXIT; \
-	  grep -rlE --include='*.go' --include='*.s' '^// Code generated .* DO NOT EDIT' . | xargs -r sha256sum > $$sums; \
+	  grep -rlE --include='*.go' --include='*.s' --include='*.h' '^// Code generated .* DO NOT EDIT' . | xargs -r sha256sum > $$sums; \
 	  test -s $$sums || { echo 'no generated file was found'; exit 1; }; \
 	  go generate ./...; \
 	  sha256sum --check --quiet $$sums || { echo 'go generate changed the files above'; exit 1; }

@@ -130,7 +130,7 @@ func TestArchitectureListsFolders(t *testing.T) {
 	slices.Sort(want)
 	want = slices.Compact(want)
 	page := readPage(t, filepath.Join(repository, "docs", "architecture.md"))
-	got := firstGroups("(?m)^\\| `([a-z0-9/]+/)` \\|", page)
+	got := firstGroups("(?m)^\\| `([a-z0-9/-]+/)` \\|", page)
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
 		t.Errorf("docs/architecture.md lists the folders\n%q, there are\n%q", got, want)

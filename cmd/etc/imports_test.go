@@ -40,7 +40,7 @@ formats/plan:         fault formats/mapped formats/plan/launch formats/plan/layo
 prune:                fault ir ir/sparse ir/tensor
 eval:                 fault formats/rows
 
-compiler/cost:        ir ir/sparse
+compiler/cost:        fault formats/plan/launch ir ir/sparse
 compiler/frontend:    fault formats/checkpoint formats/mapped formats/plan ir ir/tensor
 compiler/frontend/frontendtest: formats/safetensors ir/tensor
 compiler/transform:   ir ir/pass ir/sparse ir/tensor
@@ -64,6 +64,7 @@ executor/gpu:         executor fault formats/mapped formats/plan formats/plan/la
 executor/ptxsim:      executor/gpu fault
 executor/cuda/driver: fault gorgonia.org/cu
 executor/cuda/driver/gen:
+executor/cuda/driver/drivertest:
 executor/cuda:        executor/cuda/driver executor/gpu fault
 
 cmd/etc-nvrtc:        github.com/ebitengine/purego

@@ -1,8 +1,6 @@
 package cuda
 
 import (
-	"maps"
-
 	"etc/compiler/cost"
 	"etc/formats/plan/launch"
 	"etc/ir"
@@ -106,8 +104,9 @@ var (
 	sparse24Tile    = map[string]int{"BM": 64, "BN": 128, "STAGES": 3}
 )
 
-// rowClasses are the numbers of rows up to which a tile is chosen by itself.
-var rowClasses = []int{64, 256, 1024, 4096, 0}
+// RowClasses are the numbers of rows up to which a tile is chosen by itself; 0
+// is any number.
+var RowClasses = []int{64, 256, 1024, 4096, 0}
 
 // linear chooses a tile for each class of rows. Tiles may differ because all
 // of them sum in one order.
@@ -122,8 +121,8 @@ func (c *chooser) linear(op *ir.Op) []class {
 func (c *chooser) product(n, k int, kernel func(tile map[string]int) launch.Kernel) []class {
 	var all []class
 	last := -1
-	for _, rows := range rowClasses {
-		best := c.model.Tile(tiles, rows, n, k)
+	for _, rows := range RowClasses {
+		best := c.model.Tile(Tiles, rows, n, k)
 		if best == last {
 			all[len(all)-1].rows = rows
 			continue
@@ -134,8 +133,8 @@ func (c *chooser) product(n, k int, kernel func(tile map[string]int) launch.Kern
 	return all
 }
 
-// tiles are those of the table as the cost model takes them.
-var tiles = func() []cost.Tile {
+// Tiles are launch.LinearTiles as the cost model takes them.
+var Tiles = func() []cost.Tile {
 	var all []cost.Tile
 	for _, t := range launch.LinearTiles() {
 		all = append(all, cost.Tile{Name: t.Name(), Rows: t.BM, Outputs: t.BN, Blocks: t.Blocks})
@@ -160,8 +159,9 @@ func (c *chooser) valueOutput(op *ir.Op) []class {
 // attention is the operator and the kernels of an attention over qkv for rows
 // of up to s tokens: the best by the model of those that fit a block.
 func (c *chooser) attention(op *ir.Op, s int) (cost.Estimate, []class) {
-	for _, e := range c.model.RankAttention(op.Attrs.(*ir.AttentionAttrs), s) {
-		kernels := c.attentionKernels(op, e, s)
+	a := op.Attrs.(*ir.AttentionAttrs)
+	for _, e := range c.model.RankAttention(a, s) {
+		kernels := c.model.AttentionKernels(a, op.Arg("bias") != nil, e, s)
 		fit := true
 		for _, k := range kernels {
 			fit = fit && k.Fits(c.model.MostShared)
@@ -171,34 +171,6 @@ func (c *chooser) attention(op *ir.Op, s int) (cost.Estimate, []class) {
 		}
 	}
 	panic("bug: codegen/cuda: no attention kernel fits a block of " + c.model.Name)
-}
-
-// attentionKernels are those of one operator.
-func (c *chooser) attentionKernels(op *ir.Op, e cost.Estimate, s int) []launch.Kernel {
-	a := op.Attrs.(*ir.AttentionAttrs)
-	queries := e.Queries
-	if a.Rows != ir.AllRows {
-		queries = 16 // one of which is computed
-	}
-	shape := func(more map[string]int) map[string]int {
-		all := map[string]int{
-			"D": a.D, "DV": a.Dv, "QB": queries, "ROWS": int(a.Rows), "CAUSAL": flag(a.Causal), "BIAS": flag(op.Arg("bias") != nil),
-		}
-		maps.Copy(all, more)
-		return all
-	}
-	switch e.Kind {
-	case ir.OTFAttention:
-		return []launch.Kernel{c.make("otf_attention", shape(map[string]int{"MAXS": roundUp(s, 16)}))}
-	case ir.FlashAttention:
-		keys := 64
-		if max(a.D, a.Dv) > 128 {
-			keys = 32
-		}
-		return []launch.Kernel{c.make("flash_attention", shape(map[string]int{"KB": keys}))}
-	}
-	scores := map[string]int{"D": a.D, "QB": queries, "ROWS": int(a.Rows), "CAUSAL": flag(a.Causal), "SPLIT": min(64, (s+127)/128)}
-	return []launch.Kernel{c.make("partial_otf_scores", scores), c.make("partial_otf_attention", shape(nil))}
 }
 
 func roundUp(n, multiple int) int { return (n + multiple - 1) / multiple * multiple }

@@ -51,7 +51,9 @@ type Estimate struct {
 	Kind      ir.Kind
 	Seconds   float64
 	Workspace int64 // bytes for each task that runs at once; on a GPU for each token
-	Queries   int   // in a block, on a GPU
+	Queries   int   // in a block, on a GPU, as what follows
+	Shared    int   // bytes of shared memory of a block, of the kernel that needs most
+	Measured  bool  // it is the best by a table of measurements
 }
 
 // A Model predicts and chooses for one target.

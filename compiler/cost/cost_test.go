@@ -58,7 +58,8 @@ func TestPrecomputePays(t *testing.T) {
 	for _, c := range []struct {
 		width, heads, s int
 		share           float64
-	}{{768, 12, 128, 0.090}, {800, 4, 128, 0.319}, {1024, 16, 128, 1 / (16 - 1024.0/1152)}} {
+	}{{768, 12, 128, 0.090}, {800, 4, 128, 0.319}, {1024, 16, 128, 1 / (16 - 1024.0/1152)},
+		{768, 12, 384, 1 / (12 - 768.0/1152)}, {768, 12, 512, 1 / (12 - 768.0/1280)}, {512, 2, 128, 1 / (2 - 512.0/640)}} {
 		a := attention(c.heads, c.width/c.heads, c.width/c.heads)
 		even := c.share * float64(c.width)
 		if n := int(even * 0.99); !PrecomputePays(a, c.width, n, c.s) {

@@ -37,6 +37,17 @@ var (
 		Exps: 132 * 16 * 1.83e9, Shared: 228 << 10, MostShared: 227 << 10, Launch: 1.2e-6}
 )
 
+// Card is the card that targets of a compute capability stand for, false where
+// there is none.
+func Card(sm int) (GPU, bool) {
+	for _, g := range []GPU{A100, H200} {
+		if g.SM == sm {
+			return g, true
+		}
+	}
+	return GPU{}, false
+}
+
 // A Tile is the part of a product that a block computes, and its share of a
 // multiprocessor.
 type Tile struct {
@@ -48,18 +59,38 @@ type Tile struct {
 // Tile chooses among tiles for a dense product of up to rows rows, 0 for more
 // than any class has: the one that was measured as best, else the one
 // predicted to be.
-func (g GPU) Tile(tiles []Tile, rows, n, k int) int {
+func (g GPU) Tile(tiles []Tile, rows, n, k int) int { return g.RankTiles(tiles, rows, n, k)[0].Index }
+
+// A TileEstimate is the predicted time of a product by one of a list of tiles.
+type TileEstimate struct {
+	Index    int
+	Seconds  float64
+	Measured bool // it is the best by a table of measurements
+}
+
+// RankTiles is what Tile chooses from, the best first: the one that was
+// measured as best, then by time, the first among equals.
+func (g GPU) RankTiles(tiles []Tile, rows, n, k int) []TileEstimate {
 	use := g.Tuning.measured(LinearKey(g.SM, g.DType, rows, n, k))
-	best, least := 0, math.Inf(1)
+	var all []TileEstimate
 	for i, t := range tiles {
-		if t.Name == use {
-			return i
-		}
-		if s := g.Product(t, cmp.Or(rows, manyRows), n, k); s < least {
-			best, least = i, s
-		}
+		all = append(all, TileEstimate{i, g.Product(t, cmp.Or(rows, manyRows), n, k), t.Name == use})
 	}
-	return best
+	slices.SortStableFunc(all, func(x, y TileEstimate) int {
+		if x.Measured != y.Measured {
+			return before(x.Measured)
+		}
+		return cmp.Compare(x.Seconds, y.Seconds)
+	})
+	return all
+}
+
+// before is the order of two of which only one is first.
+func before(first bool) int {
+	if first {
+		return -1
+	}
+	return 1
 }
 
 // manyRows stands for a number of rows that has no class.
@@ -82,89 +113,28 @@ func (g GPU) Product(t Tile, rows, n, k int) float64 {
 	return g.Launch + max(compute, traffic, weights)
 }
 
-// Attention estimates the attention operators whose row of scores fits, for
-// as many rows of s tokens as keep the card busy, in seconds for one row.
-//
-// otf reads keys and values once for each block of queries and holds a whole
-// row of scores; partial writes scores and reads them again; flash rescales
-// its sums for each block of keys.
-func (g GPU) Attention(a *ir.AttentionAttrs, s int) []Estimate {
-	heads, n, d, dv := float64(a.Heads), float64(s), float64(a.D), float64(a.Dv)
-	queries := 64
-	if s <= 32 {
-		queries = 16
-	}
-	blocks := math.Ceil(n/float64(queries)) * heads
-	padded := math.Ceil(n/16) * 16
-	products := heads * 2 * padded * padded * (d + dv) / (g.Tensor / 3) // softmax between products keeps tensor cores waiting
-	softmax := heads * n * n / g.Exps
-	reads := blocks * 2 * n * (d + dv) / g.L2
-	scores := heads * n * n * 4 / g.DRAM
+// Linear chooses the form of a product: the fastest of Forms, the first among
+// equals.
+func (g GPU) Linear(w sparse.Matrix) ir.Kind { return cheapest(g.Forms(w)).Kind }
 
-	otf := products + softmax + reads
-	flash := products + softmax*1.15 + reads
-	partial := products + softmax + 2*scores + reads/2 + g.Launch
-
-	var all []Estimate
-	if shared := otfShared(a, s, queries); shared <= g.MostShared {
-		all = append(all, Estimate{Kind: ir.OTFAttention, Seconds: otf * g.crowding(shared), Queries: queries})
-	}
-	all = append(all,
-		Estimate{Kind: ir.PartialOTFAttention, Seconds: partial, Workspace: int64(4 * a.Heads * s), Queries: queries},
-		Estimate{Kind: ir.FlashAttention, Seconds: flash, Queries: queries})
-	return all
-}
-
-// crowding is how much longer blocks take that leave room for few others.
-func (g GPU) crowding(shared int) float64 {
-	if g.Shared/(shared+1024) >= 2 {
-		return 1
-	}
-	return 1.3
-}
-
-// otfShared estimates the shared memory of otf_attention: queries, all keys
-// and values in 16 bits, and the scores.
-func otfShared(a *ir.AttentionAttrs, s, queries int) int {
-	padded := (s + 15) / 16 * 16
-	return 2*(queries*(a.D+8)+padded*(a.D+a.Dv+16)) + 4*queries
-}
-
-// RankAttention is Attention, the best first: the one that was measured as
-// best, then by time.
-func (g GPU) RankAttention(a *ir.AttentionAttrs, s int) []Estimate {
-	all := g.Attention(a, s)
-	use := g.Tuning.measured(AttentionKey(g.SM, g.DType, a, s))
-	slices.SortStableFunc(all, func(x, y Estimate) int {
-		switch use {
-		case x.Variant():
-			return -1
-		case y.Variant():
-			return 1
-		}
-		return cmp.Compare(x.Seconds, y.Seconds)
-	})
-	return all
-}
-
-// ChooseAttention is the best of RankAttention.
-func (g GPU) ChooseAttention(a *ir.AttentionAttrs, s int) Estimate { return g.RankAttention(a, s)[0] }
-
-// Linear chooses the form of a product by what tensor cores and memory take
-// for 4096 tokens. Single entries have no tensor cores: they are never chosen.
-func (g GPU) Linear(w sparse.Matrix) ir.Kind {
+// Forms estimates the forms of a product that w has, by what tensor cores and
+// memory take for 4096 rows. Single entries have no tensor cores: they are
+// never among them.
+func (g GPU) Forms(w sparse.Matrix) []Estimate {
 	const rows = 4096
 	dense := g.Product(Tile{Rows: 128, Outputs: 128, Blocks: 2}, rows, w.N, w.K)
 	kept := float64(w.Tiles*sparse.Tile*sparse.Tile) / float64(w.N*w.K)
-	tiles := dense*kept*tileLoss + g.Launch
-	half := dense / g.Sparse
-	switch {
-	case w.Tiles == 0, tiles < dense && (!w.NM24 || tiles <= half):
-		return ir.BlockSparseLinear
-	case w.NM24 && half < dense:
-		return ir.Sparse24Linear
+	all := []Estimate{{Kind: ir.Linear, Seconds: dense}}
+	tiles := Estimate{Kind: ir.BlockSparseLinear, Seconds: dense*kept*tileLoss + g.Launch}
+	if w.Tiles == 0 {
+		tiles.Seconds = 0 // nothing is multiplied, only biases are written
 	}
-	return ir.Linear
+	if w.NM24 {
+		all = append(all, tiles, Estimate{Kind: ir.Sparse24Linear, Seconds: dense / g.Sparse})
+	} else {
+		all = append(all, tiles)
+	}
+	return all
 }
 
 // tileLoss is how much longer a 16×16 tile takes than its part of a dense

@@ -1,62 +1,14 @@
 package cost
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"testing"
 
 	"etc/ir"
 	"etc/ir/sparse"
 )
-
-var cards = []GPU{A100, H200}
-
-// TestGPUAttentionChoice: short rows on the fly, long ones by blocks of keys,
-// and rows whose scores and keys do not fit never on the fly. No shared memory
-// is asked for that a block may not have.
-func TestGPUAttentionChoice(t *testing.T) {
-	for _, g := range cards {
-		for _, a := range []*ir.AttentionAttrs{attention(12, 64, 64), attention(12, 32, 32), attention(4, 200, 200)} {
-			if e := g.ChooseAttention(a, 64); e.Kind != ir.OTFAttention {
-				t.Errorf("%s, %+v: %v for 64 tokens, want otf_attention", g.Name, *a, e.Kind)
-			}
-			for _, s := range []int{4096, 1 << 15} {
-				if e := g.ChooseAttention(a, s); e.Kind != ir.FlashAttention {
-					t.Errorf("%s, %+v: %v for %d tokens, want flash_attention", g.Name, *a, e.Kind, s)
-				}
-			}
-			for s := 1; s <= 2048; s++ {
-				for _, e := range g.Attention(a, s) {
-					if e.Kind == ir.OTFAttention && otfShared(a, s, e.Queries) > g.MostShared {
-						t.Fatalf("%s, %+v: otf_attention for %d tokens does not fit", g.Name, *a, s)
-					}
-				}
-			}
-		}
-	}
-}
-
-// TestGPUAttentionTrade at what notes/et-paper.md §1.2 to §1.4 counts: what on
-// the fly reads again grows with the square of the row, as S²d/QB, and partial
-// pays 2·4·S² bytes of scores a head for reading half as often.
-func TestGPUAttentionTrade(t *testing.T) {
-	g := H200
-	a := attention(12, 64, 64)
-	for _, s := range []int{128, 256, 512} {
-		by := map[ir.Kind]float64{}
-		for _, e := range g.Attention(a, s) {
-			by[e.Kind] = e.Seconds
-		}
-		blocks := math.Ceil(float64(s)/64) * 12
-		reads := blocks * 2 * float64(s) * 128 / g.L2
-		scores := 12 * 4 * float64(s*s) / g.DRAM
-		if got, want := by[ir.PartialOTFAttention]-by[ir.OTFAttention], 2*scores-reads/2+g.Launch; g.crowding(otfShared(a, s, 64)) == 1 && math.Abs(got-want) > 1e-12 {
-			t.Errorf("%d tokens: partial costs %.3g s more, want %.3g", s, got, want)
-		}
-		if by[ir.FlashAttention] <= by[ir.OTFAttention] && g.crowding(otfShared(a, s, 64)) == 1 {
-			t.Errorf("%d tokens: rescaling costs nothing", s)
-		}
-	}
-}
 
 var someTiles = []Tile{{"128x128", 128, 128, 2}, {"64x64", 64, 64, 4}, {"16x64", 16, 64, 8}}
 
@@ -121,6 +73,7 @@ func TestGPULinearForm(t *testing.T) {
 			{"2:4", sparse.Matrix{N: n, K: k, NonZeros: n * k / 2, Tiles: tiles, NM24: true}, ir.Sparse24Linear},
 			{"2:4 in few tiles", sparse.Matrix{N: n, K: k, NonZeros: n * k / 40, Tiles: tiles / 20, NM24: true}, ir.BlockSparseLinear},
 			{"nothing", sparse.Matrix{N: n, K: k}, ir.BlockSparseLinear},
+			{"little, and nothing of it", sparse.Matrix{N: 16, K: 16, NM24: true}, ir.BlockSparseLinear},
 		} {
 			if got := g.Linear(c.w); got != c.want {
 				t.Errorf("%s, %s: %v, want %v", g.Name, c.name, got, c.want)
@@ -138,15 +91,29 @@ func TestTuningOverrides(t *testing.T) {
 	other := (tile + 1) % len(someTiles)
 	g.Tuning = NewTuning()
 	g.Tuning.Entries[LinearKey(90, "f16", 256, 768, 768)] = Measured{someTiles[other].Name, 3}
-	g.Tuning.Entries[AttentionKey(90, "f16", a, 128)] = Measured{"flash_attention 64", 5}
+	g.Tuning.Entries[AttentionKey(90, "f16", a, 128)] = Measured{"flash_attention 16", 5}
 	if got := g.Tile(someTiles, 256, 768, 768); got != other {
 		t.Errorf("tile %d, want %d as measured", got, other)
 	}
 	if got := g.Tile(someTiles, 256, 768, 769); got != g.untuned().Tile(someTiles, 256, 768, 769) {
 		t.Error("a measurement of another shape is used")
 	}
-	if got := g.ChooseAttention(a, 128); got.Kind != ir.FlashAttention || before.Kind == ir.FlashAttention {
-		t.Errorf("%v, before %v: want flash_attention as measured, and otherwise not", got.Kind, before.Kind)
+	if got := g.ChooseAttention(a, 128); got.Variant() != "flash_attention 16" || !got.Measured || before.Kind == ir.FlashAttention || before.Measured {
+		t.Errorf("%+v, before %+v: want flash_attention as measured, and otherwise not", got, before)
+	}
+	first := *a
+	first.Rows = ir.FirstRows
+	for _, other := range []*ir.AttentionAttrs{&first, {Heads: 12, D: 64, Dv: 64, Causal: true}, attention(12, 64, 32), attention(11, 64, 64)} {
+		if g.ChooseAttention(other, 128).Measured {
+			t.Errorf("a measurement of another attention is used for %+v", *other)
+		}
+	}
+	if g.ChooseAttention(a, 64).Measured {
+		t.Error("a measurement of another length is used")
+	}
+	ranked := g.RankTiles(someTiles, 256, 768, 768)
+	if !ranked[0].Measured || !slices.IsSortedFunc(ranked[1:], func(x, y TileEstimate) int { return cmp.Compare(x.Seconds, y.Seconds) }) {
+		t.Errorf("%+v: want the measured one, then by time", ranked)
 	}
 }
 

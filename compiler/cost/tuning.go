@@ -91,12 +91,19 @@ func LinearKey(sm int, dtype string, rows, n, k int) string {
 }
 
 // AttentionKey is the key of an attention over rows of up to so many tokens.
+// One with a single query a row, the first or the last, has one of its own.
 func AttentionKey(sm int, dtype string, a *ir.AttentionAttrs, tokens int) string {
-	causal := ""
+	more := ""
 	if a.Causal {
-		causal = " causal"
+		more = " causal"
 	}
-	return fmt.Sprintf("sm_%d %s attention heads=%d d=%d dv=%d tokens=%d%s", sm, dtype, a.Heads, a.D, a.Dv, tokens, causal)
+	switch a.Rows {
+	case ir.FirstRows:
+		more += " first"
+	case ir.LastRows:
+		more += " last"
+	}
+	return fmt.Sprintf("sm_%d %s attention heads=%d d=%d dv=%d tokens=%d%s", sm, dtype, a.Heads, a.D, a.Dv, tokens, more)
 }
 
 // Variant names an attention operator with its block of queries.

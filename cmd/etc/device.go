@@ -10,6 +10,7 @@ import (
 	"etc/executor/cpu"
 	"etc/executor/cpu/kernel"
 	"etc/executor/cpu/pool"
+	"etc/executor/cuda"
 	"etc/executor/gpu"
 	"etc/executor/ptxsim"
 	"etc/fault"
@@ -21,6 +22,7 @@ type deviceFlags struct {
 	device, level, trustKey string
 	threads, maxBatchTokens int
 	truncate                bool
+	why                     string // auto took its device
 }
 
 func (f *deviceFlags) add(c *cobra.Command) {
@@ -46,7 +48,8 @@ const (
 	simDevice  = "sim"
 )
 
-// open makes the device. Asking for one is never answered by another.
+// open makes the device. Asking for one is never answered by another; auto is
+// a GPU where there is one and this program can use it, else the CPU.
 func (f *deviceFlags) open() (executor.Device, error) {
 	kind, number, numbered := strings.Cut(f.device, ":")
 	switch {
@@ -59,14 +62,46 @@ func (f *deviceFlags) open() (executor.Device, error) {
 	case f.maxBatchTokens < 0 || f.maxBatchTokens > plan.MostBatchTokens:
 		return nil, fault.Newf(fault.Usage, "--max-batch-tokens %d: want 1 to %d, or 0 for the plan's", f.maxBatchTokens, plan.MostBatchTokens)
 	}
-	threads := f.threads
-	if threads == 0 {
-		threads = pool.DefaultThreads()
+	switch f.device {
+	case simDevice:
+		return gpu.New(ptxsim.NewDriver(ptxsim.Options{Workers: f.workers()})), nil
+	case autoDevice:
+		if d := f.findGPU(); d != nil {
+			return d, nil
+		}
 	}
-	if f.device == simDevice {
-		return gpu.New(ptxsim.NewDriver(ptxsim.Options{Workers: threads})), nil
+	return f.openCPU()
+}
+
+// workers is --threads, or what the machine allows.
+func (f *deviceFlags) workers() int {
+	if f.threads == 0 {
+		return pool.DefaultThreads()
 	}
-	o := cpu.Options{Threads: threads, Level: kernel.Best()}
+	return f.threads
+}
+
+// findGPU is the first GPU, or nil; why says why.
+func (f *deviceFlags) findGPU() executor.Device {
+	if f.level != "" {
+		f.why = "--cpu-level was given"
+		return nil
+	}
+	if !cuda.Available() {
+		f.why = "this program has no other executor"
+		return nil
+	}
+	d, err := cuda.Open(0)
+	if err != nil {
+		f.why, _, _ = strings.Cut(err.Error(), "\n")
+		return nil
+	}
+	f.why = "the plan has a program for it"
+	return gpu.New(d)
+}
+
+func (f *deviceFlags) openCPU() (executor.Device, error) {
+	o := cpu.Options{Threads: f.workers(), Level: kernel.Best()}
 	if f.level != "" {
 		level, err := kernel.ParseLevel(f.level)
 		if err != nil {
@@ -74,7 +109,11 @@ func (f *deviceFlags) open() (executor.Device, error) {
 		}
 		o.Level = level
 	}
-	return cpu.New(o)
+	d, err := cpu.New(o)
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // isIndex reports whether the N of cuda:N, if there is one, is a number.
@@ -118,7 +157,7 @@ func (p *program) newSession(file *plan.File, d executor.Device, f *deviceFlags,
 	err := checkWant(file.Plan, want)
 	var q *plan.Program
 	if err == nil {
-		q, err = d.Program(file.Plan)
+		d, q, err = f.program(file.Plan, d)
 	}
 	var x *executor.Executor
 	if err == nil {
@@ -127,15 +166,34 @@ func (p *program) newSession(file *plan.File, d executor.Device, f *deviceFlags,
 		})
 	}
 	if err != nil {
-		d.Close()
+		if d != nil {
+			d.Close()
+		}
 		file.Close()
 		return nil, err
 	}
 	if f.device == autoDevice && !p.told {
 		p.told = true
-		p.note("device %s: this program has no other executor", d.Name())
+		p.note("device %s: %s", d.Name(), f.why)
 	}
 	return &session{x, file}, nil
+}
+
+// program is the one of a plan that suits the device. Where auto took a GPU
+// that the plan has none for, the CPU takes its place.
+func (f *deviceFlags) program(p *plan.Plan, d executor.Device) (executor.Device, *plan.Program, error) {
+	q, err := d.Program(p)
+	_, isGPU := d.(*gpu.Device)
+	if err == nil || f.device != autoDevice || !isGPU || fault.KindOf(err) != fault.Unfit {
+		return d, q, err
+	}
+	f.why = "the plan has no program for " + d.Name()
+	d.Close()
+	if d, err = f.openCPU(); err != nil {
+		return nil, nil, err
+	}
+	q, err = d.Program(p)
+	return d, q, err
 }
 
 // checkWant refuses what no result of the plan's task has.

@@ -7,7 +7,7 @@
 // [count][ldy], f32 if OUT32. The sum is never rounded to an element.
 // Grid: one block a token.
 
-KERNEL __launch_bounds__(THREADS)
+KERNEL __launch_bounds__(THREADS, MIN_BLOCKS)
 ENTRY(const int* __restrict__ count, const int* __restrict__ ids, const int* __restrict__ positions, const int* __restrict__ types,
       const elem* __restrict__ word, const elem* __restrict__ position, const elem* __restrict__ type,
       const float* __restrict__ gamma, const float* __restrict__ beta, void* __restrict__ y,

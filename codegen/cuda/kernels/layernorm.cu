@@ -4,7 +4,7 @@
 // x: [count][ldx], f32 if X32; gamma, beta: f32[H]; y: [count][ldy], f32 if
 // OUT32. Grid: one block a row.
 
-KERNEL __launch_bounds__(THREADS)
+KERNEL __launch_bounds__(THREADS, MIN_BLOCKS)
 ENTRY(const int* __restrict__ count, const void* __restrict__ x, const float* __restrict__ gamma, const float* __restrict__ beta,
       void* __restrict__ y, int H, int ldx, int ldy, float eps) {
   const int row = blockIdx.x;

@@ -6,7 +6,7 @@
 
 #define SHORTEST 1e-12f  // a shorter vector is not made longer
 
-KERNEL __launch_bounds__(THREADS)
+KERNEL __launch_bounds__(THREADS, MIN_BLOCKS)
 ENTRY(const int* __restrict__ count, const void* __restrict__ x, void* __restrict__ y, int H, int ldx, int ldy) {
   const int row = blockIdx.x;
   if (row >= *count) return;

@@ -7,6 +7,7 @@
 
 #define THREADS 128
 #define WARPS (THREADS / 32)
+#define MIN_BLOCKS 8  // of a multiprocessor: half of its threads, 64 registers each
 #define PIECE 4
 #define SPAN (THREADS * PIECE)  // columns of a block at a time
 #define KEPT 2                  // pieces that a thread keeps: rows of up to 1024 columns are read once

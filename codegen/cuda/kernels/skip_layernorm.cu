@@ -22,7 +22,7 @@ DEV void scatter(Piece& p, const void* x, const int* columns, int c, int M) {
     if (at < M && columns[at] == c + i) p.v[i] += load<X32>(x, at++);
 }
 
-KERNEL __launch_bounds__(THREADS)
+KERNEL __launch_bounds__(THREADS, MIN_BLOCKS)
 ENTRY(const int* __restrict__ count, const void* __restrict__ x, const void* __restrict__ residual,
       const float* __restrict__ gamma, const float* __restrict__ beta, const float* __restrict__ bias, const int* __restrict__ columns,
       void* __restrict__ sum, void* __restrict__ norm, int H, int M, int ldx, int ldr, int lds, int ldn, float eps) {

@@ -52,6 +52,7 @@ type explanation struct {
 	MaxTokens    int              `json:"max_tokens"`
 	Blocks       []blockStory     `json:"blocks"`
 	Attention    []attentionStory `json:"attention"`
+	Products     []productStory   `json:"products,omitempty"`
 	Unclaimed    []string         `json:"unclaimed,omitempty"`
 }
 
@@ -66,13 +67,16 @@ type attentionStory struct {
 	Block     string       `json:"block"`
 	Tokens    int          `json:"bucket"`
 	Chosen    string       `json:"chosen"`
+	Queries   int          `json:"queries,omitempty"` // of a block, on a GPU
 	Workspace int64        `json:"workspace_bytes"`
 	Predicted []prediction `json:"predicted,omitempty"`
+	gpu       bool
 }
 
 type prediction struct {
 	Op     string  `json:"op"`
 	Micros float64 `json:"us_per_row"`
+	Why    string  `json:"why,omitempty"` // on a GPU
 }
 
 func explain(c *cobra.Command, path string, f *compileFlags) (*explanation, error) {
@@ -95,9 +99,13 @@ func explain(c *cobra.Command, path string, f *compileFlags) (*explanation, erro
 		for _, label := range stepLabels(q) {
 			e.Blocks = append(e.Blocks, blockStory{labelOf(q, label), nil, stepsOf(q, label)})
 		}
+		if isGPU(q) {
+			e.explainGPU(q, nil, false)
+			continue
+		}
 		for _, b := range q.Buckets {
 			for _, c := range b.Choices {
-				e.Attention = append(e.Attention, attentionStory{labelOf(q, q.Steps[c.Step].Label), b.MaxTokens, c.Op.String(), int64(c.Workspace), nil})
+				e.Attention = append(e.Attention, attentionStory{Block: labelOf(q, q.Steps[c.Step].Label), Tokens: b.MaxTokens, Chosen: c.Op.String(), Workspace: c.Workspace})
 			}
 		}
 	}
@@ -144,11 +152,20 @@ func explainModel(path string, f *compileFlags) (*explanation, error) {
 		}
 	}
 	for _, x := range r.Estimates {
-		a := attentionStory{labelOf(r.Plan.Program(x.Target), x.Label), x.MaxTokens, x.Chosen.Kind.String(), int64(x.Chosen.Workspace), nil}
+		q := r.Plan.Program(x.Target)
+		if isGPU(q) {
+			continue
+		}
+		a := attentionStory{Block: labelOf(q, x.Label), Tokens: x.MaxTokens, Chosen: x.Chosen.Kind.String(), Workspace: x.Chosen.Workspace}
 		for _, way := range x.All {
-			a.Predicted = append(a.Predicted, prediction{way.Kind.String(), way.Seconds * 1e6})
+			a.Predicted = append(a.Predicted, prediction{Op: way.Kind.String(), Micros: way.Seconds * 1e6})
 		}
 		e.Attention = append(e.Attention, a)
+	}
+	for _, q := range r.Plan.Programs {
+		if isGPU(q) {
+			e.explainGPU(q, o.Tuning, true)
+		}
 	}
 	return e, nil
 }
@@ -173,16 +190,47 @@ func (e *explanation) print(w io.Writer) {
 		}
 	}
 	fmt.Fprintln(w, "\nattention\tbucket\tchosen\tworkspace\twhy: predicted µs a row")
-	for _, a := range e.Attention {
-		var why []string
-		for _, x := range a.Predicted {
-			why = append(why, fmt.Sprintf("%s %.1f", x.Op, x.Micros))
-		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%d KB\t%s\n", a.Block, a.Tokens, a.Chosen, a.Workspace>>10, strings.Join(why, ", "))
+	for _, line := range attentionLines(e.Attention) {
+		fmt.Fprintln(w, line)
 	}
+	e.printGPU(w)
 	if len(e.Unclaimed) > 0 {
 		fmt.Fprintf(w, "\nnot used\t%s\n", strings.Join(e.Unclaimed, ", "))
 	}
+}
+
+// attentionLines are the rows of the table of attention. Steps of a GPU program
+// that have the same story, as those of all layers mostly do, share one.
+func attentionLines(all []attentionStory) (lines []string) {
+	blocks := map[string][]string{}
+	var stories []string
+	for _, a := range all {
+		var why []string
+		for _, x := range a.Predicted {
+			word := fmt.Sprintf("%s %.1f", x.Op, x.Micros)
+			if a.gpu {
+				word = fmt.Sprintf("%s %.2f (%s)", x.Op, x.Micros, x.Why)
+			}
+			why = append(why, word)
+		}
+		chosen := a.Chosen
+		if a.Queries > 0 {
+			chosen += fmt.Sprintf(" %d", a.Queries)
+		}
+		text := fmt.Sprintf("%d\t%s\t%d KB\t%s", a.Tokens, chosen, a.Workspace>>10, strings.Join(why, ", "))
+		if !a.gpu {
+			lines = append(lines, a.Block+"\t"+text)
+			continue
+		}
+		if blocks[text] == nil {
+			stories = append(stories, text)
+		}
+		blocks[text] = append(blocks[text], a.Block)
+	}
+	for _, text := range stories {
+		lines = append(lines, inShort(blocks[text])+"\t"+text)
+	}
+	return lines
 }
 
 func stepLabels(p *plan.Program) []string {

@@ -19,6 +19,7 @@ import (
 	"etc/compiler/schedule"
 	"etc/compiler/transform"
 	"etc/executor"
+	"etc/executor/cpu"
 	"etc/executor/gpu"
 	"etc/executor/ptxsim"
 	"etc/formats/checkpoint"
@@ -29,6 +30,7 @@ import (
 	"etc/ir/pass"
 	"etc/ir/sparse"
 	"etc/ir/tensor"
+	"etc/prune"
 )
 
 // simTarget is the target of tests in the simulator.
@@ -154,13 +156,9 @@ func TestSimIsInterp(t *testing.T) {
 	}
 }
 
-// simForced lowers g for the simulator with forms of products drawn by lot and
-// the attention operator given, which the cost model would seldom choose.
-func simForced(t testing.TB, rng *rand.Rand, g *ir.Graph, m plan.Model, attention ir.Kind, c cuda.Compiler) subject {
-	t.Helper()
-	s := subject{meaning: load(t, g.Clone())}
-	pass.Run(g, transform.Passes(transform.Options{
-		HeadMultiple:   cuda.HeadMultiple,
+// byLot forces forms of products drawn by lot.
+func byLot(rng *rand.Rand) transform.Options {
+	return transform.Options{
 		PrecomputePays: func(*ir.AttentionAttrs, int, int) bool { return rng.IntN(2) == 0 },
 		LinearForm: func(w sparse.Matrix) ir.Kind {
 			forms := []ir.Kind{ir.Linear, ir.BlockSparseLinear, ir.CSRLinear}
@@ -169,7 +167,16 @@ func simForced(t testing.TB, rng *rand.Rand, g *ir.Graph, m plan.Model, attentio
 			}
 			return forms[rng.IntN(len(forms))]
 		},
-	}), transform.Lowered, nil)
+	}
+}
+
+// simForced lowers g for the simulator with the choices and the attention
+// operator given, which the cost model would seldom make.
+func simForced(t testing.TB, g *ir.Graph, m plan.Model, o transform.Options, attention ir.Kind, c cuda.Compiler) subject {
+	t.Helper()
+	s := subject{meaning: load(t, g.Clone())}
+	o.HeadMultiple = cuda.HeadMultiple
+	pass.Run(g, transform.Passes(o), transform.Lowered, nil)
 	model := cost.A100
 	model.DType, model.Tuning = "f16", cost.NewTuning()
 	for _, op := range g.Ops {
@@ -224,7 +231,7 @@ func TestSimForcedForms(t *testing.T) {
 			g, m = imported.Graph, imported.Model
 		}
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			s := simForced(t, rng, g, m, kinds[seed%3], c)
+			s := simForced(t, g, m, byLot(rng), kinds[seed%3], c)
 			for _, st := range s.plan.Steps {
 				seen[st.Op] = true
 			}
@@ -377,5 +384,54 @@ func checkSimLogits(t *testing.T, got, want [][]float32) {
 	t.Logf("%d rows, off by at most %.2g of %.3g", len(want), worst, largest)
 	if !(worst <= 2e-2*largest) || len(got) != len(want) {
 		t.Errorf("off by %v, want at most %v", worst, 2e-2*largest)
+	}
+}
+
+// byZeros keeps a weight in the form that its zeros have, whether it pays or not.
+func byZeros(w sparse.Matrix) ir.Kind {
+	all := (w.N + sparse.Tile - 1) / sparse.Tile * ((w.K + sparse.Tile - 1) / sparse.Tile)
+	switch {
+	case w.Tiles < all:
+		return ir.BlockSparseLinear
+	case w.NM24:
+		return ir.Sparse24Linear
+	case w.NonZeros < w.N*w.K*9/10:
+		return ir.CSRLinear
+	}
+	return ir.Linear
+}
+
+// TestSimPruned: whatever unit weights were zeroed by, each of E.T.'s kinds
+// among them, the GPU program that leaves them out gives the labels of the
+// zeroed checkpoint in float32.
+func TestSimPruned(t *testing.T) {
+	c := simCompiler(t)
+	ckpt, err := checkpoint.Open(filepath.Join("..", "..", "testdata", "tiny-sst2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ckpt.Close()
+	list := sentences(t)[:10]
+	for i, m := range prune.Methods {
+		t.Run(m.Name, func(t *testing.T) {
+			pruned := prunedCopy(t, ckpt, m, 0.3)
+			if pruned == nil {
+				pruned = prunedCopy(t, ckpt, m, 0.1)
+			}
+			if pruned == nil {
+				t.Fatal("the method reaches not even a tenth")
+			}
+			imported, err := frontend.Import(pruned)
+			if err != nil {
+				t.Fatal(err)
+			}
+			imported.Model.MaxTokens = 64
+			attention := []ir.Kind{ir.OTFAttention, ir.FlashAttention, ir.PartialOTFAttention}[i%3]
+			s := simForced(t, imported.Graph, imported.Model, transform.Options{LinearForm: byZeros}, attention, c)
+			dense := compilePlan(t, pruned, compiler.Options{Targets: []string{cpu.Target}, Dense: true})
+			s.plan.Tokenizer = dense.Tokenizer
+			want, _ := logitsOf(t, dense, list)
+			checkSimLogits(t, simLogits(t, s.plan, list), want)
+		})
 	}
 }

@@ -177,6 +177,11 @@ var detectorCases = []struct {
 		"frame+4", "frame",
 	},
 	{
+		"local memory that an earlier block wrote", ptxsim.Uninitialized, trial{threads: 1, grid: 2},
+		`	setp.ne.s32 %p1, %r2, 0; @%p1 bra READ; st.local.u32 [frame], %r1; READ: ld.local.u32 %r6, [frame];`,
+		"@%p1 bra READ; ", "",
+	},
+	{
 		"two blocks write", ptxsim.GlobalRace, trial{threads: 1, grid: 2},
 		`	and.b32 %r5, %r2, 0; cvt.u64.u32 %rd6, %r5; add.s64 %rd7, %rd1, %rd6; st.global.u32 [%rd7], %r1;`,
 		"and.b32 %r5, %r2, 0", "shl.b32 %r5, %r2, 2",

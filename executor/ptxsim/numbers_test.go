@@ -260,6 +260,21 @@ func TestOpcodesMeanWhatGoMeans(t *testing.T) {
 	}
 }
 
+// The float64 nearest to a·b+c lies half way between two float32, the sum
+// itself below: rounding twice would go up.
+func TestFMARoundsOnce(t *testing.T) {
+	from := make([]byte, 12)
+	for i, v := range []float32{0x1p-12 * (1 + 0x1p-15), 0x1p-12 * (1 - 0x1p-15), 1 + 0x1p-23} {
+		put(from[4*i:], b32(v), 32)
+	}
+	out, _, err := trial{from: from}.run(t, sample("", `
+	ld.global.f32 %f1, [%rd2]; ld.global.f32 %f2, [%rd2+4]; ld.global.f32 %f3, [%rd2+8];
+	fma.rn.f32 %f4, %f1, %f2, %f3; st.global.f32 [%rd1], %f4;`))
+	if got := f32(get(out, 32)); err != nil || got != 1+0x1p-23 {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
 func isNaN(c opcodeCase, x uint64) bool {
 	if c.result == 64 {
 		return f64(x) != f64(x)

@@ -152,9 +152,6 @@ func (w *warp) together(in *inst, m uint32) bool {
 	if m == w.alive {
 		return true
 	}
-	if m != g.mask { // some of the group's lanes pass by
-		w.fatal(in, firstLane(w.alive&^m), Divergence, "reached by lanes %08x of %08x", m, w.alive)
-	}
 	g.parked = true
 	w.schedule()
 	if w.groups[0].parked {

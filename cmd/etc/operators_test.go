@@ -10,11 +10,12 @@ import (
 
 	"etc/codegen"
 	"etc/formats/plan"
+	"etc/formats/plan/launch"
 	"etc/ir"
 )
 
 // TestOperatorsComplete: every kernel operator is defined, goes into plans,
-// is run and is described.
+// is run on the CPU and on GPUs, and is described.
 func TestOperatorsComplete(t *testing.T) {
 	page, err := os.ReadFile(moduleRoot + "/docs/operators.md")
 	if err != nil {
@@ -53,6 +54,12 @@ func TestOperatorsComplete(t *testing.T) {
 			t.Errorf("%s: the plan's operator is called %s", name, op)
 		case !slices.Contains(bindings, plainName(name)):
 			t.Errorf("%s: not bound in executor/cpu", name)
+		}
+		if _, err := os.Stat(moduleRoot + "/codegen/cuda/kernels/" + name + ".cu"); err != nil || !slices.Contains(launch.Families(), name) {
+			t.Errorf("%s: no CUDA kernel", name)
+		}
+		if !strings.Contains(string(page), "\n| `"+name+"` | GPU |") {
+			t.Errorf("%s: no tolerance on GPUs in docs/operators.md", name)
 		}
 		seen[op] = true
 	}

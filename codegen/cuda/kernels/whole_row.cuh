@@ -11,8 +11,10 @@
 #endif
 #define ROW_STAGES ((MAXS + KEYS - 1) / KEYS)
 #define IN_REGISTERS (ROW_STAGES * KEYS + VALUE_WIDTH * VALUE_SETS <= 320)
-#define UNROLLED (IN_REGISTERS ? ROW_STAGES : 1) // stages whose loop has to be unrolled, for registers have no index
 #define RING_BYTES (STAGES * STAGE_BYTES)
+// Stages whose loop has to be unrolled, for registers have no index. No macro:
+// nvcc expands none in a pragma.
+enum { UNROLLED = IN_REGISTERS ? ROW_STAGES : 1 };
 
 struct Row {
   float s[(IN_REGISTERS ? ROW_STAGES : 1) * KEYS / 8][4];

@@ -113,7 +113,11 @@ func (d *Driver) run(op gpu.Operation) error {
 	for _, a := range op.Args {
 		l.Args = append(l.Args, Arg{Bits: a.Bits, Size: a.Size})
 	}
-	return d.device.Launch(l)
+	if err := d.device.Launch(l); err != nil {
+		// Ours have none: what a detector finds is in the plan's code.
+		return fault.Newf(fault.Corrupt, "sim: %w", err)
+	}
+	return nil
 }
 
 func (d *Driver) Wait(int) error { return nil }

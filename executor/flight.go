@@ -59,6 +59,19 @@ func (x *Executor) land(w *window) error {
 	return nil
 }
 
+// abandon waits for all flights and drops what comes of them, so that a later
+// Run finds none. What ended them before is the error that counts.
+func (x *Executor) abandon() {
+	for range x.flights {
+		f := &x.flights[x.turn]
+		if f.busy {
+			f.busy = false
+			x.device.(Pipeline).Wait(&f.batch)
+		}
+		x.turn = 1 - x.turn
+	}
+}
+
 func (x *Executor) fill(w *window, f *flight) {
 	for row, i := range f.rows {
 		x.head.fill(&w.results[i], &f.batch, row)

@@ -18,6 +18,7 @@ type slowDevice struct {
 	started int
 	failAt  int // the wait that fails
 	waited  int
+	onStart func(started int)
 }
 
 func (d *slowDevice) Start(b *Batch) error {
@@ -26,7 +27,9 @@ func (d *slowDevice) Start(b *Batch) error {
 	}
 	d.flying = append(d.flying, b)
 	d.most = max(d.most, len(d.flying))
-	d.started++
+	if d.started++; d.onStart != nil {
+		d.onStart(d.started)
+	}
 	return nil
 }
 
@@ -87,5 +90,49 @@ func TestFlights(t *testing.T) {
 	}
 	if _, err := answers(x); err == nil || err.Error() != "no more power" {
 		t.Errorf("%v, want that of the third wait", err)
+	}
+}
+
+// TestFlightsThatAreAbandoned: a Run that is cancelled or fails leaves nothing
+// under way, so that the next one answers as the first would have.
+func TestFlightsThatAreAbandoned(t *testing.T) {
+	var list []*rows.Row
+	for i := range 200 {
+		list = append(list, row(i))
+	}
+	d := &slowDevice{failAt: 2}
+	x, err := New(testPlan(), d, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(ctx context.Context, d *slowDevice) (int, error) {
+		n := 0
+		err := x.Run(ctx, List(slices.Clone(list)), func(r *Result) error {
+			if r.Err == nil && r.Vector[0] != sumOf(list[r.Line]) {
+				t.Fatalf("line %d: %v, want %v", r.Line, r.Vector[0], sumOf(list[r.Line]))
+			}
+			n++
+			return nil
+		})
+		if len(d.flying) != 0 {
+			t.Errorf("%d batches are under way after Run: %v", len(d.flying), err)
+		}
+		return n, err
+	}
+	if _, err := run(context.Background(), d); err == nil || err.Error() != "no more power" {
+		t.Errorf("%v, want that of the second wait", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	d.onStart = func(started int) {
+		if started%3 == 0 {
+			cancel()
+		}
+	}
+	if _, err := run(ctx, d); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want that the run was cancelled", err)
+	}
+	d.onStart = nil
+	if n, err := run(context.Background(), d); err != nil || n != len(list) {
+		t.Errorf("%d rows answered after a run that was cancelled, want %d: %v", n, len(list), err)
 	}
 }

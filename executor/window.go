@@ -202,8 +202,14 @@ func (x *Executor) stripe(w *window, s int, stripes []encoder) {
 	}
 }
 
-// compute runs the rows of a window, bucket by bucket.
-func (x *Executor) compute(ctx context.Context, w *window) error {
+// compute runs the rows of a window, bucket by bucket. When it returns nothing
+// is under way, whether it failed or not.
+func (x *Executor) compute(ctx context.Context, w *window) (err error) {
+	defer func() {
+		if err != nil {
+			x.abandon()
+		}
+	}()
 	x.head.values.clear()
 	for bucket := range x.program.Buckets {
 		w.order = w.order[:0]

@@ -1,7 +1,6 @@
 package kernels
 
 import (
-	"bytes"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -258,16 +257,4 @@ func swappedArguments(stem string, args []string) ([]string, bool) {
 		return nil, false
 	}
 	return swapped, true
-}
-
-// withoutComments is PTX as far as it does something, to tell mutants that are
-// the original.
-func withoutComments(ptx []byte) []byte {
-	var b bytes.Buffer
-	for line := range bytes.Lines(ptx) {
-		text, _, _ := bytes.Cut(line, []byte("//"))
-		b.Write(bytes.TrimSpace(text))
-		b.WriteByte('\n')
-	}
-	return b.Bytes()
 }

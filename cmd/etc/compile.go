@@ -88,6 +88,9 @@ func (p *program) compile(model, output, dump, emit, signKey string, f *compileF
 	if err != nil {
 		return err
 	}
+	if err := p.checkEmit(emit, o.Targets); err != nil {
+		return err
+	}
 	if err := p.makeDump(dump); err != nil {
 		return err
 	}
@@ -113,10 +116,8 @@ func (p *program) compile(model, output, dump, emit, signKey string, f *compileF
 	if err != nil {
 		return err
 	}
-	if emit != "" {
-		if err := p.emitCUDA(emit, ckpt, r.Plan, o); err != nil {
-			return err
-		}
+	if err := p.emitCUDA(emit, ckpt, r.Plan, o); err != nil {
+		return err
 	}
 	if p.verbose {
 		w.print(p.err)

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"etc/codegen/cuda/emit"
@@ -19,22 +22,37 @@ import (
 	"etc/ir/tensor"
 )
 
+// checkEmit refuses a folder for --emit-cuda that exists and is not empty,
+// unless --force, and targets none of which has CUDA.
+func (p *program) checkEmit(dir string, targets []string) error {
+	if dir == "" {
+		return nil
+	}
+	if !slices.ContainsFunc(targets, func(t string) bool { return gpu.SM(t) > 0 }) {
+		return fault.Newf(fault.Usage, "--emit-cuda: --target %s has no GPU", strings.Join(targets, ",")).WithHint("--target sm_80 has one")
+	}
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return checkFolder(filepath.Clean(dir))
+	case err != nil:
+		return fault.Newf(fault.Usage, "--emit-cuda: %w", err)
+	case len(entries) > 0 && !p.force:
+		return fault.Newf(fault.Usage, "--emit-cuda %s: the folder is not empty", dir).WithHint("--force replaces files in it")
+	}
+	return nil
+}
+
 // emitCUDA writes the first GPU program of a plan as CUDA that nvcc builds,
-// with a fixed row and the CPU's answer for it, into a folder that is made if
-// it is not there.
+// with a fixed row and the CPU's answer for it, into a folder that checkEmit
+// has seen.
 func (p *program) emitCUDA(dir string, c *checkpoint.Checkpoint, made *plan.Plan, o compiler.Options) error {
-	i := firstGPU(made)
-	if i < 0 {
-		return fault.Newf(fault.Usage, "--emit-cuda: --target %s has no GPU", strings.Join(o.Targets, ",")).WithHint("--target sm_80 has one")
+	if dir == "" {
+		return nil
 	}
-	q := made.Programs[i]
-	o.Targets, o.NVRTC, o.Observe = []string{cpu.Target}, nil, nil
-	dense, err := compiler.Compile(c, o)
-	if err != nil {
-		return err
-	}
+	q := made.Programs[firstGPU(made)]
 	row := fixedRow(q)
-	answers, err := cpuAnswers(dense.Plan.Programs[0], row, q)
+	answers, err := cpuAnswers(c, o, row, q)
 	if err != nil {
 		return err
 	}
@@ -43,29 +61,55 @@ func (p *program) emitCUDA(dir string, c *checkpoint.Checkpoint, made *plan.Plan
 		return err
 	}
 	files := emit.Files(emit.Request{Program: q, Recording: recorder, Row: row, Answers: answers, Version: version})
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	if err := p.placeFolder(filepath.Clean(dir), files); err != nil {
 		return err
-	}
-	for _, f := range files {
-		path := filepath.Join(dir, f.Name)
-		if err := p.checkOutput(path); err != nil {
-			return err
-		}
-		err := p.create(path, func(out *os.File) error {
-			if f.Executable {
-				if err := out.Chmod(0o777); err != nil {
-					return err
-				}
-			}
-			_, err := out.Write(f.Content)
-			return err
-		})
-		if err != nil {
-			return err
-		}
 	}
 	p.note("%s: %d files of CUDA; ./build.sh there builds main, which compares with the CPU", dir, len(files))
 	return nil
+}
+
+// placeFolder writes files into a folder beside dir, and brings them to their
+// place when all are whole.
+func (p *program) placeFolder(dir string, files []emit.File) error {
+	temp, err := p.unfinished.begin(dir, func(name string) error { return os.Mkdir(name, 0o777) })
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temp) // finds nothing where the folder is new
+	for _, f := range files {
+		if err := writeFile(filepath.Join(temp, f.Name), f); err != nil {
+			return err
+		}
+	}
+	return p.unfinished.settle(func() error {
+		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+			return os.Rename(temp, dir)
+		}
+		for _, f := range files {
+			if err := os.Rename(filepath.Join(temp, f.Name), filepath.Join(dir, f.Name)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func writeFile(path string, f emit.File) error {
+	mode := fs.FileMode(0o666)
+	if f.Executable {
+		mode = 0o777
+	}
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	for _, part := range f.Parts {
+		if _, err := out.Write(part); err != nil {
+			return err
+		}
+	}
+	return out.Close()
 }
 
 func firstGPU(p *plan.Plan) int {
@@ -98,35 +142,50 @@ func forwardOnce(q *plan.Program, d executor.Device, row []int32) ([][]float32, 
 }
 
 // cpuAnswers are the outputs of the row on the CPU, as the GPU program q has
-// them, with the tolerance of its storage type.
-func cpuAnswers(dense *plan.Program, row []int32, q *plan.Program) ([]emit.Answer, error) {
-	d, err := cpu.New(cpu.Options{Level: kernel.Best(), Threads: pool.DefaultThreads()})
+// them, with the tolerance of its storage type. They are computed without
+// assembly, which takes longer but gives the same on every machine. Which word
+// a language model thinks best is left out: two may lie close together.
+func cpuAnswers(c *checkpoint.Checkpoint, o compiler.Options, row []int32, q *plan.Program) ([]emit.Answer, error) {
+	o.Targets, o.NVRTC, o.Observe = []string{cpu.Target}, nil, nil
+	made, err := compiler.Compile(c, o)
 	if err != nil {
 		return nil, err
 	}
-	values, err := forwardOnce(dense, d, row)
+	d, err := cpu.New(cpu.Options{Level: kernel.Generic, Threads: pool.DefaultThreads()})
 	if err != nil {
 		return nil, err
 	}
-	share := 2e-2 // of the largest value
-	if strings.HasSuffix(q.Target, ":"+tensor.BF16.String()) {
-		share = 4e-2
+	values, err := forwardOnce(made.Plan.Programs[0], d, row)
+	if err != nil {
+		return nil, err
 	}
 	var answers []emit.Answer
+	i := 0 // of values
 	for _, out := range q.Outputs {
 		if out.When != plan.Always {
 			continue
 		}
-		b := q.Buffers[out.Buffer]
-		v := values[len(answers)]
-		largest := 1.0
-		for _, x := range v {
-			largest = max(largest, math.Abs(float64(x)))
+		if out.Name != "hit" {
+			b := q.Buffers[out.Buffer]
+			answers = append(answers, emit.Answer{
+				Name: out.Name, Values: slices.Clone(values[i]), Tolerance: emittedTolerance(q.Target, values[i]),
+				DType: b.DType, Width: b.Width, Stride: b.Stride, Download: i,
+			})
 		}
-		answers = append(answers, emit.Answer{
-			Name: out.Name, Values: append([]float32(nil), v...), Tolerance: share * largest,
-			DType: b.DType, Width: b.Width, Stride: b.Stride, Download: len(answers),
-		})
+		i++
 	}
 	return answers, nil
+}
+
+// emittedTolerance is what a value may be off by, as a share of the largest
+// (design.md, Numerics).
+func emittedTolerance(target string, values []float32) float64 {
+	largest := 1.0
+	for _, x := range values {
+		largest = max(largest, math.Abs(float64(x)))
+	}
+	if strings.HasSuffix(target, ":"+tensor.BF16.String()) {
+		return 4e-2 * largest
+	}
+	return 2e-2 * largest
 }

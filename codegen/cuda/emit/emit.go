@@ -3,143 +3,130 @@
 //
 // What executor/gpu would launch for one row enters, with the kernels of the
 // plan and the answer that the CPU gave; files leave: the source of each
-// kernel as it was compiled, a main.cu that launches them in order, each under
-// the graph's operator, and compares with that answer, the weights, and a
+// kernel, a main.cu that launches them in order, each under the graph's
+// operator, and compares with that answer, the weights, the graph, and a
 // script for nvcc. The same plan gives the same bytes.
 package emit
 
 import (
-	"bytes"
+	_ "embed"
 	"fmt"
-	"math"
+	"regexp"
 	"slices"
 	"strings"
 
 	"etc/executor/gpu"
 	"etc/formats/plan"
-	"etc/formats/plan/launch"
 	"etc/ir/tensor"
 )
 
-// A File is one of the folder.
+// A File is one of the folder. Its content is Parts, one after another.
 type File struct {
 	Name       string
-	Content    []byte
+	Parts      [][]byte
 	Executable bool
 }
 
 // An Answer is an output of the model for the row, as the CPU computed it.
 type Answer struct {
 	Name      string
-	Values    []float32
-	Tolerance float64 // absolute, of each value
+	Values    []float32 // rows of Width
+	Tolerance float64   // absolute, of each value
 	DType     tensor.DType
-	Width     int // of a row; the values are rows
+	Width     int
 	Stride    int // bytes from row to row on the GPU
-	Download  int // index into the recording's downloads
+	Download  int // index into the downloads of the recording
 }
 
 // A Request is all that the folder is made from.
 type Request struct {
 	Program   *plan.Program
-	Recording *gpu.Recorder
-	Row       []int32 // ids
+	Recording *gpu.Recorder // of one batch, which is Row
+	Row       []int32       // ids
 	Answers   []Answer
 	Version   string // of etc
 }
 
 // Files are those of the folder, by name.
 func Files(r Request) []File {
-	w := &writer{Request: r}
-	var files []File
-	for _, k := range w.kernels() {
-		files = append(files, File{Name: k.Entry() + ".cu", Content: w.source(k)})
+	w := newWriter(r)
+	files := []File{
+		{Name: "build.sh", Parts: [][]byte{w.script()}, Executable: true},
+		{Name: "graph.ir", Parts: [][]byte{[]byte(r.Program.Graph)}},
+		{Name: "main.cu", Parts: [][]byte{w.main()}},
+		{Name: "support.cuh", Parts: [][]byte{support}},
+		{Name: "weights.bin", Parts: w.weights()},
 	}
-	files = append(files,
-		File{Name: "build.sh", Content: w.script(), Executable: true},
-		File{Name: "main.cu", Content: w.main()},
-		File{Name: "weights.bin", Content: w.weights()},
-	)
+	for _, k := range w.kernels {
+		files = append(files, File{Name: k.Entry() + ".cu", Parts: [][]byte{w.source(k)}})
+	}
 	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
 	return files
 }
 
-type writer struct{ Request }
+// support is the part of the program that is always the same.
+//
+//go:embed support.cuh
+var support []byte
 
-// kernels are those that are launched, in the order of the first launch.
-func (w *writer) kernels() []*plan.Kernel {
-	byEntry := map[string]*plan.Kernel{}
-	for i := range w.Program.Kernels {
-		byEntry[w.Program.Kernels[i].Entry()] = &w.Program.Kernels[i]
-	}
-	var all []*plan.Kernel
-	for _, op := range w.Recording.Operations {
-		if name, ok := op.Function.(string); ok && !slices.Contains(all, byEntry[name]) {
-			all = append(all, byEntry[name])
+type writer struct {
+	Request
+	kernels []*plan.Kernel // those launched, in the order of their first launch
+	names   []string       // of allocations, as main.cu calls them
+}
+
+func newWriter(r Request) *writer {
+	w := &writer{Request: r}
+	for _, op := range r.Recording.Operations {
+		if k := w.kernel(op); k != nil && !slices.Contains(w.kernels, k) {
+			w.kernels = append(w.kernels, k)
 		}
 	}
-	return all
+	w.names = identifiers(r.Recording.Allocations)
+	return w
 }
 
+// kernel is the one that op launches, nil where op is a copy.
+func (w *writer) kernel(op gpu.Operation) *plan.Kernel {
+	for i := range w.Program.Kernels {
+		if k := &w.Program.Kernels[i]; k.Entry() == op.Function {
+			return k
+		}
+	}
+	return nil
+}
+
+var linePattern = regexp.MustCompile(`(?m)^#line 1 "(.*)"$`)
+
+// source is the text of k that was compiled. Compilers are to name the lines
+// of this file, not those of the files that it was put together from.
 func (w *writer) source(k *plan.Kernel) []byte {
-	return w.Program.Code[k.Source.Offset : k.Source.Offset+k.Source.Size]
+	text := w.Program.Code[k.Source.Offset : k.Source.Offset+k.Source.Size]
+	return linePattern.ReplaceAll(text, []byte("// ======== ${1} ========"))
 }
 
-// script builds main with nvcc 12 or 13 for the target's architecture.
+// script builds main with nvcc 12 or 13 for the target's architecture, and as
+// PTX for later ones.
 func (w *writer) script() []byte {
-	sm, _, _ := strings.Cut(strings.TrimPrefix(w.Program.Target, "sm_"), ":")
+	var sources strings.Builder
+	for _, k := range w.kernels {
+		fmt.Fprintf(&sources, " \\\n  %s.cu", k.Entry())
+	}
 	return fmt.Appendf(nil, `#!/usr/bin/env bash
 # Builds ./main, which runs one row on a GPU and compares with the CPU's answer.
-# Needs nvcc 12 or 13. ARCH=sm_90 ./build.sh builds for another architecture.
+# Needs nvcc 12 or 13, from PATH or NVCC. The code is for sm_%[1]d and, through
+# PTX, later GPUs; ARCH=sm_90 ./build.sh builds for another.
 set -euo pipefail
 cd "$(dirname "$0")"
-"${NVCC:-nvcc}" -std=c++17 -O3 -arch="${ARCH:-sm_%s}" -diag-suppress 177 -o main ./*.cu
-`, sm)
+"${NVCC:-nvcc}" -std=c++17 -O3 -arch="${ARCH:-sm_%[1]d}" -diag-suppress 128,177 --threads 0 -o main main.cu%[2]s
+`, gpu.SM(w.Program.Target), sources.String())
 }
 
 // weights are what was uploaded, one after another.
-func (w *writer) weights() []byte {
-	var b bytes.Buffer
+func (w *writer) weights() [][]byte {
+	var parts [][]byte
 	for _, m := range w.Recording.Allocations {
-		b.Write(m.Data)
+		parts = append(parts, m.Data)
 	}
-	return b.Bytes()
-}
-
-// name is an allocation as main.cu calls it.
-func (w *writer) name(i int) string { return fmt.Sprintf("memory[%d]", i) }
-
-// address is a place in device memory as main.cu writes it.
-func (w *writer) address(a gpu.Address) string {
-	if a == 0 {
-		return "nullptr"
-	}
-	i, offset, ok := w.Recording.Find(a)
-	switch {
-	case !ok:
-		panic(fmt.Sprintf("bug: emit: address %#x is in no allocation", uint64(a)))
-	case offset == 0:
-		return w.name(i)
-	}
-	return fmt.Sprintf("%s + %d", w.name(i), offset)
-}
-
-// argument is one argument of a launch.
-func (w *writer) argument(p launch.Param, a gpu.Arg) string {
-	switch p.Kind {
-	case launch.Pointer:
-		return "(void*)(" + w.address(gpu.Address(a.Bits)) + ")"
-	case launch.Float:
-		return fmt.Sprintf("%sf /*%s*/", floatText(math.Float32frombits(uint32(a.Bits))), p.Name)
-	}
-	return fmt.Sprintf("%d /*%s*/", int32(a.Bits), p.Name)
-}
-
-// floatText is a number as C++ reads it back to the same float.
-func floatText(f float32) string {
-	s := fmt.Sprintf("%.9g", f)
-	if !strings.ContainsAny(s, ".e") {
-		s += ".0"
-	}
-	return s
+	return parts
 }

@@ -2,196 +2,237 @@ package emit
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 	"strings"
 
-	"etc/formats/plan"
+	"etc/executor/gpu"
 	"etc/formats/plan/launch"
 )
 
-// main is main.cu: memory, weights, launches, comparison.
+// main is main.cu: kernels, memory, batch, launches, answers.
 func (w *writer) main() []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, mainHead, w.Program.Model.Architecture, w.Program.Target, w.Version)
-	for _, k := range w.kernels() {
-		fmt.Fprintf(&b, "extern \"C\" __global__ void %s(%s);\n", k.Entry(), declaration(k.Params()))
-	}
+	fmt.Fprintf(&b, `// %s, compiled for %s by etc %s.
+//
+// One row of %d ids goes through the model: allocate and fill memory, launch the
+// kernels in order, compare the answer with the CPU's. Each launch stands under
+// the operator of the graph that it computes; graph.ir has the whole graph.
+// ./build.sh builds it. Run it as ./main in this folder: exit 0 says that all
+// answers are the CPU's.
+
+#include "support.cuh"
+`, comment(w.Program.Model.Architecture), w.Program.Target, comment(w.Version), len(w.Row))
+	w.declarations(&b)
 	w.memory(&b)
 	w.batch(&b)
 	w.launches(&b)
 	w.answers(&b)
-	b.WriteString(mainTail)
 	return b.Bytes()
 }
 
-const mainHead = `// %s compiled for %s by etc %s: one row of 16 ids, from weights.bin to the
-// answer, which is compared with the CPU's. Build with ./build.sh, run ./main.
-
-#include <cuda_runtime.h>
-
-#include <cmath>
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <cstring>
-#include <vector>
-
-static void check(cudaError_t e, const char* what) {
-  if (e == cudaSuccess) return;
-  fprintf(stderr, "%%s: %%s\n", what, cudaGetErrorString(e));
-  exit(1);
+// declarations name the kernels. A pointer is passed alike whatever it points
+// to, and an extern "C" name does not depend on it.
+func (w *writer) declarations(b *bytes.Buffer) {
+	b.WriteString("\n// ---- kernels ----\n\n// Each is in the file of its name, which says what the pointers point to.\n")
+	for _, k := range w.kernels {
+		var list []string
+		for _, p := range k.Params() {
+			list = append(list, parameterTypes[p.Kind]+" "+p.Name)
+		}
+		fmt.Fprintf(b, "extern \"C\" __global__ void %s(%s);\n", k.Entry(), strings.Join(list, ", "))
+	}
 }
 
-enum Type { F32, F16, BF16 };
+var parameterTypes = map[launch.ParamKind]string{launch.Pointer: "void*", launch.Int: "int", launch.Float: "float"}
 
-static float number(const char* p, Type type) {
-  uint32_t bits;
-  if (type == F32) {
-    memcpy(&bits, p, 4);
-  } else {
-    uint16_t half;
-    memcpy(&half, p, 2);
-    bits = (uint32_t)half << 16;
-    if (type == F16) {
-      const int exponent = half >> 10 & 31;
-      const float fraction = (half & 1023) / 1024.0f;
-      const float size = exponent == 0 ? ldexpf(fraction, -14) : exponent == 31 ? (fraction ? NAN : INFINITY) : ldexpf(1 + fraction, exponent - 15);
-      return half >> 15 ? -size : size;
-    }
-  }
-  float f;
-  memcpy(&f, &bits, 4);
-  return f;
+// memory declares what is allocated: weights in the order of weights.bin, then
+// what kernels write.
+func (w *writer) memory(b *bytes.Buffer) {
+	b.WriteString("\n// ---- memory ----\n\n")
+	for _, name := range w.names {
+		fmt.Fprintf(b, "static char* %s;\n", name)
+	}
+	w.pieces(b, "weights", "Weights, in the order of weights.bin.", true)
+	w.pieces(b, "others", "What the batch and the results of kernels are written to.", false)
 }
 
-// Compares rows of width numbers, stride bytes apart on the device.
-static bool compare(const char* name, const float* want, size_t rows, size_t width, size_t stride, const char* device, Type type, double tolerance) {
-  std::vector<char> got(rows * stride);
-  check(cudaMemcpy(got.data(), device, got.size(), cudaMemcpyDeviceToHost), name);
-  double worst = 0;
-  for (size_t r = 0; r < rows; r++)
-    for (size_t c = 0; c < width; c++) {
-      const double off = fabs(number(&got[r * stride + c * (type == F32 ? 4 : 2)], type) - want[r * width + c]);
-      if (!(off <= worst)) worst = off;  // catches what is not a number
-    }
-  printf("%%s: off by at most %%g, %%g allowed\n", name, worst, tolerance);
-  return worst <= tolerance;
-}
-
-// The kernels, each in a file of its own. Pointers are untyped here: what they
-// point to is said there.
-`
-
-// declaration is a parameter list. A pointer is passed alike whatever it
-// points to, and an extern "C" name does not depend on it.
-func declaration(params []launch.Param) string {
-	var list []string
-	for _, p := range params {
-		switch p.Kind {
-		case launch.Pointer:
-			list = append(list, "void* "+p.Name)
-		case launch.Float:
-			list = append(list, "float "+p.Name)
-		default:
-			list = append(list, "int "+p.Name)
+func (w *writer) pieces(b *bytes.Buffer, table, doc string, weights bool) {
+	fmt.Fprintf(b, "\n// %s\nstatic const Piece %s[] = {\n", doc, table)
+	for i, m := range w.Recording.Allocations {
+		if (len(m.Data) > 0) == weights {
+			fmt.Fprintf(b, "  {&%s, %d, %s},\n", w.names[i], m.Bytes, cString(m.Name))
 		}
 	}
-	return strings.Join(list, ", ")
+	b.WriteString("};\n")
 }
 
-// memory allocates, and reads the weights.
-func (w *writer) memory(b *bytes.Buffer) {
-	b.WriteString("\n// Device memory: name, bytes, and whether weights.bin fills it.\nstruct Memory { const char* name; size_t bytes; bool weights; };\nstatic const Memory memories[] = {\n")
-	for i, m := range w.Recording.Allocations {
-		fmt.Fprintf(b, "  {%s, %d, %t},  // %d\n", cString(m.Name), m.Bytes, m.Data != nil, i)
-	}
-	fmt.Fprintf(b, "};\nstatic char* memory[%d];\n", len(w.Recording.Allocations))
-	b.WriteString(memoryCode)
-}
-
-const memoryCode = `
-static void allocate() {
-  FILE* f = fopen("weights.bin", "rb");
-  if (!f) { perror("weights.bin"); exit(1); }
-  std::vector<char> content;
-  for (size_t i = 0; i < sizeof memories / sizeof *memories; i++) {
-    const Memory& m = memories[i];
-    check(cudaMalloc(&memory[i], m.bytes), m.name);
-    check(cudaMemset(memory[i], 0xff, m.bytes), m.name);  // what is read before it is written is not a number
-    if (!m.weights) continue;
-    content.resize(m.bytes);
-    if (fread(content.data(), 1, m.bytes, f) != m.bytes) { fprintf(stderr, "weights.bin ends in %s\n", m.name); exit(1); }
-    check(cudaMemcpy(memory[i], content.data(), m.bytes, cudaMemcpyHostToDevice), m.name);
-  }
-  fclose(f);
-}
-`
-
-// batch is the block that kernels read sizes, ids and offsets from.
+// batch writes the block that kernels read sizes, ids and offsets from, part
+// by part. The parts begin where a kernel's argument points.
 func (w *writer) batch(b *bytes.Buffer) {
 	block := w.Recording.Work.Upload[0]
-	fmt.Fprintf(b, "\n// The batch: one row of the ids %v. struct Batch of the kernels, then ids, types,\n// positions, rows, offsets and blocks of queries.\nstatic const uint8_t batch[] = {", w.Row)
-	for i, v := range block.Host {
-		if i%32 == 0 {
-			b.WriteString("\n  ")
+	parts := w.batchParts()
+	fmt.Fprintf(b, "\n// ---- the batch ----\n\n// 32-bit numbers: how many tokens and rows there are, and blocks of 16 and of 64\n// queries; then lists, with zeros between and behind them.\nstatic void upload_batch() {\n  std::vector<char> block(%d);\n", len(block.Host))
+	starts := slices.Sorted(maps.Keys(parts))
+	for i, at := range starts {
+		end := len(block.Host)
+		if i+1 < len(starts) {
+			end = starts[i+1]
 		}
-		fmt.Fprintf(b, "%d,", v)
+		fmt.Fprintf(b, "  put(block, %d, {%s}); // %s\n", at, numbers(block.Host[at:end]), parts[at])
 	}
-	fmt.Fprintf(b, "\n};\n\nstatic void upload() {\n  check(cudaMemcpy(%s, batch, sizeof batch, cudaMemcpyHostToDevice), \"batch\");\n}\n", w.address(block.Device))
+	fmt.Fprintf(b, "  check(cudaMemcpy(%s, block.data(), block.size(), cudaMemcpyHostToDevice), \"batch\");\n}\n", w.address(block.Device))
+}
+
+// sizesEnd is where the sizes end that a batch begins with.
+const sizesEnd = 16
+
+// batchParts names the parts of the batch by the parameters that point there.
+func (w *writer) batchParts() map[int]string {
+	block := w.Recording.Work.Upload[0]
+	parts := map[int]string{0: "tokens, rows, blocks of 16 queries, blocks of 64"}
+	for _, op := range w.Recording.Operations {
+		k := w.kernel(op)
+		if k == nil {
+			continue
+		}
+		for i, p := range k.Params() {
+			at := int64(op.Args[i].Bits) - int64(block.Device)
+			if p.Kind == launch.Pointer && at >= sizesEnd && at < int64(len(block.Host)) {
+				parts[int(at)] = p.Name
+			}
+		}
+	}
+	return parts
+}
+
+// numbers are the 32-bit numbers of m up to the last that is not zero.
+func numbers(m []byte) string {
+	var list []string
+	last := 0
+	for i := 0; i+4 <= len(m); i += 4 {
+		v := int32(binary.LittleEndian.Uint32(m[i:]))
+		list = append(list, fmt.Sprint(v))
+		if v != 0 {
+			last = len(list)
+		}
+	}
+	return strings.Join(list[:last], ", ")
 }
 
 // launches are the operations in order, each under the operator of the graph.
 func (w *writer) launches(b *bytes.Buffer) {
-	kernels := map[string]*plan.Kernel{}
-	for _, k := range w.kernels() {
-		kernels[k.Entry()] = k
-	}
-	b.WriteString("\nstatic void run() {\n")
-	for _, k := range w.kernels() {
-		if k.Shared > 48<<10 {
-			fmt.Fprintf(b, "  check(cudaFuncSetAttribute(%s, cudaFuncAttributeMaxDynamicSharedMemorySize, %d), \"%s\");\n", k.Entry(), k.Shared, k.Entry())
+	b.WriteString("\n// ---- launches ----\n\nstatic void run() {\n")
+	for _, k := range w.kernels {
+		if k.Shared > 48<<10 { // more than a launch may ask for unprepared
+			fmt.Fprintf(b, "  check(cudaFuncSetAttribute(%s, cudaFuncAttributeMaxDynamicSharedMemorySize, %d), \"%[1]s\");\n", k.Entry(), k.Shared)
 		}
 	}
+	operators := w.operators()
+	step := -1
 	for _, op := range w.Recording.Operations {
-		fmt.Fprintf(b, "\n  // %s\n", op.Label)
-		if op.Function == nil {
-			fmt.Fprintf(b, "  check(cudaMemcpyAsync(%s, %s, %d, cudaMemcpyDeviceToDevice), %s);\n", w.address(op.To), w.address(op.From), op.Bytes, cString(op.Label))
-			continue
+		b.WriteByte('\n')
+		if op.Step != step {
+			fmt.Fprintf(b, "  // %s\n", comment(operators[op.Step]))
+			step = op.Step
 		}
-		k := kernels[op.Function.(string)]
-		var args []string
-		for i, p := range k.Params() {
-			args = append(args, w.argument(p, op.Args[i]))
-		}
-		fmt.Fprintf(b, "  %s<<<dim3(%d, %d, %d), %d, %d>>>(\n      %s);\n", k.Entry(), op.Grid[0], op.Grid[1], op.Grid[2], op.Threads, op.Shared, strings.Join(args, ", "))
-		fmt.Fprintf(b, "  check(cudaGetLastError(), %s);\n", cString(op.Label))
+		w.operation(b, op)
 	}
-	b.WriteString("  check(cudaDeviceSynchronize(), \"run\");\n}\n")
+	b.WriteString("\n  check(cudaDeviceSynchronize(), \"run\");\n}\n")
+}
+
+// operators are the lines of the graph that steps come from, by step.
+func (w *writer) operators() []string {
+	var lines []string
+	for line := range strings.Lines(w.Program.Graph) {
+		_, what, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " = ")
+		if ok && strings.HasPrefix(line, "%") && !strings.HasPrefix(what, "weight ") && !strings.HasPrefix(what, "input ") {
+			lines = append(lines, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	if len(lines) != len(w.Program.Steps) {
+		panic(fmt.Sprintf("bug: emit: %d steps of a graph of %d operators", len(w.Program.Steps), len(lines)))
+	}
+	return lines
+}
+
+func (w *writer) operation(b *bytes.Buffer, op gpu.Operation) {
+	k := w.kernel(op)
+	if k == nil {
+		fmt.Fprintf(b, "  check(cudaMemcpyAsync(%s, %s, %d, cudaMemcpyDeviceToDevice), %s);\n", w.address(op.To), w.address(op.From), op.Bytes, cString(op.Label))
+		return
+	}
+	fmt.Fprintf(b, "  %s<<<dim3(%d, %d, %d), %d, %d>>>(", k.Entry(), op.Grid[0], op.Grid[1], op.Grid[2], op.Threads, op.Shared)
+	for i, p := range k.Params() {
+		switch {
+		case i == 0:
+			b.WriteString("\n      ")
+		case p.Kind != launch.Pointer && k.Params()[i-1].Kind == launch.Pointer:
+			b.WriteString(",\n      ")
+		default:
+			b.WriteString(", ")
+		}
+		b.WriteString(w.argument(p, op.Args[i]))
+	}
+	fmt.Fprintf(b, ");\n  check(cudaGetLastError(), %s);\n", cString(op.Label))
+}
+
+// argument is one argument of a launch after the name of its parameter.
+func (w *writer) argument(p launch.Param, a gpu.Arg) string {
+	text := fmt.Sprint(int32(a.Bits))
+	switch p.Kind {
+	case launch.Pointer:
+		text = w.address(gpu.Address(a.Bits))
+	case launch.Float:
+		text = floatText(math.Float32frombits(uint32(a.Bits)))
+	}
+	return fmt.Sprintf("/*%s*/ %s", p.Name, text)
+}
+
+// address is a place in device memory as main.cu writes it.
+func (w *writer) address(a gpu.Address) string {
+	if a == 0 {
+		return "nullptr"
+	}
+	i, offset, ok := w.Recording.Find(a)
+	switch {
+	case !ok:
+		panic(fmt.Sprintf("bug: emit: address %#x is in no allocation", uint64(a)))
+	case offset == 0:
+		return w.names[i]
+	}
+	return fmt.Sprintf("%s + %d", w.names[i], offset)
 }
 
 // answers are compared value by value.
 func (w *writer) answers(b *bytes.Buffer) {
+	b.WriteString("\n// ---- answers ----\n")
 	for i, a := range w.Answers {
-		fmt.Fprintf(b, "\n// %s, as the CPU computed it in float32.\nstatic const float answer%d[] = {", a.Name, i)
+		fmt.Fprintf(b, "\n// %s, as the CPU computed it in float32.\nstatic const float answer%d[] = {", comment(a.Name), i)
 		for j, v := range a.Values {
 			if j%8 == 0 {
-				b.WriteString("\n  ")
+				b.WriteString("\n ")
 			}
-			fmt.Fprintf(b, "%sf, ", floatText(v))
+			fmt.Fprintf(b, " %s,", floatText(v))
 		}
 		b.WriteString("\n};\n")
 	}
-	b.WriteString("\nint main() {\n  allocate();\n  upload();\n  run();\n  bool good = true;\n")
+	b.WriteString(`
+int main() {
+  for (const Piece& p : weights) allocate(p);
+  for (const Piece& p : others) allocate(p);
+  read_pieces("weights.bin", weights, sizeof weights / sizeof *weights);
+  upload_batch();
+  run();
+  bool good = true;
+`)
 	for i, a := range w.Answers {
-		t := w.Recording.Work.Download[a.Download]
-		fmt.Fprintf(b, "  good &= compare(%s, answer%d, %d, %d, %d, %s, %s, %g);\n",
-			cString(a.Name), i, len(a.Values)/a.Width, a.Width, a.Stride, w.address(t.Device), strings.ToUpper(a.DType.String()), a.Tolerance)
+		from := w.Recording.Work.Download[a.Download]
+		fmt.Fprintf(b, "  good &= compare({%s, %s, %d, %d, %d, %s}, answer%d, %g);\n",
+			cString(a.Name), w.address(from.Device), len(a.Values)/a.Width, a.Width, a.Stride, strings.ToUpper(a.DType.String()), i, a.Tolerance)
 	}
+	b.WriteString("  puts(good ? \"all answers are the CPU's\" : \"answers differ\");\n  return good ? 0 : 1;\n}\n")
 }
-
-const mainTail = `  puts(good ? "all answers are those of the CPU" : "answers differ");
-  return good ? 0 : 1;
-}
-`
-
-func cString(s string) string { return fmt.Sprintf("%q", s) }

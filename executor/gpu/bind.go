@@ -27,7 +27,7 @@ func (b *binding) launches(i int) []Operation {
 	for _, k := range kernelsFor(list, b.capacityOf(s)) {
 		kernel := &b.program.Kernels[k]
 		ops = append(ops, Operation{
-			Label: s.Label + " " + kernel.Family, Function: b.kernels[k],
+			Label: s.Label + " " + kernel.Family, Step: i, Function: b.kernels[k],
 			Grid: kernel.Grid(b.size(s, kernel.Kernel)), Threads: kernel.Threads, Shared: kernel.Shared,
 			Args: b.args(i, kernel.Kernel),
 		})

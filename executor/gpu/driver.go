@@ -59,6 +59,7 @@ type Function any
 // An Operation is a launch, or a copy where Function is nil.
 type Operation struct {
 	Label string // the step and its operator, for errors and profiles
+	Step  int    // index into the program's steps
 
 	Function Function
 	Grid     [3]int

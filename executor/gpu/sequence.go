@@ -81,7 +81,7 @@ func (b *binding) operations() []Operation {
 		for j, o := range b.program.Outputs {
 			if o.When == plan.Tap && o.After == i && b.wanted>>j&1 != 0 {
 				ops = append(ops, Operation{
-					Label: o.Name, From: b.bufferAt(o.Buffer, b.shape), To: b.slot.taps + Address(b.tapAt(j, b.shape)),
+					Label: o.Name, Step: i, From: b.bufferAt(o.Buffer, b.shape), To: b.slot.taps + Address(b.tapAt(j, b.shape)),
 					Bytes: int64(b.outputBytes(j, b.tokens, b.rows)),
 				})
 			}

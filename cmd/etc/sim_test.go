@@ -99,38 +99,7 @@ func halfTolerance(largest float64) float64 { return 2e-2 * max(largest, 1) }
 // meaning.
 func (s subject) compareSim(t *testing.T, rng *rand.Rand, o ptxsim.Options) {
 	t.Helper()
-	x := simExecutor(t, s.plan, executor.Options{}, o)
-	ids, types := randomBatch(rng, &s.plan.Model)
-	want, err := s.meaning.Run(referenceInputs(s.plan, ids, types))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, o := range s.plan.Outputs {
-		names = append(names, o.Name)
-	}
-	got, err := x.Forward(ids, types, names...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, name := range names {
-		if name == "hit" {
-			continue // of random weights, whose best answers lie close together
-		}
-		ref := pickRows(s.plan, name, want[name], ids)
-		largest := 0.0
-		for _, v := range ref {
-			largest = max(largest, math.Abs(v))
-		}
-		if len(got[i]) != len(ref) {
-			t.Fatalf("output %q: %d values, want %d", name, len(got[i]), len(ref))
-		}
-		for j, v := range ref {
-			if e := math.Abs(float64(got[i][j]) - v); !(e <= halfTolerance(largest)) {
-				t.Fatalf("output %q: value %d is %v, want %v (off by %.3g, allowed %.3g)\n%s", name, j, got[i][j], v, e, halfTolerance(largest), s.plan.Graph)
-			}
-		}
-	}
+	s.compareOn(t, rng, simExecutor(t, s.plan, executor.Options{}, o), halfTolerance, false)
 }
 
 // TestSimIsInterp: a GPU program in the simulator means what the checkpoint

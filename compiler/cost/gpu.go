@@ -74,7 +74,7 @@ func (g GPU) RankTiles(tiles []Tile, rows, n, k int) []TileEstimate {
 	use := g.Tuning.measured(LinearKey(g.SM, g.DType, rows, n, k))
 	var all []TileEstimate
 	for i, t := range tiles {
-		all = append(all, TileEstimate{i, g.Product(t, cmp.Or(rows, manyRows), n, k), t.Name == use})
+		all = append(all, TileEstimate{i, g.Product(t, cmp.Or(rows, ManyRows), n, k), t.Name == use})
 	}
 	slices.SortStableFunc(all, func(x, y TileEstimate) int {
 		if x.Measured != y.Measured {
@@ -93,24 +93,65 @@ func before(first bool) int {
 	return 1
 }
 
-// manyRows stands for a number of rows that has no class.
-const manyRows = 16384
+// ManyRows stands for a number of rows that has no class.
+const ManyRows = 16384
 
 // Product predicts the time of a dense product of rows rows, n outputs and k
-// inputs by tiles. The multiprocessor with the most blocks decides, and how far
-// the blocks that it has at once keep its tensor cores busy: two of 128×128
-// do, and what is smaller by a factor loses its root. No product is faster
-// than the traffic of its blocks to the second-level cache, or than its
-// weights come from memory.
-func (g GPU) Product(t Tile, rows, n, k int) float64 {
+// inputs by tiles.
+func (g GPU) Product(t Tile, rows, n, k int) float64 { return g.PredictProduct(t, rows, n, k).Seconds }
+
+// PredictProduct predicts the same. The multiprocessor with the most blocks
+// decides, and how far the blocks that it has at once keep its tensor cores
+// busy: two of 128×128 do, and what is smaller by a factor loses its root. No
+// product is faster than the traffic of its blocks to the second-level cache,
+// or than its weights come from memory.
+func (g GPU) PredictProduct(t Tile, rows, n, k int) Prediction {
 	blocks := math.Ceil(float64(rows)/float64(t.Rows)) * math.Ceil(float64(n)/float64(t.Outputs))
 	most := math.Ceil(blocks / float64(g.Multiprocessor))
 	elements := float64(t.Rows * t.Outputs)
 	busy := math.Min(1, math.Sqrt(math.Min(most, float64(t.Blocks))*elements/(2*128*128)))
-	compute := most * 2 * elements * float64(k) * float64(g.Multiprocessor) / g.Tensor / busy
-	traffic := blocks * 2 * float64(t.Rows+t.Outputs) * float64(k) / g.L2
-	weights := 2 * float64(n) * float64(k) / g.DRAM
-	return g.Launch + max(compute, traffic, weights)
+	weights := 2 * float64(n) * float64(k)
+	p := Prediction{Flops: 2 * float64(rows) * float64(n) * float64(k), Bytes: weights + 2*float64(rows)*float64(n+k)}
+	return g.bound(p,
+		limit{"tensor cores", most * 2 * elements * float64(k) * float64(g.Multiprocessor) / g.Tensor / busy},
+		limit{"L2", blocks * 2 * float64(t.Rows+t.Outputs) * float64(k) / g.L2},
+		limit{"weights", weights / g.DRAM})
+}
+
+// A Prediction is the time of one kernel, what it takes to memory and back
+// where every operand is there once, and which limit binds.
+type Prediction struct {
+	Seconds      float64
+	Flops, Bytes float64
+	Limit        string
+}
+
+// A limit is what takes at least so many seconds.
+type limit struct {
+	name    string
+	seconds float64
+}
+
+// bound makes the longest of several times that of p, and its limit; one that
+// is below the time of a launch does not bind.
+func (g GPU) bound(p Prediction, limits ...limit) Prediction {
+	longest := 0.0
+	for _, l := range limits {
+		if l.seconds > longest {
+			longest, p.Limit = l.seconds, l.name
+		}
+	}
+	if longest < g.Launch {
+		p.Limit = "launch"
+	}
+	p.Seconds = g.Launch + longest
+	return p
+}
+
+// PredictRows predicts a kernel that computes each row by itself and moves so
+// many bytes: it takes as long as they do.
+func (g GPU) PredictRows(bytes float64) Prediction {
+	return g.bound(Prediction{Bytes: bytes}, limit{"memory", bytes / g.DRAM})
 }
 
 // Linear chooses the form of a product: the fastest of Forms, the first among

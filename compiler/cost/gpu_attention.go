@@ -77,6 +77,23 @@ func (g GPU) attentionTime(a *ir.AttentionAttrs, e *Estimate, s int) float64 {
 	return (products + softmax + reads) * crowding
 }
 
+// PredictAttention predicts e for a batch of rows rows of s tokens, whose
+// blocks may be too few for the card, or leave a last round of few.
+func (g GPU) PredictAttention(a *ir.AttentionAttrs, e Estimate, s, rows int) Prediction {
+	queries := s
+	if a.Rows != ir.AllRows {
+		queries = 1
+	}
+	blocks := math.Ceil(float64(queries)/float64(e.Queries)) * float64(a.Heads*rows)
+	rounds := math.Ceil(blocks / float64(g.Multiprocessor))
+	heads, n := float64(a.Heads*rows), float64(s)
+	p := Prediction{
+		Flops: 2 * heads * float64(queries) * n * float64(a.D+a.Dv),
+		Bytes: 2 * heads * (n*float64(a.D+a.Dv) + float64(queries)*float64(a.D+a.Dv)),
+	}
+	return g.bound(p, limit{"tensor cores and softmax", e.Seconds * float64(rows) * rounds * float64(g.Multiprocessor) / blocks})
+}
+
 // crowding is how much longer an operator takes whose blocks leave room for
 // few warps beside them: eight keep a multiprocessor busy.
 func (g GPU) crowding(e *Estimate) float64 {

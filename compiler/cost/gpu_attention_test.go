@@ -188,3 +188,26 @@ func TestCrowding(t *testing.T) {
 		}
 	}
 }
+
+// TestPredictAttention: a batch is no faster than tensor cores and the model of
+// one row allow; where blocks are too few for the card it takes as long as if
+// there were one for each multiprocessor, and whole rounds cost what rows do.
+func TestPredictAttention(t *testing.T) {
+	a := attention(12, 64, 64)
+	for _, g := range cards {
+		e := candidate(t, g, a, 128, ir.OTFAttention, 64) // 24 blocks a row
+		last := 0.0
+		for rows := 1; rows <= 64; rows++ {
+			p := g.PredictAttention(a, e, 128, rows)
+			if p.Seconds < last*(1-1e-9) || p.Seconds-g.Launch < e.Seconds*float64(rows)*(1-1e-9) || p.Seconds < p.Flops/g.Tensor {
+				t.Fatalf("%s: %d rows in %g s, fewer in %g, one in %g", g.Name, rows, p.Seconds, last, e.Seconds)
+			}
+			last = p.Seconds
+		}
+		full := g.Multiprocessor / 12 // rows whose blocks make two rounds
+		want := 2 * e.Seconds * float64(g.Multiprocessor) / 24
+		if got := g.PredictAttention(a, e, 128, full).Seconds - g.Launch; math.Abs(got-want) > 1e-12 {
+			t.Errorf("%s: two rounds take %g s, want %g", g.Name, got, want)
+		}
+	}
+}

@@ -204,10 +204,12 @@ func TestPredictAttention(t *testing.T) {
 			}
 			last = p.Seconds
 		}
-		full := g.Multiprocessor / 12 // rows whose blocks make two rounds
-		want := 2 * e.Seconds * float64(g.Multiprocessor) / 24
-		if got := g.PredictAttention(a, e, 128, full).Seconds - g.Launch; math.Abs(got-want) > 1e-12 {
-			t.Errorf("%s: two rounds take %g s, want %g", g.Name, got, want)
+		full := 2 * g.Multiprocessor / 24 // rows that make two rounds, or nearly: half of it rounds down to one
+		round := e.Seconds * float64(g.Multiprocessor) / 24
+		for rows, rounds := range map[int]float64{1: 1, full / 2: 1, full/2 + 1: 2, full: 2, full + 1: 3} {
+			if got := g.PredictAttention(a, e, 128, rows).Seconds - g.Launch; math.Abs(got-rounds*round) > 1e-12 {
+				t.Errorf("%s: %d rows take %g s, want %g", g.Name, rows, got, rounds*round)
+			}
 		}
 	}
 }

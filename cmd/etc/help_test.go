@@ -40,7 +40,7 @@ var explainFlags = []string{"seqlen-buckets", "target", "dtype", "max-batch-toke
 
 // ownFlags are further flags that the synopsis leaves out.
 var ownFlags = map[string][]string{
-	"bench": {"json"}, "explain": explainFlags, "tokenize": {"input"},
+	"bench": {"json"}, "explain": explainFlags, "tokenize": {"input"}, "tune": {"device"},
 }
 
 // synopses reads the line of each command.

@@ -175,7 +175,7 @@ func (d *planDetail) print(w io.Writer) {
 	fmt.Fprintf(w, "bytes\t%d, weights %d\n", d.Bytes, d.WeightBytes)
 	fmt.Fprintf(w, "made by\tetc %s from %.16s…\n", d.Version, d.Source)
 	for _, f := range d.Provenance {
-		fmt.Fprintf(w, "\t--%s %s\n", f.Name, f.Value)
+		fmt.Fprintf(w, "\t--%s %s\n", f.Name, f.inShort())
 	}
 	for _, q := range d.programs() {
 		fmt.Fprintln(w)

@@ -30,7 +30,7 @@ type program struct {
 // commands lists every command, in the order of the data's way.
 var commands = []func(*program) *cobra.Command{
 	pruneCommand, compileCommand, runCommand, evalCommand, verifyCommand, benchCommand,
-	inspectCommand, explainCommand, tokenizeCommand, diffCommand, reproduceCommand,
+	inspectCommand, explainCommand, tokenizeCommand, tuneCommand, diffCommand, reproduceCommand,
 	completionCommand, versionCommand,
 }
 

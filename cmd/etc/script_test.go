@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -53,7 +54,17 @@ func TestScripts(t *testing.T) {
 		"DECODER=" + random(2, "GPT2LMHeadModel"),
 		"WIDE=" + frontendtest.Random(t, rand.New(rand.NewPCG(3, 0)), "BertModel", wide),
 	}
+	helper := nvrtcHelper()
+	if helper != "" {
+		env = append(env, "ETC_NVRTC="+helper, "ETC_CACHE_DIR="+cacheFolder())
+	}
 	testscript.Run(t, testscript.Params{
+		Condition: func(name string) (bool, error) {
+			if name != "nvrtc" {
+				return false, fmt.Errorf("condition %q is not known", name)
+			}
+			return helper != "", nil
+		},
 		Dir:                 "testdata/script",
 		Cmds:                scriptCommands,
 		RequireExplicitExec: true,
@@ -63,6 +74,18 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+// nvrtcHelper is the helper that make nvrtc made, "" where there is none.
+func nvrtcHelper() string {
+	helper, err := filepath.Abs("../../bin/etc-nvrtc")
+	if err == nil {
+		_, err = os.Stat(helper)
+	}
+	if err != nil {
+		return ""
+	}
+	return helper
 }
 
 // cmdExits runs a program and checks its exit code: exits 2 etc run.

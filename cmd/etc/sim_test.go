@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -66,13 +65,7 @@ func (c ptxOnly) Compile(jobs []nvrtc.Job) ([]nvrtc.Code, error) {
 // the test is passed over where it is not.
 func simCompiler(t testing.TB) cuda.Compiler {
 	t.Helper()
-	o := nvrtc.Options{Cache: cacheFolder()}
-	if helper, err := filepath.Abs("../../bin/etc-nvrtc"); err == nil {
-		if _, err := os.Stat(helper); err == nil {
-			o.Helper = helper
-		}
-	}
-	c, err := nvrtc.Find(o)
+	c, err := nvrtc.Find(nvrtc.Options{Helper: nvrtcHelper(), Cache: cacheFolder()})
 	if err != nil {
 		t.Skipf("no NVRTC: %v", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -21,14 +22,17 @@ type verifyFlags struct {
 	reference, input string
 	layers, json     bool
 	rtol, atol       float64
+	ownRTol, ownATol bool // given, not the storage type's
 }
 
-// Tolerances of a float32 plan against float64 (docs/operators.md): the error
-// of a value is held against the largest value of its output.
-const (
-	defaultATol = 1e-4
-	defaultRTol = 1e-5
-)
+// tolerances of a program against float64 by its storage type
+// (docs/operators.md): the error of a value is held against the largest value
+// of its output.
+var tolerances = map[string]struct{ rtol, atol float64 }{
+	"f32":  {1e-5, 1e-4},
+	"f16":  {2e-2, 0},
+	"bf16": {4e-2, 0},
+}
 
 func verifyCommand(p *program) *cobra.Command {
 	var f verifyFlags
@@ -36,14 +40,17 @@ func verifyCommand(p *program) *cobra.Command {
 		Use:   "verify PLAN.etp",
 		Short: "Compare a plan with the float64 meaning of its checkpoint",
 		Args:  cobra.ExactArgs(1),
-		RunE:  func(c *cobra.Command, args []string) error { return p.verify(args[0], &f) },
+		RunE: func(c *cobra.Command, args []string) error {
+			f.ownRTol, f.ownATol = c.Flags().Changed("rtol"), c.Flags().Changed("atol")
+			return p.verify(args[0], &f)
+		},
 	}
 	f.deviceFlags.add(c)
 	c.Flags().StringVar(&f.reference, "reference", "", "the checkpoint that the plan was made from; without it only digests and extents are checked")
 	c.Flags().StringVar(&f.input, "input", "", "rows to compare on (default: fixed rows of several lengths)")
 	c.Flags().BoolVar(&f.layers, "layers", false, "compare after every layer, and name the first that is off")
-	c.Flags().Float64Var(&f.rtol, "rtol", defaultRTol, "error allowed for each unit of the largest value")
-	c.Flags().Float64Var(&f.atol, "atol", defaultATol, "error allowed besides")
+	c.Flags().Float64Var(&f.rtol, "rtol", 0, "error allowed for each unit of the largest value (default 1e-05 for f32, 0.02 for f16, 0.04 for bf16)")
+	c.Flags().Float64Var(&f.atol, "atol", 0, "error allowed besides (default 0.0001 for f32, else 0)")
 	c.Flags().BoolVar(&f.json, "json", false, "print the record as JSON")
 	return c
 }
@@ -116,10 +123,23 @@ func (p *program) verify(path string, f *verifyFlags) error {
 	if err != nil {
 		return err
 	}
+	f.setTolerances(s.Program().Target)
 	if record.Outputs, err = f.compareOutputs(s, graph); err != nil {
 		return err
 	}
 	return p.printVerify(f, record)
+}
+
+// setTolerances puts those of the target's storage type where none were given.
+func (f *verifyFlags) setTolerances(target string) {
+	_, storage, _ := strings.Cut(target, ":")
+	t := tolerances[storage]
+	if !f.ownRTol {
+		f.rtol = t.rtol
+	}
+	if !f.ownATol {
+		f.atol = t.atol
+	}
 }
 
 // importReference imports a checkpoint, which must be of the model of p. The

@@ -15,6 +15,8 @@ type Options struct {
 	Unchecked   bool // no detectors but of bounds, alignment and divergence: faster
 	Count       bool // count memory transactions
 	Steps       int  // most instructions of a warp, 0: 2^26
+	// Launched is told, after each launch, what has been executed of its kernel.
+	Launched func(*Kernel, []Cover)
 }
 
 func (o Options) steps() int {

@@ -70,6 +70,9 @@ func (d *Device) Launch(l Launch) error {
 	for _, b := range blocks {
 		d.add(b)
 	}
+	if d.options.Launched != nil {
+		d.options.Launched(l.Kernel, d.Coverage(l.Kernel))
+	}
 	return join(r.found, int(min(r.last.Load(), math.MaxInt)))
 }
 

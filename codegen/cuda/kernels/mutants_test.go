@@ -3,6 +3,7 @@ package kernels
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -13,8 +14,15 @@ type mutant struct {
 	line   int    // of the PTX, from 0
 	source string // place in the .cu, as .loc gives it
 	kind   mutantKind
+	text   string // the line instead
 	what   string // the instruction before and after
-	ptx    []byte
+}
+
+// in is the PTX of these lines with the mutant's line changed.
+func (m mutant) in(lines []string) []byte {
+	changed := slices.Clone(lines)
+	changed[m.line] = m.text
+	return []byte(strings.Join(changed, "\n"))
 }
 
 type mutantKind string
@@ -37,8 +45,7 @@ var (
 // mutants are the changes of a kernel's instructions, one for each place in
 // the source, form of instruction and change: unrolled loops repeat the same
 // instruction, and one of them stands for all.
-func mutants(ptx []byte) []mutant {
-	lines := strings.Split(string(ptx), "\n")
+func mutants(lines []string) []mutant {
 	seen := map[string]bool{}
 	var all []mutant
 	source := ""
@@ -56,15 +63,19 @@ func mutants(ptx []byte) []mutant {
 				continue
 			}
 			seen[key] = true
-			changed := append([]string{}, lines...)
-			changed[i] = c.line
 			all = append(all, mutant{
-				line: i, source: source, kind: c.kind, ptx: []byte(strings.Join(changed, "\n")),
-				what: fmt.Sprintf("%s -> %s", strings.TrimSpace(line), strings.TrimSpace(c.line)),
+				line: i, source: source, kind: c.kind, text: c.line,
+				what: fmt.Sprintf("%s => %s", spaced(line), spaced(c.line)),
 			})
 		}
 	}
 	return all
+}
+
+// spaced is a line with single spaces and no comment.
+func spaced(line string) string {
+	line, _, _ = strings.Cut(line, ";")
+	return strings.Join(strings.Fields(line), " ")
 }
 
 // A change is one way to make an instruction another.
@@ -118,6 +129,9 @@ func changes(line string) []change {
 	}
 	if other, ok := otherOperation[stem]; ok && stem != "setp" {
 		add(operation, "operation", guard, other+strings.TrimPrefix(opcode, stem), rest)
+	}
+	if opcode == "mul.f32" || opcode == "neg.f32" || opcode == "abs.f32" {
+		add(operation, "operation", guard, map[string]string{"mul.f32": "add.f32", "neg.f32": "mov.f32", "abs.f32": "mov.f32"}[opcode], rest)
 	}
 	if swapped, ok := swappedArguments(stem, args); ok {
 		add(operands, "swap", guard, opcode, strings.Join(swapped, ", "))
@@ -229,7 +243,7 @@ func otherComparison(opcode string) string {
 }
 
 // otherOperation is an operation of the same form that gives something else.
-var otherOperation = map[string]string{"max": "min", "min": "max", "and": "or", "or": "and", "shl": "shr", "sub": "add"}
+var otherOperation = map[string]string{"max": "min", "min": "max", "and": "or", "or": "and", "xor": "or", "shl": "shr", "sub": "add", "add": "sub"}
 
 // swappedArguments swaps two operands whose order matters, or registers of an
 // operand of a tensor core.

@@ -58,10 +58,11 @@ executor/cpu/kernel/approx:
 executor/cpu/kernel:  executor/cpu/kernel/approx fault formats/plan/layout golang.org/x/sys
 executor/cpu/kernel/gen: executor/cpu/kernel/approx github.com/mmcloughlin/avo
 executor/cpu/pool:    fault golang.org/x/sys
-executor/cpu:         executor executor/cpu/kernel executor/cpu/pool fault formats/mapped formats/plan formats/plan/layout ir/tensor
+executor/memory:
+executor/cpu:         executor executor/cpu/kernel executor/cpu/pool executor/memory fault formats/mapped formats/plan formats/plan/layout ir/tensor
 
 executor/gpu:         executor fault formats/mapped formats/plan formats/plan/launch formats/plan/layout ir/tensor
-executor/ptxsim:      executor/gpu fault
+executor/ptxsim:      executor/gpu executor/memory fault
 executor/cuda/driver: fault gorgonia.org/cu
 executor/cuda/driver/gen:
 executor/cuda/driver/drivertest:

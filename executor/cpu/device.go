@@ -15,6 +15,7 @@ import (
 	"etc/executor"
 	"etc/executor/cpu/kernel"
 	"etc/executor/cpu/pool"
+	"etc/executor/memory"
 	"etc/fault"
 	"etc/formats/mapped"
 	"etc/formats/plan"
@@ -78,7 +79,7 @@ func New(o Options) (*Device, error) {
 	if o.Threads < 1 {
 		return nil, fault.Newf(fault.Usage, "%d threads: want at least 1", o.Threads)
 	}
-	return &Device{options: o, table: kernel.For(o.Level), pool: pool.New(o.Threads), available: availableMemory}, nil
+	return &Device{options: o, table: kernel.For(o.Level), pool: pool.New(o.Threads), available: memory.Available}, nil
 }
 
 func (d *Device) Name() string {

@@ -41,6 +41,8 @@ type capacity struct {
 	work  int64
 }
 
+func (c capacity) bytes() int64 { return c.arena[0] + c.arena[1] + c.work }
+
 // New makes a device of a driver, which it closes with itself.
 func New(d Driver) *Device { return &Device{driver: d} }
 
@@ -99,13 +101,13 @@ func (d *Device) Load(p *plan.Program, maxTokens int, wanted uint64) error {
 	if err := mapped.Guard(d.loadWeights); err != nil {
 		return err
 	}
-	return d.reserve(shape{tokens: classOf(maxTokens, leastTokens), rows: classOf(maxTokens, 1), wanted: wanted})
+	return d.reserve(largest(maxTokens, wanted))
 }
 
 // loadCode loads each kernel that a step runs.
 func (d *Device) loadCode() error {
 	d.kernels = map[int]Function{}
-	for _, i := range usedKernels(d.program) {
+	for _, i := range d.program.UsedKernels() {
 		k := &d.program.Kernels[i]
 		if r, ok := d.driver.(codeless); ok {
 			d.kernels[i] = r.function(k.Entry())
@@ -164,20 +166,15 @@ func (d *Device) image(k *plan.Kernel) (*plan.Image, error) {
 // loadWeights copies the weights that steps read.
 func (d *Device) loadWeights() error {
 	d.weights = map[int]Address{}
-	for _, s := range d.program.Steps {
-		for _, a := range s.Args {
-			if _, there := d.weights[a.Index]; a.Kind != plan.FromWeight || there {
-				continue
-			}
-			w := &d.program.Weights[a.Index]
-			at, err := d.driver.Alloc(w.Name, max(w.Size, 1))
-			if err != nil {
-				return err
-			}
-			d.weights[a.Index] = at
-			if err := d.driver.Upload(at, d.program.Data[w.Offset:w.Offset+w.Size]); err != nil {
-				return err
-			}
+	for _, i := range usedWeights(d.program) {
+		w := &d.program.Weights[i]
+		at, err := d.driver.Alloc(w.Name, max(w.Size, 1))
+		if err != nil {
+			return err
+		}
+		d.weights[i] = at
+		if err := d.driver.Upload(at, d.program.Data[w.Offset:w.Offset+w.Size]); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -212,12 +209,18 @@ func (d *Device) Start(b *executor.Batch) error {
 	}
 	blockOf(sh).fill(s.in, b)
 	s.batch = b
-	d.next = (at + 1) % Slots
-	return d.driver.Start(at, Work{
+	err = d.driver.Start(at, Work{
 		Upload:   []Transfer{{s.in[:blockOf(sh).size], s.block}},
 		Sequence: sequence,
 		Download: d.downloads(s, sh),
 	})
+	if err != nil { // some of it may be under way all the same
+		s.batch = nil
+		d.driver.Wait(at)
+		return err
+	}
+	d.next = (at + 1) % Slots
+	return nil
 }
 
 // Wait waits for b, which Start began, and gives it its results.

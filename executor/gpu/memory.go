@@ -35,24 +35,30 @@ func (d *Device) workspace(i, b int) int64 {
 	return 0
 }
 
-// checkMemory refuses what the device's free memory does not hold.
+// checkMemory refuses what the device's free memory does not hold: the weights
+// that steps read, and all that batches of up to maxTokens tokens take.
 func (d *Device) checkMemory(maxTokens int, wanted uint64) error {
+	need := int64(0)
+	for _, i := range usedWeights(d.program) {
+		need += d.program.Weights[i].Size
+	}
+	sh := largest(maxTokens, wanted)
+	return d.fits(need+d.need(sh).bytes()+Slots*(int64(blockOf(sh).size)+d.tapBytes(sh)), maxTokens)
+}
+
+// largest is the shape that serves all batches of up to so many tokens.
+func largest(maxTokens int, wanted uint64) shape {
+	return shape{tokens: classOf(maxTokens, leastTokens), rows: classOf(maxTokens, 1), wanted: wanted}
+}
+
+// fits refuses more bytes than are free.
+func (d *Device) fits(bytes int64, tokens int) error {
 	free, total := d.driver.Memory()
-	if total == 0 {
+	if total == 0 || bytes <= free {
 		return nil
 	}
-	need := int64(0)
-	for _, w := range d.program.Weights {
-		need += w.Size
-	}
-	sh := shape{tokens: classOf(maxTokens, leastTokens), rows: classOf(maxTokens, 1), wanted: wanted}
-	c := d.need(sh)
-	need += c.arena[0] + c.arena[1] + c.work + Slots*int64(blockOf(sh).size)
-	if need > free {
-		return fault.Newf(fault.Memory, "batches of %d tokens need %d MB on %s, %d MB of %d are free", maxTokens, need>>20, d.Name(), free>>20, total>>20).
-			WithHint("a smaller --max-batch-tokens needs less")
-	}
-	return nil
+	return fault.Newf(fault.Memory, "batches of %d tokens need %d MB on %s, %d MB are free", tokens, (bytes+1<<20-1)>>20, d.Name(), free>>20).
+		WithHint("a smaller --max-batch-tokens needs less")
 }
 
 // reserve makes the shared memory large enough for batches of that shape.
@@ -63,6 +69,9 @@ func (d *Device) reserve(s shape) error {
 		return nil
 	}
 	need = capacity{[2]int64{max(need.arena[0], d.capacity.arena[0]), max(need.arena[1], d.capacity.arena[1])}, max(need.work, d.capacity.work)}
+	if err := d.fits(need.bytes()-d.capacity.bytes(), s.tokens); err != nil {
+		return err
+	}
 	if err := d.idle(); err != nil {
 		return err
 	}

@@ -27,30 +27,45 @@ type part struct {
 	output, at, bytes int
 }
 
+// free gives all of it back.
 func (s *slot) free(d Driver) {
-	for _, at := range []Address{s.block, s.taps} {
-		if at != 0 {
-			d.Free(at)
-		}
+	s.freeBlock(d)
+	s.freeTaps(d)
+	s.freeOut(d)
+}
+
+func (s *slot) freeBlock(d Driver) {
+	if s.in != nil {
+		d.FreeStaging(s.in)
 	}
-	for _, m := range [][]byte{s.in, s.out} {
-		if m != nil {
-			d.FreeStaging(m)
-		}
+	if s.block != 0 {
+		d.Free(s.block)
 	}
+	s.in, s.block, s.bytes = nil, 0, 0
+}
+
+func (s *slot) freeTaps(d Driver) {
+	if s.taps != 0 {
+		d.Free(s.taps)
+	}
+	s.taps, s.tapped = 0, 0
+}
+
+func (s *slot) freeOut(d Driver) {
+	if s.out != nil {
+		d.FreeStaging(s.out)
+	}
+	s.out = nil
 }
 
 // prepare makes the memory of a free slot large enough for batches of that
-// shape. Sequences that hold old addresses of it are let go.
-func (d *Device) prepare(at int, sh shape) error {
+// shape. Sequences that hold old addresses of it are let go. Where it fails,
+// the slot holds what it has and counts as small.
+func (d *Device) prepare(at int, sh shape) (err error) {
 	s := &d.slots[at]
 	if size := blockOf(sh).size; size > s.bytes {
 		d.cache.clearSlot(at)
-		if s.in != nil {
-			d.driver.FreeStaging(s.in)
-			d.driver.Free(s.block)
-		}
-		var err error
+		s.freeBlock(d.driver)
 		if s.in, err = d.driver.Staging(size); err != nil {
 			return err
 		}
@@ -61,10 +76,7 @@ func (d *Device) prepare(at int, sh shape) error {
 	}
 	if size := d.tapBytes(sh); size > s.tapped {
 		d.cache.clearSlot(at)
-		if s.taps != 0 {
-			d.driver.Free(s.taps)
-		}
-		var err error
+		s.freeTaps(d.driver)
 		if s.taps, err = d.driver.Alloc("taps", size); err != nil {
 			return err
 		}
@@ -77,14 +89,10 @@ func (d *Device) prepare(at int, sh shape) error {
 		}
 	}
 	if size > len(s.out) {
-		if s.out != nil {
-			d.driver.FreeStaging(s.out)
-		}
-		var err error
+		s.freeOut(d.driver)
 		s.out, err = d.driver.Staging(size)
-		return err
 	}
-	return nil
+	return err
 }
 
 // outputBytes is what output i takes with its gaps.

@@ -8,28 +8,17 @@ import (
 	"etc/formats/plan/layout"
 )
 
-// usedKernels are the kernels that steps of p run, ascending, each once.
-func usedKernels(p *plan.Program) []int {
+// usedWeights are the weights that steps of p read, each once, in the order of
+// steps.
+func usedWeights(p *plan.Program) []int {
 	seen := map[int]bool{}
-	mark := func(list []plan.Launch) {
-		for _, l := range list {
-			for _, k := range l.Kernels {
-				seen[k] = true
-			}
-		}
-	}
-	for i := range p.Steps {
-		mark(p.Steps[i].Launches)
-	}
-	for _, b := range p.Buckets {
-		for _, c := range b.Choices {
-			mark(c.Launches)
-		}
-	}
 	var all []int
-	for k := range p.Kernels {
-		if seen[k] {
-			all = append(all, k)
+	for i := range p.Steps {
+		for _, a := range p.Steps[i].Args {
+			if a.Kind == plan.FromWeight && !seen[a.Index] {
+				seen[a.Index] = true
+				all = append(all, a.Index)
+			}
 		}
 	}
 	return all

@@ -4,17 +4,20 @@ import (
 	"fmt"
 
 	"etc/executor/gpu"
+	"etc/executor/memory"
 	"etc/fault"
 )
 
 // A Driver lets plans run in the simulator: a gpu.Driver that takes PTX only
-// and does everything at once.
+// and does everything at once. Its memory is the host's: what does not fit is
+// refused before it is taken.
 type Driver struct {
-	device *Device
+	device    *Device
+	available func() int64 // bytes of host memory, 0 where it is not known
 }
 
 // NewDriver makes a simulated device.
-func NewDriver(o Options) *Driver { return &Driver{NewDevice(o)} }
+func NewDriver(o Options) *Driver { return &Driver{NewDevice(o), memory.Available} }
 
 // Device is the simulated device, for its counters.
 func (d *Driver) Device() *Device { return d.device }
@@ -24,8 +27,18 @@ func (d *Driver) Name() string { return "sim" }
 // SM is 0: PTX for any device will do.
 func (d *Driver) SM() int { return 0 }
 
-// Memory is not known: the host's is checked by the host.
-func (d *Driver) Memory() (free, total int64) { return 0, 0 }
+// watchedBytes is what readGranule bytes take with the marks of detectors.
+const watchedBytes = readGranule + 4*(readGranule/writeGranule) + 4
+
+// Memory is the host's that is free, less what detectors will note of it, of
+// that without them.
+func (d *Driver) Memory() (free, total int64) {
+	have := d.available()
+	if d.device.options.Unchecked {
+		return have, have
+	}
+	return have / watchedBytes * readGranule, have
+}
 
 // mostBytes bounds one allocation, so that a size that overflows elsewhere is
 // an error here.
@@ -33,8 +46,8 @@ const mostBytes = 1 << 38
 
 // Alloc gives memory that counts as not initialised.
 func (d *Driver) Alloc(name string, bytes int64) (gpu.Address, error) {
-	if bytes < 0 || bytes > mostBytes {
-		return 0, fault.Newf(fault.Memory, "sim: %d bytes for %s", bytes, name)
+	if free, total := d.Memory(); bytes < 0 || bytes > mostBytes || total > 0 && bytes > free {
+		return 0, fault.Newf(fault.Memory, "sim: %d bytes for %s, %d are free", bytes, name, free)
 	}
 	return gpu.Address(d.device.Alloc(name, int(bytes))), nil
 }

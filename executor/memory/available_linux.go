@@ -1,4 +1,5 @@
-package cpu
+// Package memory says how much memory a process may still take.
+package memory
 
 import (
 	"io/fs"
@@ -9,9 +10,9 @@ import (
 	"strings"
 )
 
-// availableMemory is the bytes of memory that this process may still take:
+// Available is the bytes of memory that this process may still take:
 // the machine's, or what its control groups leave; 0 where none is known.
-func availableMemory() int64 {
+func Available() int64 {
 	groups, _ := os.ReadFile("/proc/self/cgroup")
 	have := min(groupMemory(os.DirFS("/sys/fs/cgroup"), string(groups)), machineMemory(os.DirFS("/proc")))
 	if have == math.MaxInt64 {

@@ -1,4 +1,4 @@
-package cpu
+package memory
 
 import (
 	"math"
@@ -37,7 +37,7 @@ func TestGroupMemory(t *testing.T) {
 	if got := machineMemory(fstest.MapFS{"meminfo": file("MemTotal: 9 kB\nMemAvailable:    8 kB\n")}); got != 8<<10 {
 		t.Errorf("machine has %d bytes, want %d", got, 8<<10)
 	}
-	if availableMemory() < 1<<20 {
-		t.Errorf("%d bytes available here", availableMemory())
+	if Available() < 1<<20 {
+		t.Errorf("%d bytes available here", Available())
 	}
 }

@@ -19,6 +19,12 @@ func csrCases() []testCase {
 		all = append(all, sparseProduct{kernel: csrMain, t: s[0], n: s[1], k: s[2], keep: 0.3, bare: i%3 == 2, scaled: i % 2 * s[1] / 2}.testCase(),
 			sparseProduct{kernel: csrWide, t: s[0], n: s[1], k: s[2], keep: 0.1, fewer: i%2 == 1, scaled: 1}.testCase())
 	}
+	for t := 1; t < 18; t++ { // every count of rows that a warp has left, with a residual and without
+		for _, bare := range []bool{false, true} {
+			all = append(all, sparseProduct{kernel: csrMain, t: t, n: 3, k: 5, keep: 0.7, bare: bare}.testCase(),
+				sparseProduct{kernel: csrWide, t: t, n: 3, k: 5, keep: 0.7, bare: bare, scaled: 2}.testCase())
+		}
+	}
 	return append(all, sparseProduct{kernel: csrMain, t: 5, n: 40, k: 60, keep: 0}.testCase(), sparseProduct{kernel: csrMain, t: 5, n: 40, k: 60, keep: 1}.testCase())
 }
 

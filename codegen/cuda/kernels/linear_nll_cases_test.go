@@ -282,5 +282,5 @@ func linearNLLCases() []testCase {
 			})
 		}
 	}
-	return all
+	return append(all, combineCases()...)
 }

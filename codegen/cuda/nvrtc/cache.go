@@ -25,6 +25,13 @@ func (c *Compiler) path(j *Job) string {
 	return filepath.Join(c.cache, "nvrtc", k[:2], k)
 }
 
+// sum is the digest before the content of an entry: of the content, and of the
+// job that it is for.
+func (c *Compiler) sum(j *Job, content []byte) []byte {
+	sum := sha256.Sum256(append([]byte(c.key(j)), content...))
+	return sum[:]
+}
+
 // load is the code of a job from the cache. What is not there, or not what was
 // stored, counts as absent.
 func (c *Compiler) load(j *Job) (Code, bool) {
@@ -37,7 +44,7 @@ func (c *Compiler) load(j *Job) (Code, bool) {
 	}
 	var code Code
 	sum, content := b[:sha256.Size], b[sha256.Size:]
-	if want := sha256.Sum256(content); !bytes.Equal(sum, want[:]) || json.Unmarshal(content, &code) != nil || len(code.Bytes) == 0 {
+	if !bytes.Equal(sum, c.sum(j, content)) || json.Unmarshal(content, &code) != nil || len(code.Bytes) == 0 {
 		return Code{}, false
 	}
 	return code, true
@@ -62,8 +69,7 @@ func (c *Compiler) store(j *Job, code Code) {
 		return
 	}
 	defer os.Remove(f.Name()) // finds nothing where all went well
-	sum := sha256.Sum256(content)
-	_, err = f.Write(append(sum[:], content...))
+	_, err = f.Write(append(c.sum(j, content), content...))
 	if f.Close() == nil && err == nil {
 		os.Rename(f.Name(), path)
 	}

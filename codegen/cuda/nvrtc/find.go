@@ -1,6 +1,7 @@
 package nvrtc
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,9 @@ type Options struct {
 	Helper  string // path of etc-nvrtc
 	Library string // path of NVRTC's library
 	Cache   string // folder of the cache; empty: none
+	// Context ends helpers, and what they compile ends with its error; nil:
+	// nothing does.
+	Context context.Context
 }
 
 // Timeout is how long a helper may take for one kernel. The largest takes two
@@ -37,10 +41,16 @@ func Find(o Options) (*Compiler, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Compiler{helper: helper, library: library, cache: o.Cache, timeout: Timeout}
+	c := &Compiler{helper: helper, library: library, cache: o.Cache, timeout: Timeout, context: o.Context}
+	if c.context == nil {
+		c.context = context.Background()
+	}
 	w := &worker{compiler: c}
 	defer w.stop()
 	a, err := w.ask(&request{})
+	if err != nil && c.context.Err() != nil {
+		return nil, c.context.Err()
+	}
 	if err != nil {
 		return nil, fault.Newf(fault.Unavailable, "NVRTC: %w", err).WithHint(installHint)
 	}

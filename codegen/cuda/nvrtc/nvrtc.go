@@ -8,6 +8,7 @@
 package nvrtc
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"strings"
@@ -55,6 +56,7 @@ type Compiler struct {
 	cache           string // a folder; empty: none
 	version         string
 	timeout         time.Duration
+	context         context.Context
 }
 
 // Version is NVRTC's, such as "12.9". The bytes of code depend on it.
@@ -64,7 +66,7 @@ func (c *Compiler) Version() string { return c.version }
 func (c *Compiler) Where() string { return c.helper + " with " + c.library }
 
 // Compile compiles the jobs. The error names the first kernel, in the order of
-// jobs, that did not compile.
+// jobs, that did not compile; where all were to end, it is that of the context.
 func (c *Compiler) Compile(jobs []Job) ([]Code, error) {
 	code := make([]Code, len(jobs))
 	var left []int
@@ -85,11 +87,17 @@ func (c *Compiler) Compile(jobs []Job) ([]Code, error) {
 		w := &worker{compiler: c}
 		defer w.stop()
 		for i := range next {
+			if c.context.Err() != nil {
+				return
+			}
 			if code[i], errs[i] = w.compile(&jobs[i]); errs[i] == nil {
 				c.store(&jobs[i], code[i])
 			}
 		}
 	})
+	if err := c.context.Err(); err != nil {
+		return nil, err
+	}
 	for i, err := range errs {
 		if err != nil {
 			return nil, fault.Newf(fault.KindOf(err), "kernel %v: %w", &jobs[i], err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -193,6 +194,17 @@ func TestCache(t *testing.T) {
 			t.Errorf("damaged entry %d: asked %d times, want %d", i, asked(), before+i+1)
 		}
 	}
+	other := job("k", "2") // whole, but not of this kernel
+	foreign, err := os.ReadFile(c.path(&other))
+	if err == nil {
+		err = os.WriteFile(path, foreign, 0o666)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if before++; compile(j) != first || asked() != before+4 {
+		t.Error("the entry of another kernel was used")
+	}
 	if c.version = "13.0"; compile(j) != first || asked() != before+5 {
 		t.Error("the entry of another version was used")
 	}
@@ -224,6 +236,73 @@ func TestNotFound(t *testing.T) {
 		if fault.KindOf(err) != fault.Unavailable || !errors.As(err, &e) || !strings.Contains(e.Hint, "make nvrtc") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestWhereTheHelperIsLookedFor: the path given, the environment, beside the
+// program, PATH, in that order. What is named has to be there.
+func TestWhereTheHelperIsLookedFor(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	put := func(file string) string {
+		if err := os.WriteFile(file, []byte("#!/bin/sh\n"), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.Remove(file) })
+		return file
+	}
+	named, env := put(filepath.Join(root, "named")), put(filepath.Join(root, "env"))
+	onPath, beside := put(filepath.Join(root, helperName)), put(filepath.Join(filepath.Dir(self), helperName))
+	t.Setenv("PATH", root)
+	for _, c := range []struct{ given, env, want string }{{named, env, named}, {"", env, env}, {"", "", beside}} {
+		t.Setenv("ETC_NVRTC", c.env)
+		if found, err := findHelper(c.given); err != nil || found != c.want {
+			t.Errorf("given %q, ETC_NVRTC %q: %s, %v, want %s", c.given, c.env, found, err, c.want)
+		}
+	}
+	os.Remove(beside)
+	if found, err := findHelper(""); err != nil || found != onPath {
+		t.Errorf("on PATH: %s, %v", found, err)
+	}
+	for _, c := range []struct{ given, env, want string }{{root, "", "the path given"}, {"", root, "ETC_NVRTC"}, {"", root + "/none", "ETC_NVRTC"}} {
+		t.Setenv("ETC_NVRTC", c.env)
+		if found, err := findHelper(c.given); fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("given %q, ETC_NVRTC %q: %s, %v", c.given, c.env, found, err)
+		}
+	}
+}
+
+// TestOneCrashLosesOneKernel: those before and after it are compiled, and in
+// the cache when the next run asks.
+func TestOneCrashLosesOneKernel(t *testing.T) {
+	c, asked := fake(t, t.TempDir())
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	if _, err := c.Compile([]Job{job("a", "1"), job("k", "crash"), job("b", "2"), job("c", "3")}); err == nil {
+		t.Fatal("a crash is no error")
+	}
+	before := asked()
+	if _, err := c.Compile([]Job{job("a", "1"), job("b", "2"), job("c", "3")}); err != nil || asked() != before {
+		t.Errorf("%v; asked %d times more", err, asked()-before)
+	}
+}
+
+// TestHelperThatDoesNotStart is an error of the kernel, and a helper that is
+// asked for its version and does not know it is none.
+func TestHelperThatDoesNotStart(t *testing.T) {
+	c, _ := fake(t, "")
+	c.helper = filepath.Join(t.TempDir(), "gone")
+	if _, err := c.Compile([]Job{job("k", "1")}); err == nil || !strings.HasPrefix(err.Error(), "kernel k for sm_80: helper ") {
+		t.Error(err)
+	}
+	program, err := exec.LookPath("cat") // answers with what it is asked
+	if err != nil {
+		t.Skip(err)
+	}
+	if _, err := Find(Options{Helper: program, Library: c.library}); fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("cat as a helper: %v", err)
 	}
 }
 

@@ -2,12 +2,14 @@ package nvrtc
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"etc/fault"
@@ -53,13 +55,15 @@ func (w *worker) compile(j *Job) (Code, error) {
 	return machineCode(a)
 }
 
-// ask sends a request and waits for the answer, no longer than the timeout.
+// ask sends a request and waits for the answer, no longer than the timeout and
+// until the context ends.
 func (w *worker) ask(r *request) (*answer, error) {
 	if w.process == nil {
 		if err := w.start(); err != nil {
 			return nil, err
 		}
 	}
+	process := w.process.Process
 	var a answer
 	talk := fault.Go(func() error {
 		if err := json.NewEncoder(w.in).Encode(r); err != nil {
@@ -70,14 +74,16 @@ func (w *worker) ask(r *request) (*answer, error) {
 	var hung atomic.Bool
 	timer := time.AfterFunc(w.compiler.timeout, func() {
 		hung.Store(true)
-		w.process.Process.Kill()
+		process.Kill()
 	})
+	ended := context.AfterFunc(w.compiler.context, func() { process.Kill() })
 	err := talk.Wait()
 	timer.Stop()
+	ended()
 	if err == nil {
 		return &a, nil
 	}
-	ended := w.stop()
+	how := w.stop()
 	if hung.Load() {
 		return nil, fault.Newf(fault.Internal, "the helper gave no answer in %v and was stopped", w.compiler.timeout)
 	}
@@ -85,8 +91,8 @@ func (w *worker) ask(r *request) (*answer, error) {
 	if why == "" {
 		why = err.Error()
 	}
-	if ended != nil {
-		return nil, fault.Newf(fault.Internal, "the helper crashed (%w): %s", ended, why)
+	if how != nil {
+		return nil, fault.Newf(fault.Internal, "the helper crashed (%w): %s", how, why)
 	}
 	return nil, fault.Newf(fault.Internal, "the helper did not answer as it should: %s", why)
 }
@@ -96,6 +102,8 @@ func (w *worker) start() error {
 	w.errors.Reset()
 	w.process.Stderr = &w.errors
 	w.process.Env = os.Environ()
+	// An interrupt at the terminal is for this process, which ends its helpers.
+	w.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	in, inErr := w.process.StdinPipe()
 	out, outErr := w.process.StdoutPipe()
 	err := errors.Join(inErr, outErr)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -45,7 +46,7 @@ func compileCommand(p *program) *cobra.Command {
 			if err := p.checkOutput(output); err != nil {
 				return err
 			}
-			return p.compile(args[0], output, dump, emit, signKey, &f, asJSON)
+			return p.compile(c.Context(), args[0], output, dump, emit, signKey, &f, asJSON)
 		},
 	}
 	f.add(c)
@@ -70,7 +71,7 @@ type compileRecord struct {
 	Unclaimed []string  `json:"unclaimed,omitempty"`
 }
 
-func (p *program) compile(model, output, dump, emit, signKey string, f *compileFlags, asJSON bool) error {
+func (p *program) compile(ctx context.Context, model, output, dump, emit, signKey string, f *compileFlags, asJSON bool) error {
 	start := time.Now()
 	if err := f.check(); err != nil {
 		return err
@@ -94,7 +95,7 @@ func (p *program) compile(model, output, dump, emit, signKey string, f *compileF
 	if err := p.makeDump(dump); err != nil {
 		return err
 	}
-	if err := p.findNVRTC(&o, f.sourceOnly); err != nil {
+	if err := p.findNVRTC(ctx, &o, f.sourceOnly); err != nil {
 		return err
 	}
 	w := &passWatcher{dump: dump}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 
@@ -23,11 +24,11 @@ func readTuning(path string) (*cost.Tuning, error) {
 }
 
 // findNVRTC gives o the compiler of kernels, where a target needs one.
-func (p *program) findNVRTC(o *compiler.Options, sourceOnly bool) error {
+func (p *program) findNVRTC(ctx context.Context, o *compiler.Options, sourceOnly bool) error {
 	if !o.GPU() || sourceOnly {
 		return nil
 	}
-	c, err := nvrtc.Find(nvrtc.Options{Cache: cacheFolder()})
+	c, err := nvrtc.Find(nvrtc.Options{Cache: cacheFolder(), Context: ctx})
 	if err != nil {
 		return err
 	}
@@ -52,11 +53,11 @@ func cacheFolder() string {
 
 // reproduceNVRTC gives o the compiler of kernels that a plan was made with.
 // Another version makes other code.
-func (p *program) reproduceNVRTC(o *compiler.Options, version string) error {
-	if version == "" {
+func (p *program) reproduceNVRTC(ctx context.Context, o *compiler.Options, version string) error {
+	if version == "" || !o.GPU() {
 		return nil
 	}
-	if err := p.findNVRTC(o, false); err != nil {
+	if err := p.findNVRTC(ctx, o, false); err != nil {
 		return err
 	}
 	if have := o.NVRTC.Version(); have != version {

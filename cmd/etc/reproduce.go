@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -17,11 +18,11 @@ func reproduceCommand(p *program) *cobra.Command {
 		Use:   "reproduce PLAN.etp MODEL",
 		Short: "Build a plan again from its recorded flags and compare bytes",
 		Args:  cobra.ExactArgs(2),
-		RunE:  func(c *cobra.Command, args []string) error { return p.reproduce(args[0], args[1]) },
+		RunE:  func(c *cobra.Command, args []string) error { return p.reproduce(c.Context(), args[0], args[1]) },
 	}
 }
 
-func (p *program) reproduce(path, model string) error {
+func (p *program) reproduce(ctx context.Context, path, model string) error {
 	f, err := plan.Open(path, plan.OpenOptions{})
 	if err != nil {
 		return err
@@ -46,7 +47,7 @@ func (p *program) reproduce(path, model string) error {
 	}
 	o, nvrtcVersion, err := compiler.OptionsOf(was)
 	if err == nil {
-		err = p.reproduceNVRTC(&o, nvrtcVersion)
+		err = p.reproduceNVRTC(ctx, &o, nvrtcVersion)
 	}
 	if err != nil {
 		return err

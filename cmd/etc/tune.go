@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -36,7 +37,7 @@ func tuneCommand(p *program) *cobra.Command {
 				return err
 			}
 			defer d.Close()
-			return p.tune(args[0], output, d, p.anyNVRTC, cardWatch)
+			return p.tune(args[0], output, d, func() (cuda.Compiler, error) { return p.anyNVRTC(c.Context()) }, cardWatch)
 		},
 	}
 	c.Flags().StringVarP(&output, "output", "o", "", "where the table goes; one that is there is added to with --force")
@@ -108,9 +109,9 @@ func tunedSM(p *plan.Plan, d gpu.Driver) (int, error) {
 }
 
 // anyNVRTC finds the compiler of kernels.
-func (p *program) anyNVRTC() (cuda.Compiler, error) {
+func (p *program) anyNVRTC(ctx context.Context) (cuda.Compiler, error) {
 	o := compiler.Options{Targets: []string{"sm_80:f16"}}
-	err := p.findNVRTC(&o, false)
+	err := p.findNVRTC(ctx, &o, false)
 	return o.NVRTC, err
 }
 

@@ -290,32 +290,34 @@ func TestTuneOtherCards(t *testing.T) {
 // TestTuneReadsColdWeights: runs in turn read weights at other places, until
 // what lies between is more than a cache holds; all of it random and not zero.
 func TestTuneReadsColdWeights(t *testing.T) {
-	made, _ := madeUpPlan(t, compiler.Options{Targets: []string{"sm_80:bf16"}})
-	g, _ := gpuModel("sm_80:bf16", nil)
-	x := trialsOf(made.Programs[0], g, []int{64}, 128)[0]
-	card := &fakeCard{}
-	m := &memory{driver: card, cold: 1 << 20}
-	o, err := x.reserve(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	places := map[uint64]bool{}
-	for i := range o.sets {
-		ops := x.variants[0].operations(nil, o, i)
-		places[ops[0].Args[2].Bits] = true // count, x, w
-	}
-	const bytes = 384 * 128 * 2
-	if want := (1<<20 + bytes - 1) / bytes; len(places) != want || len(o.sets) != want {
-		t.Errorf("%d places of %d bytes, want %d", len(places), bytes, want)
-	}
-	for at, b := range card.wrote {
-		if len(b) > 100 && hasZero(b) {
-			t.Errorf("memory at %x has a zero", at)
+	for _, target := range []string{"sm_80:f16", "sm_80:bf16"} {
+		made, _ := madeUpPlan(t, compiler.Options{Targets: []string{target}})
+		g, _ := gpuModel(target, nil)
+		x := trialsOf(made.Programs[0], g, []int{64}, 128)[0]
+		card := &fakeCard{}
+		m := &memory{driver: card, cold: 1 << 20}
+		o, err := x.reserve(m)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	m.free()
-	if len(card.memory) != 0 {
-		t.Error("memory is kept")
+		places := map[uint64]bool{}
+		for i := range o.sets {
+			ops := x.variants[0].operations(nil, o, i)
+			places[ops[0].Args[2].Bits] = true // count, x, w
+		}
+		const bytes = 384 * 128 * 2
+		if want := (1<<20 + bytes - 1) / bytes; len(places) != want || len(o.sets) != want {
+			t.Errorf("%s: %d places of %d bytes, want %d", target, len(places), bytes, want)
+		}
+		for at, b := range card.wrote {
+			if len(b) > 100 && hasZero(b) {
+				t.Errorf("%s: memory at %x has a zero", target, at)
+			}
+		}
+		m.free()
+		if len(card.memory) != 0 {
+			t.Error("memory is kept")
+		}
 	}
 }
 

@@ -204,7 +204,7 @@ func TestPredictAttention(t *testing.T) {
 			}
 			last = p.Seconds
 		}
-		full := 2 * g.Multiprocessor / 24 // rows that make two rounds, or nearly: half of it rounds down to one
+		full := 2 * g.Multiprocessor / 24 // rows that make two rounds
 		round := e.Seconds * float64(g.Multiprocessor) / 24
 		for rows, rounds := range map[int]float64{1: 1, full / 2: 1, full/2 + 1: 2, full: 2, full + 1: 3} {
 			if got := g.PredictAttention(a, e, 128, rows).Seconds - g.Launch; math.Abs(got-rounds*round) > 1e-12 {

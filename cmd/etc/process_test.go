@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -214,4 +215,57 @@ func (r *repeated) Read(p []byte) (int, error) {
 		r.at++
 	}
 	return len(p), nil
+}
+
+// TestInterruptedCompilers: an interrupt while kernels are compiled ends the
+// helpers that compile them, and leaves nothing.
+func TestInterruptedCompilers(t *testing.T) {
+	folder, pids := t.TempDir(), t.TempDir()
+	helper := filepath.Join(t.TempDir(), "etc-nvrtc")
+	slow := `#!/bin/sh
+while read -r line; do
+	case $line in
+	*ENTRY*) touch "$PIDS/$$"; exec sleep 300 ;;
+	*) echo '{"version": "12.9"}' ;;
+	esac
+done
+`
+	if err := os.WriteFile(helper, []byte(slow), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command("etc", "compile", tinyModel, "-o", filepath.Join(folder, "out"), "--target", "sm_80")
+	c.Env = append(os.Environ(), "ETC_NVRTC="+helper, "ETC_NVRTC_LIB="+helper, "ETC_CACHE_DIR="+t.TempDir(), "PIDS="+pids)
+	var errOut bytes.Buffer
+	c.Stderr = &errOut
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var started []os.DirEntry
+	for deadline := time.Now().Add(time.Minute); len(started) == 0; time.Sleep(time.Millisecond) {
+		started, _ = os.ReadDir(pids)
+		if time.Now().After(deadline) {
+			c.Process.Kill()
+			t.Fatalf("nothing is compiled: %v %s", c.Wait(), errOut.String())
+		}
+	}
+	if err := c.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if code := exitCode(t, c); code != exitInterrupt {
+		t.Errorf("exit %d, want %d: %s", code, exitInterrupt, errOut.String())
+	}
+	wantEmpty(t, folder)
+	started, _ = os.ReadDir(pids)
+	for _, e := range started {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(10 * time.Second); syscall.Kill(pid, 0) == nil; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				syscall.Kill(pid, syscall.SIGKILL)
+				t.Fatal("a helper goes on")
+			}
+		}
+	}
 }

@@ -68,7 +68,7 @@ type lowered struct {
 func (l *lowering) add(name string) error {
 	t := targetOf(name)
 	if t.gpu == nil {
-		g := l.lower(cost.CPU, 0)
+		g := l.lower(l.options.passes(cost.CPU))
 		s := schedule.Make(g)
 		p := &plan.Program{Target: name, Graph: ir.Print(g)}
 		cpu.Generate(g, s, p, &l.weights)
@@ -80,7 +80,7 @@ func (l *lowering) add(name string) error {
 	model.DType, model.Tuning = t.elem.String(), l.options.Tuning
 	shared, ok := l.done[model.DType]
 	if !ok {
-		g := l.lower(model, cuda.HeadMultiple)
+		g := l.lower(l.gpuPasses(&model))
 		shared = lowered{g, schedule.MakeStored(g, cuda.Storage(g, t.elem))}
 		l.done[model.DType] = shared
 	}
@@ -98,12 +98,22 @@ func (l *lowering) add(name string) error {
 }
 
 // lower runs the passes over a copy of the graph.
-func (l *lowering) lower(model cost.Model, headMultiple int) *ir.Graph {
+func (l *lowering) lower(o transform.Options) *ir.Graph {
 	g := l.graph.Clone()
-	o := l.options.passes(model)
-	o.HeadMultiple = headMultiple
 	pass.Run(g, transform.Passes(o), transform.Lowered, l.options.Observe)
 	return g
+}
+
+// gpuPasses are those of a GPU, whose kernels take some widths and lengths only.
+func (l *lowering) gpuPasses(model *cost.GPU) transform.Options {
+	o := l.options.passes(*model)
+	o.HeadMultiple = cuda.HeadMultiple
+	pays := o.PrecomputePays
+	longest := l.options.Buckets[len(l.options.Buckets)-1]
+	o.PrecomputePays = func(a *ir.AttentionAttrs, k, n int) bool {
+		return cuda.ValueOutputFits(model, a, longest) && pays(a, k, n)
+	}
+	return o
 }
 
 // passes lets the cost model decide what is not always a gain.

@@ -146,14 +146,38 @@ var Tiles = func() []cost.Tile {
 func (c *chooser) valueOutput(op *ir.Op) []class {
 	a := op.Attrs.(*ir.AttentionAttrs)
 	m := op.Arg("m").Type
-	attention := c.make("vo_attention", map[string]int{
-		"BN": 64, "CAUSAL": flag(a.Causal), "D": a.D, "MAXS": roundUp(c.longest, 16), "OUT32": c.wide(op.Result()), "QB": 64,
-	})
+	constants, ok := valueOutputConstants(c.model, a, c.longest)
+	if !ok {
+		panic("bug: codegen/cuda: vo_attention does not fit a block of " + c.model.Name)
+	}
+	constants["OUT32"] = c.wide(op.Result())
+	attention := c.make("vo_attention", constants)
 	all := c.product(int(m.Rows()), m.Width(), func(tile map[string]int) launch.Kernel { return c.make("linear", tile) })
 	for i := range all {
 		all[i].kernels = append(all[i].kernels, attention)
 	}
 	return all
+}
+
+// valueOutputConstants are those of vo_attention for rows of up to s tokens:
+// the larger block of queries whose scores a block of the card holds.
+func valueOutputConstants(model *cost.GPU, a *ir.AttentionAttrs, s int) (map[string]int, bool) {
+	for _, queries := range []int{64, 16} {
+		constants := map[string]int{"BN": 64, "CAUSAL": flag(a.Causal), "D": a.D, "MAXS": roundUp(s, 16), "QB": queries}
+		if launch.Make("vo_attention", constants).Fits(model.MostShared) {
+			return constants, true
+		}
+	}
+	return nil, false
+}
+
+// ValueOutputFits reports whether there is a kernel for attention with W_V and
+// W_O multiplied beforehand, for rows of up to s tokens. Heads will be padded.
+func ValueOutputFits(model *cost.GPU, a *ir.AttentionAttrs, s int) bool {
+	padded := *a
+	padded.D = roundUp(a.D, HeadMultiple)
+	_, ok := valueOutputConstants(model, &padded, s)
+	return ok
 }
 
 // attention is the operator and the kernels of an attention over qkv for rows

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"runtime"
+	"sync/atomic"
 
 	"etc/codegen"
 	"etc/fault"
@@ -97,25 +99,50 @@ func (p *packer) pack(t tensor.Tensor, op *ir.Op, key packKey) ([]byte, []int) {
 // round gives the bits of t in the storage type. What an f16 cannot hold is
 // noted as an error: infinity would make every answer of the model useless.
 func (p *packer) round(t tensor.Tensor, name string) []uint16 {
-	r := t.Convert(p.elem)
-	w := make([]uint16, len(r.Data)/2)
-	infinite := uint16(0x7c00)
-	if p.elem == tensor.BF16 {
-		infinite = 0x7f80
-	}
-	for i := range w {
-		w[i] = binary.LittleEndian.Uint16(r.Data[2*i:])
-		if w[i]&^(1<<15) >= infinite && p.err == nil {
-			p.err = fault.Newf(fault.Unsupported, "weight %q has a value of %g, which %v cannot hold", name, valueAt(t, i), p.elem).
+	w := make([]uint16, t.Len())
+	const part = 1 << 16 // elements: their float32 stay in the cache
+	parts := (len(w) + part - 1) / part
+	infinite := make([]int, parts) // index of the first in each part, -1: none
+	var next atomic.Int64
+	fault.Parallel(min(parts, runtime.GOMAXPROCS(0)), func(int) {
+		for i := int(next.Add(1)) - 1; i < parts; i = int(next.Add(1)) - 1 {
+			infinite[i] = p.roundPart(w[i*part:min((i+1)*part, len(w))], elements(t, i*part, min((i+1)*part, len(w))))
+		}
+	})
+	for i, at := range infinite {
+		if at >= 0 && p.err == nil {
+			p.err = fault.Newf(fault.Unsupported, "weight %q has a value of %g, which %v cannot hold", name, valueAt(t, i*part+at), p.elem).
 				WithHint("--dtype bf16 has the range of float32")
 		}
 	}
 	return w
 }
 
+// roundPart fills w and returns the index of the first that is infinite or not
+// a number, -1 where none is.
+func (p *packer) roundPart(w []uint16, t tensor.Tensor) int {
+	infinite := uint16(0x7c00)
+	if p.elem == tensor.BF16 {
+		infinite = 0x7f80
+	}
+	at := -1
+	for i, r := 0, t.Convert(p.elem).Data; i < len(w); i++ {
+		w[i] = binary.LittleEndian.Uint16(r[2*i:])
+		if w[i]&^(1<<15) >= infinite && at < 0 {
+			at = i
+		}
+	}
+	return at
+}
+
+// elements are those of t from index `from` up to `to`, as a vector.
+func elements(t tensor.Tensor, from, to int) tensor.Tensor {
+	size := t.DType.Size()
+	return tensor.Tensor{DType: t.DType, Shape: []int{to - from}, Data: t.Data[from*size : to*size]}
+}
+
 func valueAt(t tensor.Tensor, i int) float64 {
-	one := tensor.Tensor{DType: t.DType, Shape: []int{1}, Data: t.Data[i*t.DType.Size() : (i+1)*t.DType.Size()]}
-	if v := one.Float64s()[0]; !math.IsNaN(v) {
+	if v := elements(t, i, i+1).Float64s()[0]; !math.IsNaN(v) {
 		return v
 	}
 	return math.Inf(1)

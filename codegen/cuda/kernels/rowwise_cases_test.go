@@ -70,6 +70,8 @@ func rowShapes() []rowShape {
 		{lengths: []int{2, 1}, width: 140, draw: large},
 		{lengths: []int{2, 3}, width: 45, draw: tiny},
 		{lengths: []int{2}, width: 45, draw: tiny, eps: 1e-5},
+		{lengths: []int{3}, width: 2, draw: tiny},    // lengths near the smallest f16
+		{lengths: []int{3}, width: 5, spread: 1e-12}, // and near the shortest that is made 1
 		{lengths: []int{1, 1}, width: 96, draw: constant, mean: 3},
 		{lengths: []int{1, 1}, width: 515, draw: constant, eps: 1e-5},
 		{lengths: []int{1, 2}, width: 1025, draw: zeros},
@@ -84,7 +86,7 @@ func rowShapes() []rowShape {
 			all = append(all, rowShape{lengths: []int{1}, width: width, mean: 1})
 		}
 	}
-	for _, width := range []int{1029, 1030, 1537, 2048, 4096} {
+	for _, width := range []int{1029, 1030, 1537, 2048, 2600, 3077, 4096} {
 		all = append(all, rowShape{lengths: []int{1}, width: width, mean: 1})
 	}
 	return all

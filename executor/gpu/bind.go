@@ -269,7 +269,7 @@ const nllPartial = 16
 // nllChunks is into how many chunks linear_nll cuts the vocabulary.
 func (d *Device) nllChunks(i int) int {
 	s := &d.program.Steps[i]
-	v := d.program.Model.VocabSize
+	v := matrixOf(d.program, s).Shape[0]
 	for _, l := range s.Launches {
 		for _, k := range l.Kernels {
 			if kernel := d.program.Kernels[k].Kernel; kernel.Family == "linear_nll" {

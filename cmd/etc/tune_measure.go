@@ -19,7 +19,7 @@ type trial struct {
 	// reserve makes operands on a device; values are the arguments of kernels
 	// by the names of their parameters, the same for all variants but for what
 	// variantValues adds.
-	reserve func(m *memory) (operands, error)
+	reserve func(m *cardMemory) (operands, error)
 }
 
 // A variant is a name in a tuning table, and its kernels in order.
@@ -72,7 +72,7 @@ func measureAll(d gpu.Driver, functions map[string]gpu.Function, trials []trial,
 // measure times the variants of a trial in turns, so that what else the device
 // does meets all of them, and chooses by best.
 func measure(d gpu.Driver, functions map[string]gpu.Function, x trial, w stopwatch) (cost.Measured, error) {
-	m := &memory{driver: d, cold: w.cold}
+	m := &cardMemory{driver: d, cold: w.cold}
 	defer m.free()
 	o, err := x.reserve(m)
 	if err != nil {

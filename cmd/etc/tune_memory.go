@@ -8,14 +8,14 @@ import (
 	"etc/executor/gpu"
 )
 
-// A memory is what one trial has on a device.
-type memory struct {
+// A cardMemory is what one trial has on a device.
+type cardMemory struct {
 	driver gpu.Driver
 	cold   int64
 	have   []gpu.Address
 }
 
-func (m *memory) free() {
+func (m *cardMemory) free() {
 	for _, a := range m.have {
 		m.driver.Free(a)
 	}
@@ -23,7 +23,7 @@ func (m *memory) free() {
 }
 
 // empty is memory for that many bytes.
-func (m *memory) empty(name string, bytes int) (uint64, error) {
+func (m *cardMemory) empty(name string, bytes int) (uint64, error) {
 	a, err := m.driver.Alloc(name, int64(max(bytes, 1)))
 	if err == nil {
 		m.have = append(m.have, a)
@@ -32,7 +32,7 @@ func (m *memory) empty(name string, bytes int) (uint64, error) {
 }
 
 // put is memory with b in it.
-func (m *memory) put(name string, b []byte) (uint64, error) {
+func (m *cardMemory) put(name string, b []byte) (uint64, error) {
 	a, err := m.empty(name, len(b))
 	if err == nil {
 		err = m.driver.Upload(gpu.Address(a), b)
@@ -41,7 +41,7 @@ func (m *memory) put(name string, b []byte) (uint64, error) {
 }
 
 // ints puts a list of numbers.
-func (m *memory) ints(name string, list ...int) (uint64, error) {
+func (m *cardMemory) ints(name string, list ...int) (uint64, error) {
 	var b []byte
 	for _, v := range list {
 		b = binary.LittleEndian.AppendUint32(b, uint32(int32(v)))
@@ -52,7 +52,7 @@ func (m *memory) ints(name string, list ...int) (uint64, error) {
 // numbers puts n random numbers that are not zero: magnitudes from 1/4 to 1/2
 // of either sign, so that sums stay small. Zeros would keep a card cooler than
 // a model does.
-func (m *memory) numbers(name string, n int, dtype string) (uint64, error) {
+func (m *cardMemory) numbers(name string, n int, dtype string) (uint64, error) {
 	rng := rand.New(rand.NewPCG(uint64(n), 5))
 	b := make([]byte, 0, 4*n)
 	for range n {
@@ -72,7 +72,7 @@ func (m *memory) numbers(name string, n int, dtype string) (uint64, error) {
 
 // weights puts the same matrix at as many places as it takes to read a cold
 // one each time, up to most.
-func (m *memory) weights(name string, n int, dtype string, most int) (places []uint64, err error) {
+func (m *cardMemory) weights(name string, n int, dtype string, most int) (places []uint64, err error) {
 	for bytes := int64(0); len(places) == 0 || bytes < m.cold && len(places) < most; bytes += int64(2 * n) {
 		at, err := m.numbers(name, n, dtype)
 		if err != nil {

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +18,7 @@ import (
 	"etc/codegen/cuda/nvrtc"
 	"etc/compiler"
 	"etc/compiler/cost"
+	"etc/compiler/frontend/frontendtest"
 	"etc/executor/gpu"
 	"etc/executor/ptxsim"
 	"etc/fault"
@@ -295,7 +298,7 @@ func TestTuneReadsColdWeights(t *testing.T) {
 		g, _ := gpuModel(target, nil)
 		x := trialsOf(made.Programs[0], g, []int{64}, 128)[0]
 		card := &fakeCard{}
-		m := &memory{driver: card, cold: 1 << 20}
+		m := &cardMemory{driver: card, cold: 1 << 20}
 		o, err := x.reserve(m)
 		if err != nil {
 			t.Fatal(err)
@@ -334,7 +337,7 @@ func hasZero(b []byte) bool {
 // TestTuneFails where the device does, and names what it was at.
 func TestTuneFails(t *testing.T) {
 	boom := errors.New("no room")
-	x := trial{key: "the key", reserve: func(*memory) (operands, error) { return operands{}, boom }}
+	x := trial{key: "the key", reserve: func(*cardMemory) (operands, error) { return operands{}, boom }}
 	if _, err := measureAll(&fakeCard{}, nil, []trial{x}, cardWatch); !errors.Is(err, boom) || !strings.Contains(err.Error(), "the key") {
 		t.Errorf("%v", err)
 	}
@@ -414,6 +417,55 @@ func TestTuneInTheSimulator(t *testing.T) {
 	for _, x := range trials {
 		if m := table.Entries[x.key]; m.Use == "" || m.Micros <= 0 {
 			t.Errorf("%s: %+v", x.key, m)
+		}
+	}
+}
+
+// TestTuneModelInTheSimulator: the same for products with epilogues, gathered
+// columns and sums in float32, and for every attention operator, of models with
+// zeros, where NVRTC is there. Two tiles of each product suffice: operands are
+// those of all.
+func TestTuneModelInTheSimulator(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles many kernels")
+	}
+	c := simCompiler(t)
+	seen := map[string]bool{}
+	for i, class := range []string{"GPT2LMHeadModel", "BertForSequenceClassification", "TransformerModel"} {
+		rng := rand.New(rand.NewPCG(uint64(i), 21))
+		ckpt := randomCheckpoint(t, rng, class, frontendtest.Options{Layers: 2, Heads: 2, HeadSize: 16, Inner: 40, Zeros: true, NormFirst: true})
+		r, err := compiler.Compile(ckpt, compiler.Options{Targets: []string{simTarget}, Buckets: []int{20}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := r.Plan.Programs[0]
+		g, _ := gpuModel(q.Target, nil)
+		trials := trialsOf(q, g, []int{64}, 40)
+		for j := range trials {
+			if v := trials[j].variants; strings.Contains(trials[j].key, "linear") {
+				trials[j].variants = []variant{v[j%len(v)], v[(j+4)%len(v)]}
+				trials[j].model = v[j%len(v)].name
+			}
+			for _, v := range trials[j].variants {
+				for _, k := range v.kernels {
+					for _, d := range k.Defines {
+						seen[fmt.Sprint(k.Family, " ", d.Name, " ", d.Value)] = true
+					}
+				}
+			}
+		}
+		d := ptxsim.NewDriver(ptxsim.Options{Workers: 2})
+		functions, err := loadKernels(d, c, 80, trials)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := measureAll(d, functions, trials, stopwatch{rounds: 1, most: 1, now: time.Now}); err != nil {
+			t.Errorf("%s: %v", class, err)
+		}
+	}
+	for _, want := range []string{"linear R32 1", "linear GATHER 1", "linear OUT32 1", "partial_otf_scores CAUSAL 1", "partial_otf_attention ROWS 1", "flash_attention QB 64", "otf_attention QB 64"} {
+		if !seen[want] {
+			t.Errorf("no trial has %s", want)
 		}
 	}
 }

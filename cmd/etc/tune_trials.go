@@ -103,7 +103,7 @@ func (f *filling) put(name string, make func() (uint64, error)) {
 // mostPlaces bounds how often a small matrix is there.
 const mostPlaces = 64
 
-func (p *product) reserve(m *memory) (operands, error) {
+func (p *product) reserve(m *cardMemory) (operands, error) {
 	width := p.k
 	if p.has("columns") {
 		width = p.program.Buffers[operandOf(p.step, "x").Index].Width
@@ -175,7 +175,7 @@ type attention struct {
 	dtype        string
 }
 
-func (p *attention) reserve(m *memory) (operands, error) {
+func (p *attention) reserve(m *cardMemory) (operands, error) {
 	t, queries := p.tokens*p.rows, p.tokens*p.rows
 	heads, d, dv := p.attrs.Heads, p.attrs.D, p.attrs.Dv
 	wide := heads * (2*d + dv)

@@ -6,10 +6,12 @@ FUZZTIME ?= 20s
 MODELS := ^TestModels
 # Tests that hold a time limit, or are long and run on one goroutine.
 RACE_SKIP := $(MODELS)|^TestLongLines$$|^TestEveryChangedBitIsRefused$$
+# Kernels of make mutants: all, or families or entries with commas between.
+MUTANTS ?= all
 # What make bench measures: MiniLM where it lies beside the checkout.
 BENCH_MODEL ?= $(firstword $(wildcard ../shared/models/all-MiniLM-L6-v2) testdata/tiny-sst2)
 
-.PHONY: help build nvrtc cuda cuda-test run test test-models race check generate bench fuzz clean
+.PHONY: help build nvrtc cuda cuda-test run test test-models race mutants check generate bench fuzz clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/: *##/\t/' | expand -t 14
@@ -54,6 +56,9 @@ test-models: ## tests against the models, data and goldens in ../shared
 
 race: ## the packages where goroutines meet, under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -short -skip '$(RACE_SKIP)' ./fault ./formats/... ./executor/... ./ir/sparse ./ir/interp
+
+mutants: ## every mutant of the PTX of every GPU kernel (hours), or of MUTANTS=family,...; what survives goes to testdata/survivors.txt
+	ETC_MUTANTS=$(MUTANTS) go test ./codegen/cuda/kernels -run '^TestMutants$$' -v -timeout 24h
 
 check: ## formatting, vet, staticcheck, generated files, a second platform
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt would change the files above'; exit 1; }

@@ -12,7 +12,7 @@ import (
 // kernel must notice.
 type mutant struct {
 	line   int    // of the PTX, from 0
-	source string // place in the .cu, as .loc gives it
+	source string // places in the .cu as .loc gives them, file:line: that of the instruction, of the call it is inlined for, and so on
 	kind   mutantKind
 	text   string // the line instead
 	what   string // the instruction before and after
@@ -37,7 +37,7 @@ const (
 
 var (
 	instructionPattern = regexp.MustCompile(`^\s*(@!?%p\d+\s+)?([a-z][\w.:]*)(\s+.*)?;\s*(//.*)?$`)
-	locPattern         = regexp.MustCompile(`^\s*\.loc\s+(\d+)\s+(\d+)`)
+	locPattern         = regexp.MustCompile(`^\s*\.loc\s+(\d+)\s+(\d+)(?:.*inlined_at\s+(\d+)\s+(\d+))?`)
 	placePattern       = regexp.MustCompile(`\[([^\]+]+)(\+(-?\d+))?\]`)
 	wholePattern       = regexp.MustCompile(`(^|[\s,])(-?\d+)$`)
 )
@@ -48,10 +48,10 @@ var (
 func mutants(lines []string) []mutant {
 	seen := map[string]bool{}
 	var all []mutant
-	source := ""
+	source, calls := "", callChain{}
 	for i, line := range lines {
 		if m := locPattern.FindStringSubmatch(line); m != nil {
-			source = m[1] + ":" + m[2]
+			source = calls.place(m[1]+":"+m[2], m[3]+":"+m[4])
 			continue
 		}
 		for _, c := range changes(line) {
@@ -76,6 +76,28 @@ func mutants(lines []string) []mutant {
 func spaced(line string) string {
 	line, _, _ = strings.Cut(line, ";")
 	return strings.Join(strings.Fields(line), " ")
+}
+
+// A callChain knows, for a place, the calls by which the text came there last:
+// .loc names only the innermost.
+type callChain map[string]string
+
+// place is a place with the calls that lead to it, each once; call is ":" where
+// it is in no other function.
+func (c callChain) place(at, call string) string {
+	chain := []string{at}
+	if call != ":" {
+		if c[call] == "" {
+			c[call] = call
+		}
+		for _, p := range strings.Fields(c[call]) {
+			if p != at {
+				chain = append(chain, p)
+			}
+		}
+	}
+	c[at] = strings.Join(chain, " ")
+	return c[at]
 }
 
 // A change is one way to make an instruction another.

@@ -6,14 +6,15 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
 
 // A survivor is a mutant that no case kills.
 type survivor struct {
-	place  string // file:line of the source
-	source string // the line
+	place  string // file:line of the source, " in " that of the call, and so on
+	source string // the lines in the same way
 	mutant
 	reason string // why it computes the same; empty: nothing is known
 }
@@ -23,34 +24,45 @@ func (s survivor) String() string {
 	if s.reason != "" {
 		state = "same"
 	}
-	return fmt.Sprintf("%s | %s | %s | %s | %s", state, s.place, s.kind, s.source, s.what)
+	line, _, _ := strings.Cut(s.source, " in ")
+	return fmt.Sprintf("%s | %s | %s | %s | %s", state, s.place, s.kind, line, s.what)
 }
 
 var filePattern = regexp.MustCompile(`^\s*\.file\s+(\d+)\s+"([^"]+)"`)
 
-// survivorOf finds the source of a mutant.
+// survivorOf finds the source of a mutant: its line, and those of the calls that it is inlined for.
 func survivorOf(lines []string, m mutant) survivor {
-	number, at, _ := strings.Cut(m.source, ":")
 	s := survivor{mutant: m}
-	for _, line := range lines {
-		if f := filePattern.FindStringSubmatch(line); f != nil && f[1] == number {
-			s.place = f[2] + ":" + at
-			text, _ := files.ReadFile(f[2])
-			n := 0
-			fmt.Sscan(at, &n)
-			if all := strings.Split(string(text), "\n"); n > 0 && n <= len(all) {
-				s.source, _, _ = strings.Cut(strings.TrimSpace(all[n-1]), "//")
-				s.source = strings.TrimSpace(strings.ReplaceAll(s.source, " | ", " \\| "))
+	for i, place := range strings.Fields(m.source) {
+		number, at, _ := strings.Cut(place, ":")
+		for _, line := range lines {
+			if f := filePattern.FindStringSubmatch(line); f != nil && f[1] == number {
+				if i > 0 {
+					s.place, s.source = s.place+" in ", s.source+" in "
+				}
+				s.place, s.source = s.place+f[2]+":"+at, s.source+sourceLine(f[2], at)
 			}
 		}
 	}
 	return s
 }
 
+// sourceLine is a line of a file without its comment.
+func sourceLine(file, at string) string {
+	text, err := files.ReadFile(file)
+	n, err2 := strconv.Atoi(at)
+	all := strings.Split(string(text), "\n")
+	if err != nil || err2 != nil || n < 1 || n > len(all) {
+		return ""
+	}
+	line, _, _ := strings.Cut(all[n-1], "//")
+	return strings.TrimSpace(line)
+}
+
 // equivalentFile lists mutants that compute the same, each with the reason.
 const equivalentFile = "testdata/equivalent.txt"
 
-// An equivalent is a line of it: families, or * for all; the source file; a
+// An equivalent is a line of it: families and the source file, or * for all; a
 // pattern of the line there, " : " and the change; and the reason.
 type equivalent struct {
 	families []string
@@ -83,7 +95,7 @@ func readEquivalents(t *testing.T) []equivalent {
 func explain(all []equivalent, family string, s survivor) string {
 	file, _, _ := strings.Cut(s.place, ":")
 	for _, e := range all {
-		if e.file == file && (e.families[0] == "*" || slices.Contains(e.families, family)) && e.pattern.MatchString(s.source+" : "+s.what) {
+		if (e.file == file || e.file == "*") && (e.families[0] == "*" || slices.Contains(e.families, family)) && e.pattern.MatchString(s.source+" : "+s.what) {
 			return e.reason
 		}
 	}

@@ -49,23 +49,18 @@ func TestRowwiseBits(t *testing.T) {
 	}
 }
 
-// TestRowwiseTraffic: with whole vectors, sectors are read and written whole
-// and shared memory has no bank conflicts. The rows of embeddings begin at 16
-// bytes, so a warp may touch a sector more than it fills.
+// TestRowwiseTraffic: what every case is held to (checkTraffic), of widths with
+// whole pieces; and kernels that sum do so in shared memory.
 func TestRowwiseTraffic(t *testing.T) {
 	for _, k := range rowwiseGoldens() {
 		for _, width := range []int{8, 24, 200, 256, 768, 1024, 1032, 2056} {
 			p := newRowProblem(k, rowShape{lengths: []int{2, 3}, width: width, capacity: 8})
-			_, c, err := p.run(goldenModule(t, k), ptxsim.Options{Count: true})
+			_, c, err := p.run(goldenModule(t, k), ptxsim.Options{})
 			if err != nil {
-				t.Fatal(k.Entry(), err)
+				t.Errorf("%s, width %d: %v", k.Entry(), width, err)
 			}
-			if sectors := float64(c.Sectors) / float64(c.IdealSectors); sectors > 1.1 || c.SharedWavefronts != c.IdealWavefronts {
-				t.Errorf("%s, width %d: sectors %.3f of the ideal (want 1.1), %d passes over shared memory (want %d)",
-					k.Entry(), width, sectors, c.SharedWavefronts, c.IdealWavefronts)
-			}
-			if sums := k.Shared() > 0; sums != (c.SharedWavefronts > 0) {
-				t.Errorf("%s: %d passes over shared memory", k.Entry(), c.SharedWavefronts)
+			if sums := k.Shared() > 0; sums != (c.SharedWavefronts > 0) || c.Sectors == 0 {
+				t.Errorf("%s, width %d: %d passes over shared memory, %d sectors", k.Entry(), width, c.SharedWavefronts, c.Sectors)
 			}
 		}
 	}

@@ -20,26 +20,28 @@ func (p *rowProblem) stride(name string, width int) int {
 	return strideOfLinear(width) + strideNames[name].more
 }
 
-// operands puts all that the kernel reads on the device. What lies between
-// width and stride of an activation has never been written.
+// matrix puts rows on the device, stride elements apart. What lies between
+// width and stride has never been written, so that reading it is found: of
+// tables too, where plans have zeros.
+func (p *rowProblem) matrix(l *linearLaunch, name string, a *interp.Array, stride int, wide bool) {
+	width, size := a.Shape[1], l.size(wide)
+	at := l.Alloc(name, size*stride*a.Shape[0])
+	for i := range a.Shape[0] {
+		l.fill(at+uint64(size*stride*i), l.numbers(a.F[i*width:(i+1)*width], wide))
+	}
+	l.args[name] = ptxsim.Ptr(at)
+}
+
+// operands puts all that the kernel reads on the device.
 func (p *rowProblem) operands(l *linearLaunch) {
 	for name, a := range p.inputs {
-		width, stride, wide := a.Shape[1], p.stride(name, a.Shape[1]), p.wide(name)
-		at := l.Alloc(name, l.size(wide)*stride*a.Shape[0])
-		for i := range a.Shape[0] {
-			l.fill(at+uint64(l.size(wide)*stride*i), l.numbers(a.F[i*width:(i+1)*width], wide))
-		}
-		l.args[name] = ptxsim.Ptr(at)
+		stride := p.stride(name, a.Shape[1])
+		p.matrix(l, name, a, stride, p.wide(name))
 		l.int(strideNames[name].parameter, stride)
 	}
 	for name, a := range p.tables {
 		stride := (p.width + 7) / 8 * 8
-		var all []byte
-		for i := range a.Shape[0] {
-			all = append(all, l.numbers(a.F[i*p.width:(i+1)*p.width], false)...)
-			all = append(all, make([]byte, 2*(stride-p.width))...)
-		}
-		l.put(name, all)
+		p.matrix(l, name, a, stride, false)
 		l.int("ldw", stride)
 	}
 	for name, list := range p.lists {
@@ -64,6 +66,7 @@ func (p *rowProblem) operands(l *linearLaunch) {
 // run gives the bits of all results, after comparing them with what the
 // operator means.
 func (p *rowProblem) run(m *ptxsim.Module, o ptxsim.Options) ([]byte, ptxsim.Counters, error) {
+	o.Count = true
 	var none ptxsim.Counters
 	want, err := p.means()
 	if err != nil {
@@ -85,6 +88,9 @@ func (p *rowProblem) run(m *ptxsim.Module, o ptxsim.Options) ([]byte, ptxsim.Cou
 		}
 	}
 	if err := l.run(m, p.kernel, launch.Size{Rows: max(rows, p.capacity)}); err != nil {
+		return nil, none, err
+	}
+	if err := p.checkTraffic(l.Counters()); err != nil {
 		return nil, none, err
 	}
 	var all []byte
@@ -114,6 +120,19 @@ func (p *rowProblem) compare(name string, got []float64, want *interp.Array) err
 				return fmt.Errorf("%s at row %d, column %d: %g, want %g, off by %g of %g", name, row, c, x, y[c], off, bounds[c])
 			}
 		}
+	}
+	return nil
+}
+
+// checkTraffic: where all pieces are whole and no columns are searched,
+// sectors are read and written whole. Rows of tables begin at 16 bytes, so a
+// warp may touch a sector more than it fills. Shared memory has no conflicts.
+func (p *rowProblem) checkTraffic(c ptxsim.Counters) error {
+	if c.SharedWavefronts != c.IdealWavefronts {
+		return fmt.Errorf("%d passes over shared memory, want %d", c.SharedWavefronts, c.IdealWavefronts)
+	}
+	if sectors := float64(c.Sectors) / float64(c.IdealSectors); p.width%8 == 0 && p.places == nil && sectors > 1.1 {
+		return fmt.Errorf("%.3f times the sectors that are needed, want 1.1 at most", sectors)
 	}
 	return nil
 }

@@ -49,10 +49,29 @@ func (m *cardMemory) ints(name string, list ...int) (uint64, error) {
 	return m.put(name, b)
 }
 
-// numbers puts n random numbers that are not zero: magnitudes from 1/4 to 1/2
-// of either sign, so that sums stay small. Zeros would keep a card cooler than
-// a model does.
+// numbers puts n random numbers.
 func (m *cardMemory) numbers(name string, n int, dtype string) (uint64, error) {
+	return m.put(name, randomNumbers(n, dtype))
+}
+
+// weights puts the same matrix at as many places as it takes to read a cold
+// one each time, up to most.
+func (m *cardMemory) weights(name string, n int, dtype string, most int) (places []uint64, err error) {
+	b := randomNumbers(n, dtype)
+	for bytes := int64(0); len(places) == 0 || bytes < m.cold && len(places) < most; bytes += int64(len(b)) {
+		at, err := m.put(name, b)
+		if err != nil {
+			return nil, err
+		}
+		places = append(places, at)
+	}
+	return places, nil
+}
+
+// randomNumbers are n numbers that are not zero: magnitudes from 1/4 to 1/2 of
+// either sign, so that sums stay small. Zeros would keep a card cooler than a
+// model does.
+func randomNumbers(n int, dtype string) []byte {
 	rng := rand.New(rand.NewPCG(uint64(n), 5))
 	b := make([]byte, 0, 4*n)
 	for range n {
@@ -67,20 +86,7 @@ func (m *cardMemory) numbers(name string, n int, dtype string) (uint64, error) {
 			b = binary.LittleEndian.AppendUint32(b, sign<<31|math.Float32bits(v))
 		}
 	}
-	return m.put(name, b)
-}
-
-// weights puts the same matrix at as many places as it takes to read a cold
-// one each time, up to most.
-func (m *cardMemory) weights(name string, n int, dtype string, most int) (places []uint64, err error) {
-	for bytes := int64(0); len(places) == 0 || bytes < m.cold && len(places) < most; bytes += int64(2 * n) {
-		at, err := m.numbers(name, n, dtype)
-		if err != nil {
-			return nil, err
-		}
-		places = append(places, at)
-	}
-	return places, nil
+	return b
 }
 
 // int32Bits and float32Bits are arguments of four bytes.

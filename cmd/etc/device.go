@@ -51,16 +51,18 @@ const (
 // open makes the device. Asking for one is never answered by another; auto is
 // a GPU where there is one and this program can use it, else the CPU.
 func (f *deviceFlags) open() (executor.Device, error) {
+	switch {
+	case f.threads < 0 || f.threads > maxThreads:
+		return nil, fault.Newf(fault.Usage, "--threads %d: want 1 to %d, or 0 for what the machine allows", f.threads, maxThreads)
+	case f.maxBatchTokens < 0 || f.maxBatchTokens > plan.MostBatchTokens:
+		return nil, fault.Newf(fault.Usage, "--max-batch-tokens %d: want 1 to %d, or 0 for the plan's", f.maxBatchTokens, plan.MostBatchTokens)
+	}
 	kind, number, numbered := strings.Cut(f.device, ":")
 	switch {
 	case kind == cudaDevice && isIndex(number, numbered):
 		return openCUDA(number)
 	case f.device != autoDevice && f.device != cpuDevice && f.device != simDevice:
 		return nil, fault.Newf(fault.Usage, "--device %q: want auto, cpu, cuda, cuda:N or sim", f.device)
-	case f.threads < 0 || f.threads > maxThreads:
-		return nil, fault.Newf(fault.Usage, "--threads %d: want 1 to %d, or 0 for what the machine allows", f.threads, maxThreads)
-	case f.maxBatchTokens < 0 || f.maxBatchTokens > plan.MostBatchTokens:
-		return nil, fault.Newf(fault.Usage, "--max-batch-tokens %d: want 1 to %d, or 0 for the plan's", f.maxBatchTokens, plan.MostBatchTokens)
 	}
 	switch f.device {
 	case simDevice:

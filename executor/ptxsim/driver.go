@@ -59,7 +59,13 @@ func (d *Driver) Free(a gpu.Address) error {
 
 func (d *Driver) Upload(to gpu.Address, b []byte) error { return d.device.Write(uint64(to), b) }
 
-func (d *Driver) Staging(bytes int) ([]byte, error) { return make([]byte, bytes), nil }
+// Staging gives memory of the host, which nothing is noted of.
+func (d *Driver) Staging(bytes int) ([]byte, error) {
+	if have := d.available(); have > 0 && int64(bytes) > have {
+		return nil, fault.Newf(fault.Memory, "sim: %d bytes for what enters and leaves, %d are free", bytes, have)
+	}
+	return make([]byte, bytes), nil
+}
 
 func (d *Driver) FreeStaging([]byte) error { return nil }
 

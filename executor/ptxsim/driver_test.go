@@ -30,6 +30,12 @@ func TestDriverMemory(t *testing.T) {
 		if _, err := d.Alloc("x", c.free+1); fault.KindOf(err) != fault.Memory {
 			t.Errorf("%+v: more than is free: %v", c.options, err)
 		}
+		if b, err := d.Staging(int(c.available)); err != nil || len(b) != int(c.available) {
+			t.Errorf("%+v: %d bytes of the host, %v", c.options, len(b), err)
+		}
+		if _, err := d.Staging(1 << 50); fault.KindOf(err) != fault.Memory {
+			t.Errorf("%+v: more than the host has: %v", c.options, err)
+		}
 	}
 	d := NewDriver(Options{})
 	d.available = func() int64 { return 0 }

@@ -3,6 +3,7 @@ package cuda
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -226,6 +227,24 @@ func TestWeightsThatDoNotFitF16(t *testing.T) {
 	}
 	if err := generate(t, &Generator{}, g, m, cost.A100, tensor.BF16, &plan.Plan{Model: m}, &codegen.Packer{}); err != nil {
 		t.Errorf("bf16: %v", err)
+	}
+}
+
+// TestHintOfWeights: bf16 is recommended where it helps, and nowhere else.
+func TestHintOfWeights(t *testing.T) {
+	for _, c := range []struct {
+		elem tensor.DType
+		v    float64
+		hint bool
+	}{
+		{tensor.F16, 65520, true}, {tensor.F16, -3.38e38, true}, {tensor.F16, math.MaxFloat32, false}, {tensor.F16, math.Inf(1), false}, {tensor.F16, math.NaN(), false},
+		{tensor.BF16, math.MaxFloat32, false}, {tensor.BF16, math.NaN(), false},
+	} {
+		p := packer{elem: c.elem}
+		p.round(tensor.FromFloat64s([]int{2}, []float64{1, c.v}), "w")
+		if p.err == nil || strings.Contains(p.err.Error(), "bf16 has the range") != c.hint || !strings.Contains(p.err.Error(), fmt.Sprint(c.v)) {
+			t.Errorf("%v in %v: %v, want a hint: %v", c.v, c.elem, p.err, c.hint)
+		}
 	}
 }
 

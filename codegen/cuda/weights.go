@@ -111,8 +111,7 @@ func (p *packer) round(t tensor.Tensor, name string) []uint16 {
 	})
 	for i, at := range infinite {
 		if at >= 0 && p.err == nil {
-			p.err = fault.Newf(fault.Unsupported, "weight %q has a value of %g, which %v cannot hold", name, valueAt(t, i*part+at), p.elem).
-				WithHint("--dtype bf16 has the range of float32")
+			p.err = p.refuse(name, elements(t, i*part+at, i*part+at+1).Float64s()[0])
 		}
 	}
 	return w
@@ -141,9 +140,15 @@ func elements(t tensor.Tensor, from, to int) tensor.Tensor {
 	return tensor.Tensor{DType: t.DType, Shape: []int{to - from}, Data: t.Data[from*size : to*size]}
 }
 
-func valueAt(t tensor.Tensor, i int) float64 {
-	if v := elements(t, i, i+1).Float64s()[0]; !math.IsNaN(v) {
-		return v
+// largestBF16 is the largest number that rounds to a finite bf16.
+const largestBF16 = 0x1.fefffep127
+
+// refuse is the error of a value that the storage type cannot hold. Where the
+// other type can, it says so.
+func (p *packer) refuse(name string, v float64) error {
+	err := fault.Newf(fault.Unsupported, "weight %q has a value of %g, which %v cannot hold", name, v, p.elem)
+	if p.elem == tensor.F16 && math.Abs(v) <= largestBF16 {
+		return err.WithHint("--dtype bf16 has the range of float32")
 	}
-	return math.Inf(1)
+	return err
 }

@@ -49,7 +49,11 @@ func blockSparseCases() []testCase {
 	for _, k := range blockSparseGoldens() {
 		add(sparseProduct{kernel: k, t: 18, n: 20, k: 900, keep: 0.1})
 		add(sparseProduct{kernel: k, t: 18, n: 20, k: 390, keep: 0.8})
+		add(sparseProduct{kernel: k, t: 3, n: 48, k: 69*64 + 5, keep: 0.04, bare: true}) // and the index is read again and again
+		add(sparseProduct{kernel: k, t: 3, n: 36, k: 34*64 + 40, keep: 0.3})
 	}
+	add(sparseProduct{kernel: blockSparseMain, t: 5, n: 128, k: 640, keep: 0.06}) // inputs that one row of tiles alone needs
+	add(sparseProduct{kernel: blockSparseWide, t: 5, n: 64, k: 640, keep: 0.1})
 	// Every tile, none, and few among many panels: more than the index of which a warp holds at a time.
 	add(sparseProduct{kernel: blockSparseMain, t: 20, n: 130, k: 200, keep: 1})
 	add(sparseProduct{kernel: blockSparseMain, t: 20, n: 40, k: 200, keep: 0})

@@ -35,6 +35,25 @@ type Batch struct {
 	Results [][]float32
 }
 
+// Pairs is how many keys the queries of an attention over b see, one head.
+func (b *Batch) Pairs(p *plan.Params) int64 {
+	total := int64(0)
+	for row := range len(b.Offsets) - 1 {
+		n := int64(b.Offsets[row+1] - b.Offsets[row])
+		switch {
+		case p.Rows == plan.FirstRows && p.Causal:
+			total++
+		case p.Rows != plan.AllRows:
+			total += n
+		case p.Causal:
+			total += n * (n + 1) / 2
+		default:
+			total += n * n
+		}
+	}
+	return total
+}
+
 // Counters are sums over all batches.
 type Counters struct {
 	Tokens, Rows, Batches int64

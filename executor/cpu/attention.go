@@ -108,19 +108,5 @@ func (d *Device) bindAttention(s *plan.Step) (step, int) {
 
 // attentionMACs counts scores and values of the keys that each query sees.
 func (d *Device) attentionMACs(p *plan.Params) int64 {
-	pairs := int64(0)
-	for row := range d.rows() {
-		n := int64(d.rowLength(row))
-		switch {
-		case p.Rows == plan.FirstRows && p.Causal:
-			pairs++
-		case p.Rows != plan.AllRows:
-			pairs += n
-		case p.Causal:
-			pairs += n * (n + 1) / 2
-		default:
-			pairs += n * n
-		}
-	}
-	return pairs * int64(p.Heads) * int64(p.D+p.Dv)
+	return d.batch.Pairs(p) * int64(p.Heads) * int64(p.D+p.Dv)
 }

@@ -202,7 +202,7 @@ func (d *Device) multiplyAdds(s *plan.Step, b *executor.Batch) int64 {
 		n += kept(w) * int64(d.rowsOf(s, b))
 	}
 	if s.Params.Heads > 0 {
-		n += pairs(s.Params, b.Offsets) * int64(s.Params.Heads) * int64(s.Params.D+s.Params.Dv)
+		n += b.Pairs(&s.Params) * int64(s.Params.Heads) * int64(s.Params.D+s.Params.Dv)
 	}
 	return n
 }
@@ -214,23 +214,4 @@ func (d *Device) rowsOf(s *plan.Step, b *executor.Batch) int {
 		}
 	}
 	return len(b.IDs)
-}
-
-// pairs counts the keys that each query sees.
-func pairs(p plan.Params, offsets []int32) int64 {
-	total := int64(0)
-	for r := range len(offsets) - 1 {
-		n := int64(offsets[r+1] - offsets[r])
-		switch {
-		case p.Rows == plan.FirstRows && p.Causal:
-			total++
-		case p.Rows != plan.AllRows:
-			total += n
-		case p.Causal:
-			total += n * (n + 1) / 2
-		default:
-			total += n * n
-		}
-	}
-	return total
 }

@@ -126,7 +126,7 @@ func tryKernel(t *testing.T, k launch.Kernel, all bool, equivalents []equivalent
 	var lines []string
 	for i, v := range j.tryAll(list, runtime.GOMAXPROCS(0)) {
 		m := list[i]
-		s := n.count(v, k.Family, j.lines, m, equivalents)
+		s := n.count(v, k, j.lines, m, equivalents)
 		if v != survives {
 			continue
 		}
@@ -146,7 +146,7 @@ func tryKernel(t *testing.T, k launch.Kernel, all bool, equivalents []equivalent
 }
 
 // count adds a verdict, and gives the survivor it is about.
-func (n *mutantTally) count(v verdict, family string, lines []string, m mutant, equivalents []equivalent) (s survivor) {
+func (n *mutantTally) count(v verdict, k launch.Kernel, lines []string, m mutant, equivalents []equivalent) (s survivor) {
 	if v == noPTX {
 		return s
 	}
@@ -163,7 +163,7 @@ func (n *mutantTally) count(v verdict, family string, lines []string, m mutant, 
 		return s
 	}
 	s = survivorOf(lines, m)
-	if s.reason = explain(equivalents, family, s); s.reason != "" {
+	if s.reason = explain(equivalents, k, s); s.reason != "" {
 		n.equivalent++
 	}
 	return s

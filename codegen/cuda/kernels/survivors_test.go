@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"etc/formats/plan/launch"
 )
 
 // A survivor is a mutant that no case kills.
@@ -62,7 +64,7 @@ func sourceLine(file, at string) string {
 // equivalentFile lists mutants that compute the same, each with the reason.
 const equivalentFile = "testdata/equivalent.txt"
 
-// An equivalent is a line of it: families and the source file, or * for all; a
+// An equivalent is a line of it: families or entries and the source file, or * for all; a
 // pattern of the line there, " : " and the change; and the reason.
 type equivalent struct {
 	families []string
@@ -92,10 +94,10 @@ func readEquivalents(t *testing.T) []equivalent {
 }
 
 // explain finds why a survivor computes the same.
-func explain(all []equivalent, family string, s survivor) string {
+func explain(all []equivalent, k launch.Kernel, s survivor) string {
 	file, _, _ := strings.Cut(s.place, ":")
 	for _, e := range all {
-		if (e.file == file || e.file == "*") && (e.families[0] == "*" || slices.Contains(e.families, family)) && e.pattern.MatchString(s.source+" : "+s.what) {
+		if (e.file == file || e.file == "*") && (e.families[0] == "*" || slices.Contains(e.families, k.Family) || slices.Contains(e.families, k.Entry())) && e.pattern.MatchString(s.source+" : "+s.what) {
 			return e.reason
 		}
 	}

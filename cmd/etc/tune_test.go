@@ -141,6 +141,9 @@ func TestTune(t *testing.T) {
 	g, _ := gpuModel(q.Target, nil)
 	want := map[string]string{}
 	for _, x := range trialsOf(q, g, cuda.RowClasses, made.MaxBatchTokens) {
+		if want[x.key] != "" {
+			t.Errorf("%s is measured twice", x.key)
+		}
 		want[x.key] = "16x128x64x4"
 		if strings.Contains(x.key, "attention") {
 			want[x.key] = x.variants[slices.IndexFunc(x.variants, func(v variant) bool { return strings.HasPrefix(v.name, "flash") })].name
@@ -235,6 +238,31 @@ func TestTuneMeasuresInTurns(t *testing.T) {
 	}
 	if !strings.Contains(notes.String(), " 0 of them other than the cost model's choice") {
 		t.Errorf("a variant has won a race of equals: %s", notes.String())
+	}
+}
+
+// TestTuneWarmsUp: the first round of all variants, which is slow, is no part of
+// any time, and neither is what is measured to see how long a run takes.
+func TestTuneWarmsUp(t *testing.T) {
+	made, _ := madeUpPlan(t, compiler.Options{Targets: []string{"sm_80:f16"}, NVRTC: madeUp{}})
+	g, _ := gpuModel("sm_80:f16", nil)
+	x := trialsOf(made.Programs[0], g, []int{64}, 128)[0]
+	card := &fakeCard{sm: 80, cost: steady("bm16_bn128")}
+	card.jitter = func(start int) time.Duration {
+		if start < 2+len(x.variants) { // two of the model's choice, then each once
+			return 100 * time.Microsecond
+		}
+		return 0
+	}
+	functions, err := loadKernels(card, madeUp{}, 80, []trial{x})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := card.watch()
+	w.rounds = 1
+	got, err := measure(card, functions, x, w)
+	if want := (cost.Measured{Use: "16x128x64x4", Micros: 6}); err != nil || got != want {
+		t.Errorf("%+v, %v, want %+v", got, err, want)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // key is the digest of all that the bytes of a job's code depend on.
 func (c *Compiler) key(j *Job) string {
 	h := sha256.New()
-	for _, part := range append([]string{"etc nvrtc 2", c.version, j.Name, j.Source}, j.options()...) {
+	for _, part := range append([]string{"etc nvrtc 3", c.version, c.build, j.Name, j.Source}, j.options()...) {
 		fmt.Fprintf(h, "%d %s\n", len(part), part)
 	}
 	return hex.EncodeToString(h.Sum(nil))

@@ -2,6 +2,7 @@ package nvrtc
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,7 +42,7 @@ func Find(o Options) (*Compiler, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Compiler{helper: helper, library: library, cache: o.Cache, timeout: Timeout, context: o.Context}
+	c := &Compiler{helper: helper, library: library, build: buildOf(library), cache: o.Cache, timeout: Timeout, context: o.Context}
 	if c.context == nil {
 		c.context = context.Background()
 	}
@@ -151,6 +152,16 @@ func newest(pattern string) string {
 		}
 	}
 	return ""
+}
+
+// buildOf is the size and time of the library's file: of one version, which is
+// all that it tells, there are several builds.
+func buildOf(library string) string {
+	info, err := os.Stat(library)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprint(info.Size(), info.ModTime().UnixNano())
 }
 
 func isFile(path string) bool {

@@ -55,6 +55,7 @@ type Compiler struct {
 	helper, library string
 	cache           string // a folder; empty: none
 	version         string
+	build           string // tells builds of one version of the library apart
 	timeout         time.Duration
 	context         context.Context
 }

@@ -1,8 +1,10 @@
 package executor
 
 import (
+	"slices"
 	"testing"
 
+	"etc/fault"
 	"etc/formats/plan"
 )
 
@@ -22,5 +24,15 @@ func TestPairs(t *testing.T) {
 		if got := b.Pairs(&c.p); got != c.want {
 			t.Errorf("%+v: %d pairs, want %d", c.p, got, c.want)
 		}
+	}
+}
+
+// TestForwardIsBounded: no batch has more tokens than plans are checked for.
+func TestForwardIsBounded(t *testing.T) {
+	x, d := newFake(t, Options{})
+	row := make([]int32, 16)
+	ids := slices.Repeat([][]int32{row}, plan.MostBatchTokens/16+1)
+	if _, err := x.Forward(ids, nil, "embedding"); fault.KindOf(err) != fault.Corrupt || len(d.batches) > 0 {
+		t.Errorf("%d batches ran: %v", len(d.batches), err)
 	}
 }

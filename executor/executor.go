@@ -14,7 +14,6 @@ package executor
 import (
 	"crypto/ed25519"
 	"fmt"
-	"math"
 	"strings"
 
 	"etc/fault"
@@ -242,8 +241,8 @@ func (x *Executor) gatherBatch(b *Batch, ids, types [][]int32) error {
 			return err
 		}
 		longest, total = max(longest, len(row)), total+len(row)
-		if total > math.MaxInt32 {
-			return fault.Newf(fault.Corrupt, "batch of more than %d tokens", math.MaxInt32)
+		if total > plan.MostBatchTokens { // for which sizes of plans are bounded
+			return fault.Newf(fault.Corrupt, "batch of more than %d tokens", plan.MostBatchTokens)
 		}
 		x.append(b, &enc)
 	}

@@ -54,7 +54,7 @@ func (e linearEntry) shapes() []linearShape {
 	all := []linearShape{
 		{rows: 2 * t.BM, n: t.BN, k: t.BK * (t.Stages + 2), scaled: t.BN / 2, width: t.BK*(t.Stages+2) + 40},
 		{rows: t.BM, n: 2 * t.BN, k: t.BK, bare: true},
-		{rows: 9*t.BM + 1, n: t.BN + 1, k: 8, capacity: 17 * t.BM, bare: true}, // row tiles of two groups, the second not full
+		{rows: 9*t.BM + 1, n: t.BN + 8, k: 8, scaled: 8}, // row tiles of two groups, the second not full
 	}
 	for i := range e.sweep {
 		all = append(all, linearShape{

@@ -27,6 +27,20 @@ const HeadMultiple = 8
 type Generator struct {
 	kernels []kernel
 	index   map[string]int // by entry
+	packers map[tensor.DType]*packer
+}
+
+// packer is that of a storage type: targets of one graph share what it packed.
+func (gen *Generator) packer(elem tensor.DType, weights *codegen.Packer) *packer {
+	if gen.packers == nil {
+		gen.packers = map[tensor.DType]*packer{}
+	}
+	w := gen.packers[elem]
+	if w == nil || w.Packer != weights {
+		w = &packer{Packer: weights, elem: elem, index: map[packKey]int{}}
+		gen.packers[elem] = w
+	}
+	return w
 }
 
 // A kernel is one of the plan, with the architectures of the programs that run it.
@@ -53,7 +67,7 @@ func (gen *Generator) Generate(g *ir.Graph, s *schedule.Schedule, p *plan.Progra
 			return nil, err
 		}
 	}
-	w := &packer{Packer: weights, elem: elem, index: map[packKey]int{}}
+	w := gen.packer(elem, weights)
 	codegen.Steps(g, s, p, w.add)
 	if w.err != nil {
 		return nil, w.err

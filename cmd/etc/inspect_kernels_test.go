@@ -168,4 +168,8 @@ func TestLoadPTX(t *testing.T) {
 	if got, want := newLoadDetail("sm_90:f16", 90, kernels), (loadDetail{"sm_90:f16", 2, 1010, 1, 0}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
+	newer := []kernelDetail{{Uses: use, Images: []imageDetail{{SM: 90, Form: "ptx", Bytes: 1}}}}
+	if got, want := newLoadDetail("sm_90:f16", 80, newer), (loadDetail{"sm_90:f16", 1, 0, 0, 1}); got != want {
+		t.Errorf("PTX of a newer architecture: %+v, want %+v", got, want)
+	}
 }

@@ -51,6 +51,7 @@ func blockSparseCases() []testCase {
 		add(sparseProduct{kernel: k, t: 18, n: 20, k: 390, keep: 0.8})
 		add(sparseProduct{kernel: k, t: 3, n: 48, k: 69*64 + 5, keep: 0.04, bare: true}) // and the index is read again and again
 		add(sparseProduct{kernel: k, t: 3, n: 36, k: 34*64 + 40, keep: 0.3})
+		add(sparseProduct{kernel: k, t: 3, n: 16, k: 66 * 64, keep: 0.5, bare: true})
 	}
 	add(sparseProduct{kernel: blockSparseMain, t: 5, n: 128, k: 640, keep: 0.06}) // inputs that one row of tiles alone needs
 	add(sparseProduct{kernel: blockSparseWide, t: 5, n: 64, k: 640, keep: 0.1})

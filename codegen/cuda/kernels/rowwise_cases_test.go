@@ -60,6 +60,7 @@ func rowShapes() []rowShape {
 		{lengths: []int{40}, width: 12, mean: 3},       //
 		{lengths: []int{1}, width: 600, columns: 597},  // columns missing inside
 		{lengths: []int{2}, width: 1100, columns: 550}, // and in what is read again
+		{lengths: []int{1}, width: 2600, columns: 5},   // none behind the fifth
 
 		{lengths: []int{1, 2}, width: 129, mean: 100},
 		{lengths: []int{2}, width: 256, mean: -100, without: "position type bias"},

@@ -101,8 +101,9 @@ const (
 	survives                // none does
 )
 
-// try runs a mutant in the first order of warps and copies and, if it changes
-// what orders them, in all.
+// try runs a mutant with warps and blocks in both orders: what a block writes for
+// another shows only where it comes later. One that changes what orders threads
+// and copies is run in all modes.
 func (j *jury) try(m mutant) verdict {
 	module, err := ptxsim.Parse(m.in(j.lines))
 	if err != nil || len(module.Entries()) != 1 {
@@ -112,7 +113,7 @@ func (j *jury) try(m mutant) verdict {
 	if len(able) == 0 {
 		return unseen
 	}
-	ways := modes[:1]
+	ways := modes[:2]
 	if m.kind == synchronisation {
 		ways = modes
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -91,6 +92,14 @@ func readEquivalents(t *testing.T) []equivalent {
 		all = append(all, equivalent{strings.Fields(parts[0]), parts[1], regexp.MustCompile(parts[2]), parts[3]})
 	}
 	return all
+}
+
+// isOf tells whether it is about a kernel.
+func (e equivalent) isOf(k launch.Kernel) bool {
+	return slices.ContainsFunc(e.families, func(name string) bool {
+		matches, err := path.Match(name, k.Entry())
+		return name == k.Family || matches && err == nil
+	})
 }
 
 // explain finds why a survivor computes the same.

@@ -114,12 +114,21 @@ func attentionGoldens() []launch.Kernel {
 	return all
 }
 
-// attentionCases are every kernel on each of its batches.
+// small is a batch that is quick to run: of mutants it kills most.
+func (e attentionEntry) small() attentionBatch {
+	most := 70
+	if n := e.constants["MAXS"]; n > 0 {
+		most = min(most, n)
+	}
+	return heads(2, 300, min(9, most), 1, most-1).features(e.batches[0].n, true)
+}
+
+// attentionCases are every kernel on each of its batches, and on a small one.
 func attentionCases() []testCase {
 	var all []testCase
 	for _, e := range attentionTable {
 		k := e.kernel()
-		for _, b := range e.batches {
+		for _, b := range append([]attentionBatch{e.small()}, e.batches...) {
 			full := batchFor(k, b)
 			all = append(all, testCase{
 				Name:   fmt.Sprintf("%s/%v", k.Entry(), full),

@@ -76,7 +76,7 @@ var attentionTable = []attentionEntry{
 	{"otf_attention", attentionOf(32, 32, 64, map[string]int{"MAXS": 64}), []attentionBatch{upTo(64), heads(3, 30, 64, 9)}},
 	{"otf_attention", attentionOf(200, 200, 64, map[string]int{"MAXS": 64, "CAUSAL": 1}), []attentionBatch{heads(2, 30, 35, 64, 1, 16)}},
 	{"otf_attention", attentionOf(40, 72, 16, map[string]int{"MAXS": 48, "CAUSAL": 1, "BIAS": 1}), []attentionBatch{upTo(48), heads(3, 30, 47, 2)}},
-	{"otf_attention", attentionOf(8, 8, 64, map[string]int{"MAXS": 16}), []attentionBatch{upTo(16), heads(5, 30, 15, 16)}},
+	{"otf_attention", attentionOf(8, 8, 64, map[string]int{"MAXS": 16}), []attentionBatch{upTo(16), heads(5, 300, 15, 16)}},
 	{"otf_attention", attentionOf(24, 48, 16, map[string]int{"MAXS": 80, "ROWS": 1, "BIAS": 1}), []attentionBatch{heads(2, 30, 80, 79, 65, 1, 17)}},
 
 	{"flash_attention", attentionOf(64, 64, 64, map[string]int{"KB": 64}), []attentionBatch{upTo(130), heads(2, 300, 300, 1, 64), heads(2, 30, 100, 2).below()}},
@@ -101,7 +101,7 @@ var attentionTable = []attentionEntry{
 	{"partial_otf_attention", attentionOf(64, 64, 64, map[string]int{"DTYPE": launch.BF16}), []attentionBatch{heads(2, 300, 200, 65)}},
 
 	{"vo_attention", map[string]int{"D": 64, "QB": 64, "MAXS": 128, "BN": 64}, []attentionBatch{upTo(60).features(64, true), heads(3, 300, 128, 1, 33).features(136, true)}},
-	{"vo_attention", map[string]int{"D": 32, "QB": 16, "MAXS": 64, "BN": 64, "CAUSAL": 1, "OUT32": 1}, []attentionBatch{heads(3, 30, 64, 1, 17).features(75, false), heads(2, 30, 64, 5).features(72, true)}},
+	{"vo_attention", map[string]int{"D": 32, "QB": 16, "MAXS": 64, "BN": 64, "CAUSAL": 1, "OUT32": 1}, []attentionBatch{heads(3, 30, 64, 1, 17).features(75, false), heads(2, 30, 64, 5).features(72, true), heads(2, 300, 64, 40).features(66, true), heads(1, 30, 20).features(65, false)}},
 	{"vo_attention", map[string]int{"D": 200, "QB": 16, "MAXS": 128, "BN": 128, "DTYPE": launch.BF16}, []attentionBatch{heads(2, 30, 128, 1, 17).features(131, true)}},
 }
 

@@ -65,8 +65,8 @@ func sourceLine(file, at string) string {
 // equivalentFile lists mutants that compute the same, each with the reason.
 const equivalentFile = "testdata/equivalent.txt"
 
-// An equivalent is a line of it: families or entries and the source file, or * for all; a
-// pattern of the line there, " : " and the change; and the reason.
+// An equivalent is a line of it: families, or patterns of entries as path.Match
+// takes them, and the source file, or * for all; a pattern of the line there, " : " and the change; and the reason.
 type equivalent struct {
 	families []string
 	file     string
@@ -106,7 +106,7 @@ func (e equivalent) isOf(k launch.Kernel) bool {
 func explain(all []equivalent, k launch.Kernel, s survivor) string {
 	file, _, _ := strings.Cut(s.place, ":")
 	for _, e := range all {
-		if (e.file == file || e.file == "*") && (e.families[0] == "*" || slices.Contains(e.families, k.Family) || slices.Contains(e.families, k.Entry())) && e.pattern.MatchString(s.source+" : "+s.what) {
+		if (e.file == file || e.file == "*") && e.isOf(k) && e.pattern.MatchString(s.source+" : "+s.what) {
 			return e.reason
 		}
 	}

@@ -17,6 +17,7 @@ type Options struct {
 	Steps       int  // most instructions of a warp, 0: 2^26
 	// Launched is told, after each launch, what has been executed of its kernel.
 	Launched func(*Kernel, []Cover)
+	Trace    *Trace // notes what is done, nil: nothing does
 }
 
 func (o Options) steps() int {
@@ -33,11 +34,12 @@ type Device struct {
 	next        uint64        // address of the next
 	tag         uint32        // of the last launch
 	coverage    map[*Kernel]*counts
+	traced      *Traced // nil where nothing is noted
 }
 
 // NewDevice makes a device with no memory in use.
 func NewDevice(o Options) *Device {
-	return &Device{options: o, next: firstAddress, coverage: map[*Kernel]*counts{}}
+	return &Device{options: o, next: firstAddress, coverage: map[*Kernel]*counts{}, traced: o.traced()}
 }
 
 const (
@@ -53,6 +55,7 @@ func (d *Device) Alloc(name string, size int) uint64 {
 	a := &allocation{name: name, base: d.next, data: bytes.Repeat([]byte{poison}, size)}
 	d.next += uint64(roundUp(size, alignment) + redzone)
 	d.allocations = append(d.allocations, a)
+	d.traced.allocated(a)
 	return a.base
 }
 
@@ -74,6 +77,7 @@ func (d *Device) Write(address uint64, b []byte) error {
 		return err
 	}
 	copy(a.data[at:], b)
+	d.traced.wrote(address, b)
 	a.hostWrote(at, len(b))
 	return nil
 }

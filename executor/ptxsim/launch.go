@@ -58,6 +58,7 @@ func (d *Device) Launch(l Launch) error {
 	if err != nil {
 		return err
 	}
+	d.traced.launched(l)
 	workers := max(min(d.options.Workers, r.blocks), 1)
 	r.last.Store(math.MaxInt64)
 	blocks := make([]*block, workers)

@@ -5,7 +5,7 @@ FUZZTIME ?= 20s
 # Tests whose names begin with TestModels need ../shared beside the checkout.
 MODELS := ^TestModels
 # Tests that hold a time limit, or are long and run on one goroutine.
-RACE_SKIP := $(MODELS)|^TestLongLines$$|^TestEveryChangedBitIsRefused$$
+RACE_SKIP := $(MODELS)|^TestCheckIsQuick$$|^TestLongLines$$|^TestEveryChangedBitIsRefused$$
 # Kernels of make mutants: all, or families or entries with commas between.
 MUTANTS ?= all
 # What make bench measures: MiniLM where it lies beside the checkout.

@@ -319,6 +319,11 @@ func TestReplay(t *testing.T) {
 			if err := replayCase(t, wrong, c); err == nil {
 				t.Errorf("%s: a driver that runs nothing passes", c.Name)
 			}
+			for _, r := range []*replay{same, wrong} {
+				if err := r.close(); err != nil {
+					t.Error(err)
+				}
+			}
 		})
 	}
 }

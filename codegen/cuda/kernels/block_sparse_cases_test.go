@@ -42,8 +42,20 @@ func blockSparseCases() []testCase {
 	for _, s := range sparseShapes([]int{17, 16, 5}, []int{33, 8, 16, 3}, []int{80, 8, 333, 64, 7}) {
 		add(sparseProduct{kernel: blockSparseSmall, t: s[0], n: s[1], k: s[2], keep: 0.7, scaled: 2})
 	}
+	for _, s := range sparseShapes([]int{6, 18}, []int{16, 34, 14}, []int{77, 150, 188}) { // ends within four and eight
+		add(sparseProduct{kernel: blockSparseSmall, t: s[0], n: s[1], k: s[2], keep: 0.8, bare: s[1] == 14})
+	}
 	for _, s := range sparseShapes([]int{33, 3, 32}, []int{48, 31, 70}, []int{100, 17, 64, 150}) {
 		add(sparseProduct{kernel: blockSparseGather, t: s[0], n: s[1], k: s[2], keep: 0.5})
+	}
+	for _, s := range sparseShapes([]int{9, 26, 20, 4}, []int{33, 34, 35, 29}, []int{77, 150, 64}) { // ends within four outputs, in either half of a warp's rows
+		add(sparseProduct{kernel: blockSparseGather, t: s[0], n: s[1], k: s[2], keep: 0.6, scaled: 20})
+	}
+	for _, k := range blockSparseGoldens() { // an index that tiles follow at once, of whole panels
+		add(sparseProduct{kernel: k, t: 3, n: 128, k: 256, keep: 0.6, bare: true})
+	}
+	for _, k := range []launch.Kernel{blockSparseSmall, blockSparseGather} { // rows of tiles with none among the first 32 panels
+		add(sparseProduct{kernel: k, t: 3, n: 112, k: 65*64 + 5, keep: 0.01, bare: true})
 	}
 	// Panels that none has, at the start too, and more of them than stages.
 	for _, k := range blockSparseGoldens() {

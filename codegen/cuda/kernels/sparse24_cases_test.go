@@ -39,6 +39,13 @@ func sparse24Cases() []testCase {
 	for _, s := range sparseShapes([]int{33, 3, 32}, []int{48, 63, 70}, []int{100, 17, 64, 150}) {
 		add(sparseProduct{kernel: sparse24Gather, t: s[0], n: s[1], k: s[2], keep: 0.8})
 	}
+	// An even count of rows that is not a block's, whole strips that are not a block's, two outputs past
+	// four, inputs that end within eight in a panel that is fetched first.
+	for _, s := range sparseShapes([]int{6, 18}, []int{32, 34, 96}, []int{77, 150, 188}) {
+		for _, k := range sparse24Goldens() {
+			add(sparseProduct{kernel: k, t: s[0], n: s[1], k: s[2], keep: 1})
+		}
+	}
 	for _, k := range sparse24Goldens() { // more panels than stages
 		add(sparseProduct{kernel: k, t: 9, n: 20, k: 700, keep: 1})
 	}

@@ -46,6 +46,9 @@ func sparse24Cases() []testCase {
 			add(sparseProduct{kernel: k, t: s[0], n: s[1], k: s[2], keep: 1})
 		}
 	}
+	for _, s := range sparseShapes([]int{9, 22, 36}, []int{33, 35, 101}, []int{77, 150, 700}) {
+		add(sparseProduct{kernel: sparse24Gather, t: s[0], n: s[1], k: s[2], keep: 1, scaled: 20})
+	}
 	for _, k := range sparse24Goldens() { // more panels than stages
 		add(sparseProduct{kernel: k, t: 9, n: 20, k: 700, keep: 1})
 	}

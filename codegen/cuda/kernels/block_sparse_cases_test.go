@@ -57,6 +57,15 @@ func blockSparseCases() []testCase {
 	for _, k := range []launch.Kernel{blockSparseSmall, blockSparseGather} { // rows of tiles with none among the first 32 panels
 		add(sparseProduct{kernel: k, t: 3, n: 112, k: 65*64 + 5, keep: 0.01, bare: true})
 	}
+	for _, k := range blockSparseGoldens() { // the same, of more than the 32 panels that a warp holds
+		add(sparseProduct{kernel: k, t: 1, n: 128, k: 40 * 64, keep: 0.1, bare: true})
+	}
+	for _, k := range []launch.Kernel{blockSparseSmall, blockSparseWide} { // the panel that comes first is the last, and ends within eight
+		add(sparseProduct{kernel: k, t: 1, n: 960, k: 69, keep: 0.1, bare: true})
+	}
+	for _, s := range sparseShapes([]int{120, 20, 35}, []int{70, 65}, []int{77, 256}) { // every tile; the last rows of x of a warp
+		add(sparseProduct{kernel: blockSparseWide, t: s[0], n: s[1], k: s[2], keep: 1, scaled: 30})
+	}
 	// Panels that none has, at the start too, and more of them than stages.
 	for _, k := range blockSparseGoldens() {
 		add(sparseProduct{kernel: k, t: 18, n: 20, k: 900, keep: 0.1})

@@ -11,7 +11,7 @@ MUTANTS ?= all
 # What make bench measures: MiniLM where it lies beside the checkout.
 BENCH_MODEL ?= $(firstword $(wildcard ../shared/models/all-MiniLM-L6-v2) testdata/tiny-sst2)
 
-.PHONY: help build nvrtc cuda cuda-test run test test-models race mutants check generate bench fuzz clean
+.PHONY: help build nvrtc cuda cuda-test gpu-check run test test-models race mutants check generate bench fuzz clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/: *##/\t/' | expand -t 14
@@ -38,6 +38,11 @@ cuda-test: build cuda ## the GPU executor on a machine without a card: vet, test
 	@bin/etc-cuda run out/cuda-test/plan.etp --device cuda < /dev/null; code=$$?; \
 	  if [ -e /dev/nvidiactl ]; then echo 'a card is here: make gpu-check'; \
 	  elif [ $$code -ne 6 ]; then echo "etc-cuda run --device cuda: exit $$code without a driver, want 6"; exit 1; fi
+
+gpu-check: build nvrtc cuda ## every kernel and whole models on a card; without one, the folder to carry to it
+	executor/cuda/pack.sh
+	@if [ -e /dev/nvidiactl ]; then out/gpu/check.sh; \
+	  else echo 'no card here: copy out/gpu to a machine with one and run ./check.sh there'; fi
 
 run: build ## prune, compile and run a real model on real sentences
 	@rm -rf out/run && mkdir -p out/run

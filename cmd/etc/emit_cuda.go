@@ -28,7 +28,7 @@ func (p *program) checkEmit(dir string, targets []string) error {
 	if dir == "" {
 		return nil
 	}
-	if !slices.ContainsFunc(targets, func(t string) bool { return gpu.SM(t) > 0 }) {
+	if !slices.ContainsFunc(targets, func(t string) bool { return plan.SM(t) > 0 }) {
 		return fault.Newf(fault.Usage, "--emit-cuda: --target %s has no GPU", strings.Join(targets, ",")).WithHint("--target sm_80 has one")
 	}
 	entries, err := os.ReadDir(dir)
@@ -56,7 +56,7 @@ func (p *program) emitCUDA(dir string, c *checkpoint.Checkpoint, made *plan.Plan
 	if err != nil {
 		return err
 	}
-	recorder := gpu.NewRecorder(gpu.SM(q.Target))
+	recorder := gpu.NewRecorder(plan.SM(q.Target))
 	if _, err := forwardOnce(q, gpu.New(recorder), row); err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func writeFile(path string, f emit.File) error {
 
 func firstGPU(p *plan.Plan) int {
 	for i, q := range p.Programs {
-		if gpu.SM(q.Target) > 0 {
+		if plan.SM(q.Target) > 0 {
 			return i
 		}
 	}

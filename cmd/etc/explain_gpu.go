@@ -7,7 +7,6 @@ import (
 
 	"etc/codegen/cuda"
 	"etc/compiler/cost"
-	"etc/executor/gpu"
 	"etc/formats/plan"
 	"etc/formats/plan/launch"
 	"etc/formats/plan/layout"
@@ -246,4 +245,4 @@ func inShort(blocks []string) string {
 }
 
 // isGPU reports whether a program is for a GPU.
-func isGPU(q *plan.Program) bool { return gpu.SM(q.Target) > 0 }
+func isGPU(q *plan.Program) bool { return plan.SM(q.Target) > 0 }

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"etc/compiler/cost"
-	"etc/executor/gpu"
 	"etc/formats/plan"
 	"etc/formats/plan/launch"
 	"etc/ir"
@@ -14,7 +13,7 @@ import (
 // gpuModel is the model that chose for a target of a GPU, with what was
 // measured; false for other targets.
 func gpuModel(target string, t *cost.Tuning) (cost.GPU, bool) {
-	g, ok := cost.Card(gpu.SM(target))
+	g, ok := cost.Card(plan.SM(target))
 	_, g.DType, _ = strings.Cut(target, ":")
 	g.Tuning = t
 	return g, ok

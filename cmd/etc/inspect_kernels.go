@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"etc/executor/gpu"
 	"etc/formats/plan"
 )
 
@@ -71,7 +70,7 @@ func newCodeDetail(p *plan.Plan) *codeDetail {
 		d.Kernels = append(d.Kernels, newKernelDetail(&p.Kernels[i], uses[i]))
 	}
 	for _, q := range p.Programs {
-		if sm := gpu.SM(q.Target); sm > 0 {
+		if sm := plan.SM(q.Target); sm > 0 {
 			d.Loads = append(d.Loads, newLoadDetail(q.Target, sm, d.Kernels))
 		}
 	}

@@ -97,7 +97,7 @@ func (p *program) tune(path, output string, d gpu.Driver, find func() (cuda.Comp
 func tunedSM(p *plan.Plan, d gpu.Driver) (int, error) {
 	best := 0
 	for _, q := range p.Programs {
-		if sm := gpu.SM(q.Target); sm > best && sm <= d.SM() && sm/10 == d.SM()/10 {
+		if sm := plan.SM(q.Target); sm > best && sm <= d.SM() && sm/10 == d.SM()/10 {
 			best = sm
 		}
 	}

@@ -58,12 +58,12 @@ func (d *Device) Program(p *plan.Plan) (*plan.Program, error) {
 	var targets []string
 	for _, g := range p.Programs {
 		targets = append(targets, g.Target)
-		sm := SM(g.Target)
+		sm := plan.SM(g.Target)
 		if sm == 0 {
 			continue
 		}
 		simulated := d.driver.SM() == 0
-		if best == nil && (simulated || sm <= d.driver.SM()) || best != nil && !simulated && sm <= d.driver.SM() && sm > SM(best.Target) {
+		if best == nil && (simulated || sm <= d.driver.SM()) || best != nil && !simulated && sm <= d.driver.SM() && sm > plan.SM(best.Target) {
 			best = g
 		}
 	}
@@ -84,7 +84,7 @@ func (d *Device) wantedTarget() string {
 // Load loads the code and weights of p, and makes room for batches of up to
 // maxTokens tokens and the outputs wanted.
 func (d *Device) Load(p *plan.Program, maxTokens int, wanted uint64) error {
-	if SM(p.Target) == 0 {
+	if plan.SM(p.Target) == 0 {
 		return fault.Newf(fault.Unfit, "program for %s, this device runs CUDA", p.Target).WithHint("etc compile --target %s makes one that fits", d.wantedTarget())
 	}
 	d.unload()

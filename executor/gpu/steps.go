@@ -1,9 +1,6 @@
 package gpu
 
 import (
-	"strconv"
-	"strings"
-
 	"etc/formats/plan"
 	"etc/formats/plan/layout"
 )
@@ -43,18 +40,6 @@ func opOf(p *plan.Program, i, b int) plan.Op {
 		}
 	}
 	return p.Steps[i].Op
-}
-
-// SM is the compute capability that a target is for, ten times over: 90 of
-// "sm_90:f16"; 0 where it is for no GPU.
-func SM(target string) int {
-	device, _, _ := strings.Cut(target, ":")
-	number, ok := strings.CutPrefix(device, "sm_")
-	sm, err := strconv.Atoi(number)
-	if !ok || err != nil {
-		return 0
-	}
-	return sm
 }
 
 // matrixOf is the weight that a product multiplies by, nil for other operators.

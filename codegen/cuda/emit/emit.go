@@ -119,7 +119,7 @@ func (w *writer) script() []byte {
 set -euo pipefail
 cd "$(dirname "$0")"
 "${NVCC:-nvcc}" -std=c++17 -O3 -arch="${ARCH:-sm_%[1]d}" -diag-suppress 128,177 --threads 0 -o main main.cu%[2]s
-`, gpu.SM(w.Program.Target), sources.String())
+`, plan.SM(w.Program.Target), sources.String())
 }
 
 // weights are what was uploaded, one after another.

@@ -24,18 +24,8 @@ type weight struct {
 // made by the same checks, so none is trusted twice.
 func (d *Device) bindWeights() error {
 	d.weights = make([]weight, len(d.program.Weights))
-	read := make([]bool, len(d.program.Weights))
-	for _, s := range d.program.Steps {
-		for _, a := range s.Args {
-			if a.Kind == plan.FromWeight {
-				read[a.Index] = true
-			}
-		}
-	}
-	for i, w := range d.program.Weights {
-		if !read[i] {
-			continue
-		}
+	for _, i := range d.program.UsedWeights() {
+		w := &d.program.Weights[i]
 		bytes := d.program.Data[w.Offset : w.Offset+w.Size]
 		v := &d.weights[i]
 		var err error

@@ -22,7 +22,7 @@ type binding struct {
 // launches are those of step i, in order.
 func (b *binding) launches(i int) []Operation {
 	s := &b.program.Steps[i]
-	list := launchesOf(b.program, i, b.bucket)
+	_, list := stepOf(b.program, i, b.bucket)
 	var ops []Operation
 	for _, k := range kernelsFor(list, b.capacityOf(s)) {
 		kernel := &b.program.Kernels[k]
@@ -45,23 +45,9 @@ func kernelsFor(list []plan.Launch, rows int) []int {
 	panic("bug: executor/gpu: the launches of a step end before its rows do")
 }
 
-// perRow reports whether what a step computes has a row for each row of the
-// batch, not for each token.
-func (b *binding) perRow(s *plan.Step) bool {
-	for _, r := range s.Results {
-		if r != plan.Unused {
-			return b.program.Buffers[r].Rows == plan.PerRow
-		}
-	}
-	return false
-}
-
 // capacityOf is the most rows that a step computes in batches of the shape.
 func (b *binding) capacityOf(s *plan.Step) int {
-	if b.perRow(s) {
-		return b.rows
-	}
-	return b.tokens
+	return rowsOf(b.program, s, b.tokens, b.rows)
 }
 
 // size is what the grid of a kernel of s depends on.
@@ -106,7 +92,7 @@ func (b *binding) values(i int, k launch.Kernel) valueSet {
 	v := valueSet{}
 	v.address("batch", b.slot.block)
 	v.address("count", b.slot.block+tokensAt)
-	if b.perRow(s) {
+	if perRow(b.program, s) {
 		v.address("count", b.slot.block+rowsAt)
 	}
 	for name, at := range map[string]int{"ids": b.block.ids, "types": b.block.types, "positions": b.block.positions, "rowof": b.block.rowOf, "offsets": b.block.offsets} {

@@ -166,7 +166,7 @@ func (d *Device) image(k *plan.Kernel) (*plan.Image, error) {
 // loadWeights copies the weights that steps read.
 func (d *Device) loadWeights() error {
 	d.weights = map[int]Address{}
-	for _, i := range usedWeights(d.program) {
+	for _, i := range d.program.UsedWeights() {
 		w := &d.program.Weights[i]
 		at, err := d.driver.Alloc(w.Name, max(w.Size, 1))
 		if err != nil {

@@ -24,7 +24,7 @@ func (d *Device) need(s shape) capacity {
 // workspace is the bytes a token that step i needs for rows of bucket b.
 func (d *Device) workspace(i, b int) int64 {
 	s := &d.program.Steps[i]
-	switch op := opOf(d.program, i, b); op {
+	switch op, _ := stepOf(d.program, i, b); op {
 	case plan.PartialOTFAttention:
 		return int64(s.Params.Heads) * int64(d.scoresStride(b)) * 4
 	case plan.VOAttention:
@@ -39,7 +39,7 @@ func (d *Device) workspace(i, b int) int64 {
 // that steps read, and all that batches of up to maxTokens tokens take.
 func (d *Device) checkMemory(maxTokens int, wanted uint64) error {
 	need := int64(0)
-	for _, i := range usedWeights(d.program) {
+	for _, i := range d.program.UsedWeights() {
 		need += d.program.Weights[i].Size
 	}
 	sh := largest(maxTokens, wanted)

@@ -199,19 +199,10 @@ func (d *Device) count(b *executor.Batch) {
 func (d *Device) multiplyAdds(s *plan.Step, b *executor.Batch) int64 {
 	n := int64(0)
 	if w := matrixOf(d.program, s); w != nil {
-		n += kept(w) * int64(d.rowsOf(s, b))
+		n += kept(w) * int64(rowsOf(d.program, s, len(b.IDs), len(b.Offsets)-1))
 	}
 	if s.Params.Heads > 0 {
 		n += b.Pairs(&s.Params) * int64(s.Params.Heads) * int64(s.Params.D+s.Params.Dv)
 	}
 	return n
-}
-
-func (d *Device) rowsOf(s *plan.Step, b *executor.Batch) int {
-	for _, r := range s.Results {
-		if r != plan.Unused && d.program.Buffers[r].Rows == plan.PerRow {
-			return len(b.Offsets) - 1
-		}
-	}
-	return len(b.IDs)
 }

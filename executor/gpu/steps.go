@@ -5,41 +5,35 @@ import (
 	"etc/formats/plan/layout"
 )
 
-// usedWeights are the weights that steps of p read, each once, in the order of
-// steps.
-func usedWeights(p *plan.Program) []int {
-	seen := map[int]bool{}
-	var all []int
-	for i := range p.Steps {
-		for _, a := range p.Steps[i].Args {
-			if a.Kind == plan.FromWeight && !seen[a.Index] {
-				seen[a.Index] = true
-				all = append(all, a.Index)
-			}
-		}
-	}
-	return all
-}
-
-// launchesOf are those of step i for rows of bucket b: its own, or those of
-// the bucket's choice.
-func launchesOf(p *plan.Program, i, b int) []plan.Launch {
+// stepOf is step i as rows of bucket b run it: where the bucket has a choice
+// for it, the operator and the launches are the choice's.
+func stepOf(p *plan.Program, i, b int) (plan.Op, []plan.Launch) {
 	for _, c := range p.Buckets[b].Choices {
 		if c.Step == i {
-			return c.Launches
+			return c.Op, c.Launches
 		}
 	}
-	return p.Steps[i].Launches
+	return p.Steps[i].Op, p.Steps[i].Launches
 }
 
-// opOf is the operator of step i for rows of bucket b.
-func opOf(p *plan.Program, i, b int) plan.Op {
-	for _, c := range p.Buckets[b].Choices {
-		if c.Step == i {
-			return c.Op
+// rowsOf is how many rows step s computes of so many tokens in so many rows: one
+// for each row where its results are per row, else one for each token.
+func rowsOf(p *plan.Program, s *plan.Step, tokens, rows int) int {
+	if perRow(p, s) {
+		return rows
+	}
+	return tokens
+}
+
+// perRow reports whether what a step computes has a row for each row of the
+// batch, not for each token.
+func perRow(p *plan.Program, s *plan.Step) bool {
+	for _, r := range s.Results {
+		if r != plan.Unused {
+			return p.Buffers[r].Rows == plan.PerRow
 		}
 	}
-	return p.Steps[i].Op
+	return false
 }
 
 // matrixOf is the weight that a product multiplies by, nil for other operators.

@@ -14,6 +14,22 @@ func SM(target string) int {
 	return 0
 }
 
+// UsedWeights are the weights that steps of p read, each once, in the order of
+// steps.
+func (p *Program) UsedWeights() []int {
+	seen := make([]bool, len(p.Weights))
+	var used []int
+	for i := range p.Steps {
+		for _, a := range p.Steps[i].Args {
+			if a.Kind == FromWeight && !seen[a.Index] {
+				seen[a.Index] = true
+				used = append(used, a.Index)
+			}
+		}
+	}
+	return used
+}
+
 // UsedKernels are the kernels of the plan that steps of p run, ascending.
 func (p *Program) UsedKernels() []int {
 	var used []int

@@ -19,7 +19,6 @@ import (
 	"etc/fault"
 	"etc/formats/checkpoint"
 	"etc/formats/plan"
-	"etc/ir/tensor"
 )
 
 // checkEmit refuses a folder for --emit-cuda that exists and is not empty,
@@ -177,15 +176,12 @@ func cpuAnswers(c *checkpoint.Checkpoint, o compiler.Options, row []int32, q *pl
 	return answers, nil
 }
 
-// emittedTolerance is what a value may be off by, as a share of the largest
-// (design.md, Numerics).
+// emittedTolerance is how far values may be off: the share of the largest that
+// verify allows the target.
 func emittedTolerance(target string, values []float32) float64 {
 	largest := 1.0
 	for _, x := range values {
 		largest = max(largest, math.Abs(float64(x)))
 	}
-	if strings.HasSuffix(target, ":"+tensor.BF16.String()) {
-		return 4e-2 * largest
-	}
-	return 2e-2 * largest
+	return toleranceOf(target).rtol * largest
 }

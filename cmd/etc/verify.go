@@ -25,10 +25,13 @@ type verifyFlags struct {
 	ownRTol, ownATol bool // given, not the storage type's
 }
 
+// A tolerance is a share of the largest value of an output, and a value.
+type tolerance struct{ rtol, atol float64 }
+
 // tolerances of a program against float64 by its storage type
 // (docs/operators.md): the error of a value is held against the largest value
 // of its output.
-var tolerances = map[string]struct{ rtol, atol float64 }{
+var tolerances = map[string]tolerance{
 	"f32":  {1e-5, 1e-4},
 	"f16":  {2e-2, 0},
 	"bf16": {4e-2, 0},
@@ -130,10 +133,15 @@ func (p *program) verify(path string, f *verifyFlags) error {
 	return p.printVerify(f, record)
 }
 
+// toleranceOf is that of a target's storage type.
+func toleranceOf(target string) tolerance {
+	_, storage, _ := strings.Cut(target, ":")
+	return tolerances[storage]
+}
+
 // setTolerances puts those of the target's storage type where none were given.
 func (f *verifyFlags) setTolerances(target string) {
-	_, storage, _ := strings.Cut(target, ":")
-	t := tolerances[storage]
+	t := toleranceOf(target)
 	if !f.ownRTol {
 		f.rtol = t.rtol
 	}

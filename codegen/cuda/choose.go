@@ -1,6 +1,8 @@
 package cuda
 
 import (
+	"maps"
+
 	"etc/compiler/cost"
 	"etc/formats/plan/launch"
 	"etc/ir"
@@ -91,9 +93,7 @@ func (c *chooser) epilogue(op *ir.Op, tile map[string]int) map[string]int {
 	if op.Kind != ir.CSRLinear { // its columns are gathered when it is packed
 		all["GATHER"] = flag(op.Arg("columns") != nil)
 	}
-	for name, v := range tile {
-		all[name] = v
-	}
+	maps.Copy(all, tile)
 	return all
 }
 

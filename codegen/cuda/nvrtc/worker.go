@@ -101,7 +101,9 @@ func (w *worker) start() error {
 	w.process = exec.Command(w.compiler.helper, w.compiler.library)
 	w.errors.Reset()
 	w.process.Stderr = &w.errors
-	w.process.Env = os.Environ()
+	// NVRTC from 12.9 on keeps code of its own where a driver is, and what it
+	// gives from there comes without ptxas's words on registers.
+	w.process.Env = append(os.Environ(), "CUDA_CACHE_DISABLE=1")
 	// An interrupt at the terminal is for this process, which ends its helpers.
 	w.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	in, inErr := w.process.StdinPipe()

@@ -17,7 +17,9 @@ type Options struct {
 	Steps       int  // most instructions of a warp, 0: 2^26
 	// Launched is told, after each launch, what has been executed of its kernel.
 	Launched func(*Kernel, []Cover)
-	Trace    *Trace // notes what is done, nil: nothing does
+	// Elsewhere is given each launch that passes, to run it on another device as
+	// well. What it leaves in memory is what the host reads and later launches find.
+	Elsewhere func(Launch, []Memory) error
 }
 
 func (o Options) steps() int {
@@ -34,12 +36,11 @@ type Device struct {
 	next        uint64        // address of the next
 	tag         uint32        // of the last launch
 	coverage    map[*Kernel]*counts
-	traced      *Traced // nil where nothing is noted
 }
 
 // NewDevice makes a device with no memory in use.
 func NewDevice(o Options) *Device {
-	return &Device{options: o, next: firstAddress, coverage: map[*Kernel]*counts{}, traced: o.traced()}
+	return &Device{options: o, next: firstAddress, coverage: map[*Kernel]*counts{}}
 }
 
 const (
@@ -55,7 +56,6 @@ func (d *Device) Alloc(name string, size int) uint64 {
 	a := &allocation{name: name, base: d.next, data: bytes.Repeat([]byte{poison}, size)}
 	d.next += uint64(roundUp(size, alignment) + redzone)
 	d.allocations = append(d.allocations, a)
-	d.traced.allocated(a)
 	return a.base
 }
 
@@ -77,7 +77,6 @@ func (d *Device) Write(address uint64, b []byte) error {
 		return err
 	}
 	copy(a.data[at:], b)
-	d.traced.wrote(address, b)
 	a.hostWrote(at, len(b))
 	return nil
 }

@@ -52,13 +52,13 @@ type run struct {
 }
 
 // Launch runs l. What the detectors find is its error: a *Finding, or several
-// joined.
+// joined; else what Elsewhere says.
 func (d *Device) Launch(l Launch) error {
 	r, err := d.prepare(l)
 	if err != nil {
 		return err
 	}
-	d.traced.launched(l)
+	memories := d.memories()
 	workers := max(min(d.options.Workers, r.blocks), 1)
 	r.last.Store(math.MaxInt64)
 	blocks := make([]*block, workers)
@@ -74,7 +74,10 @@ func (d *Device) Launch(l Launch) error {
 	if d.options.Launched != nil {
 		d.options.Launched(l.Kernel, d.Coverage(l.Kernel))
 	}
-	return join(r.found, int(min(r.last.Load(), math.MaxInt)))
+	if err := join(r.found, int(min(r.last.Load(), math.MaxInt))); err != nil {
+		return err
+	}
+	return d.elsewhere(l, memories)
 }
 
 // work runs blocks until none is left.

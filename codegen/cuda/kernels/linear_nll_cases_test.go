@@ -2,12 +2,14 @@ package kernels
 
 import (
 	"compress/gzip"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"etc/executor/ptxsim"
 	"etc/formats/plan/launch"
@@ -135,6 +137,13 @@ func (p *lossProblem) run(product, combine *ptxsim.Module, o ptxsim.Options) ([]
 		return nil, ptxsim.Counters{}, fmt.Errorf("%v: %w", p, err)
 	}
 	counters := l.Counters()
+	partial := make([]byte, 16*tokens*chunks)
+	if err := l.Read(partial, l.args["partial"].Bits); err != nil {
+		return nil, counters, err
+	}
+	if err := p.comparePartial(partial, chunks, k1.Value("BN")*k1.Value("TILES")); err != nil {
+		return nil, counters, err
+	}
 	if err := l.run(combine, k2, size); err != nil {
 		return nil, counters, fmt.Errorf("%v: %w", p, err)
 	}
@@ -149,6 +158,65 @@ func (p *lossProblem) run(product, combine *ptxsim.Module, o ptxsim.Options) ([]
 		}
 	}
 	return bits, counters, p.compare(nll, hit, chunks)
+}
+
+// comparePartial holds what is said of each chunk of words, of which there are
+// size in a whole one, to the logits. The word is one with a logit that may be
+// the largest; it is the lowest of them where those are all the same.
+func (p *lossProblem) comparePartial(partial []byte, chunks, size int) error {
+	rows, tokens, vocabulary := p.rowOf(), p.tokens(), p.w.Shape[0]
+	for t := range tokens {
+		logits, off := make([]float64, vocabulary), 0.0 // a row's first token: those of zeros
+		if t > p.offsets[rows[t]] {
+			logits, off = p.logits(t - 1)
+		} else if p.bias != nil {
+			copy(logits, p.bias)
+		}
+		for c := range chunks {
+			first := c * size
+			of := logits[first:min(first+size, vocabulary)]
+			x := chunkOf(partial[16*(c*tokens+t):])
+			largest := slices.Max(of)
+			lowest, same, sum := -1, true, 0.0
+			for v, l := range of {
+				sum += math.Exp(l - largest)
+				if l >= largest-2*off {
+					same = same && l == largest
+					if lowest < 0 {
+						lowest = v
+					}
+				}
+			}
+			bad := func(what string, got, want, bound float64) error {
+				return fmt.Errorf("%v: %s of chunk %d, token %d is %g, want %g within %.2g", p, what, c, t, got, want, bound)
+			}
+			if !(math.Abs(float64(x.largest)-largest) <= off) {
+				return bad("the largest logit", float64(x.largest), largest, off)
+			}
+			if bound := 2*off + 20*0x1p-21; !(math.Abs(math.Log(float64(x.sum)/sum)) <= bound) {
+				return bad("the sum", float64(x.sum), sum, sum*bound)
+			}
+			w := x.word - first
+			if w < 0 || w >= len(of) || of[w] < largest-2*off || same && w != lowest {
+				return bad("the word", float64(x.word), float64(first+lowest), 0)
+			}
+			want, id := math.Inf(-1), p.ids[t]-first
+			if id >= 0 && id < len(of) {
+				want = of[id]
+			}
+			if l := float64(x.logit); l != want && !(math.Abs(l-want) <= off) {
+				return bad("the word's logit", l, want, off)
+			}
+		}
+	}
+	return nil
+}
+
+// chunkOf is one of a partial result.
+func chunkOf(b []byte) chunkResult {
+	word := func(i int) uint32 { return binary.LittleEndian.Uint32(b[4*i:]) }
+	float := func(i int) float32 { return math.Float32frombits(word(i)) }
+	return chunkResult{float(0), float(1), int(int32(word(2))), float(3)}
 }
 
 func (p *lossProblem) rowOf() []int {

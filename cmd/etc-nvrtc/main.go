@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"unsafe"
 
 	"github.com/ebitengine/purego"
@@ -72,7 +73,13 @@ func main() {
 	}
 }
 
+// open loads NVRTC. What it opens itself later lies beside it, where the loader
+// does not look by itself in the wheels of CUDA 13: it is loaded first.
 func open(path string) (*library, error) {
+	beside, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "libnvrtc-builtins.so.*"))
+	for _, b := range beside {
+		purego.Dlopen(b, purego.RTLD_NOW|purego.RTLD_GLOBAL) // NVRTC says so where it misses it
+	}
 	h, err := purego.Dlopen(path, purego.RTLD_NOW|purego.RTLD_GLOBAL)
 	if err != nil {
 		return nil, err

@@ -11,10 +11,10 @@ MUTANTS ?= all
 # What make bench measures: MiniLM where it lies beside the checkout.
 BENCH_MODEL ?= $(firstword $(wildcard ../shared/models/all-MiniLM-L6-v2) testdata/tiny-sst2)
 
-.PHONY: help build nvrtc cuda cuda-test gpu-check run test test-models race mutants check generate bench fuzz clean
+.PHONY: help build nvrtc cuda cuda-test gpu-check gpu-bench run test test-models race mutants check generate bench fuzz clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+: *##' $(MAKEFILE_LIST) | sed 's/: *##/\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 build: ## bin/etc, static
 	@mkdir -p bin
@@ -43,6 +43,11 @@ gpu-check: build nvrtc cuda ## every kernel and whole models on a card; without 
 	executor/cuda/pack.sh
 	@if [ -e /dev/nvidiactl ]; then out/gpu/check.sh; \
 	  else echo 'no card here: copy out/gpu to a machine with one and run ./check.sh there'; fi
+
+gpu-bench: build nvrtc cuda ## etc beside PyTorch on a card; without one, the folder to carry to it
+	executor/cuda/bench/pack.sh
+	@if [ -e /dev/nvidiactl ]; then out/gpu-bench/bench.sh; \
+	  else echo 'no card here: copy out/gpu-bench to a machine with one and run ./bench.sh there'; fi
 
 run: build ## prune, compile and run a real model on real sentences
 	@rm -rf out/run && mkdir -p out/run

@@ -68,6 +68,7 @@ executor/cuda/driver/gen:
 executor/cuda/driver/drivertest:
 executor/cuda:        executor/cuda/driver executor/gpu fault
 
+cmd/etc-bert:         formats/safetensors ir/tensor
 cmd/etc-nvrtc:        github.com/ebitengine/purego
 cmd/etc:              * github.com/spf13/cobra github.com/spf13/pflag github.com/spf13/viper golang.org/x/term
 `

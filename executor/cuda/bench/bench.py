@@ -29,14 +29,14 @@ limit = float(os.environ.get("LIMIT", 145))  # seconds for everything
 here = os.path.dirname(os.path.abspath(__file__))
 work = os.environ.get("WORK") or tempfile.mkdtemp(prefix="gpu-bench-")
 etc = os.path.join(here, "etc-cuda")
-failed, record = [], {}
+failed, record, everyone = [], {}, []  # everyone: the processes of PyTorch
 
 if card:
     model, dense_shapes, buckets, rounds = [], [(1, 128), (32, 128), (128, 128)], "32,64,128", 3
 else:  # 64 positions, so that buckets end there
     model = "-layers 2 -hidden 64 -heads 2 -inner 128 -vocabulary 30522 -positions 64".split()
     dense_shapes, buckets, rounds = [(1, 16), (2, 16)], "16,64", 2
-seconds = 0.3 if card else 0.05
+seconds, patience = (0.3, 1) if card else (0.05, 8)
 methods = [("tiles", 0.5), ("neurons", 0.333), ("nm", 0.5), ("rows", 0.5), ("heads", 0.166)]
 dense_kinds = ["transformers", "eager", "graph", "compile"]
 lengths_kinds = ["eager", "graph", "compile", "nested", "varlen"]
@@ -61,7 +61,7 @@ def fail(step, why):
 
 def call(args, seconds):
     """Standard output of a program that is given so many seconds."""
-    p = subprocess.run(args, capture_output=True, text=True, timeout=max(1, min(seconds, left())), env=environment)
+    p = subprocess.run(args, capture_output=True, text=True, timeout=max(1, min(seconds * patience, left())), env=environment)
     if p.returncode:
         raise RuntimeError(f"{' '.join(args[1:3])}: exit {p.returncode}: {p.stderr.strip()[-500:]}")
     return p.stdout
@@ -88,9 +88,11 @@ class Peer:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, bufsize=1, env=environment, start_new_session=True,
         )
         self.lock = threading.Lock()
+        everyone.append(self)
 
     def answer(self, seconds):
-        if not select.select([self.process.stdout], [], [], max(0.1, min(seconds, left() - 5)))[0]:
+        seconds = max(0.1, min(seconds, left() - 5))
+        if not select.select([self.process.stdout], [], [], seconds)[0]:
             raise self.end(f"no answer in {seconds:.0f} s")
         line = self.process.stdout.readline()
         if not line:
@@ -338,7 +340,7 @@ def versions():
     pair = attempt("versions of torch", call, [sys.executable, "-c", ask], 60)
     if pair:
         found["torch"], found["transformers"] = pair.split()
-    found["etc"] = (attempt("etc version", call, [etc, "version"], 20) or "").strip().split("\n")[0]
+    found["etc"] = (attempt("etc version", call, [etc, "version"], 20) or "").split("\n")[0].removeprefix("etc ")
     if card:
         smi = attempt("nvidia-smi", call, ["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"], 20) or ""
         found["device"] = smi.strip()
@@ -387,34 +389,44 @@ def prepare(files, batches):
     return peers, dense, pruned
 
 
-def main():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("the time is up"))
-    files, batches, rows = read_batches()
-    peers = {}
-    try:
-        peers, dense, pruned = prepare(files, batches)
-        attempt("etc against torch", against_torch, peers, dense)
-        attempt("agreement", agreement, peers, dense, rows)
-        attempt("SST-2 lengths", with_lengths, peers, dense, files, batches)
-        for p in peers.values():
-            p.end("done")
-        attempt("pruned against dense", pruned_against_dense, dense, pruned)
-    except Exception as e:
-        fail("prepare", f"{type(e).__name__}: {e}")
-    finally:
-        for p in peers.values():
-            p.end("done")
-        record["failed"] = failed
-        if os.environ.get("OUT"):
-            with open(os.path.join(os.environ["OUT"], "gpu-bench.json"), "w") as f:
-                json.dump(record, f, indent=1)
-        if not os.environ.get("WORK"):
-            shutil.rmtree(work, ignore_errors=True)
+def finish():
+    """Ends what was started, writes the figures, names what failed."""
+    for p in everyone:
+        p.end("done")
+    record["failed"] = failed
+    if os.environ.get("OUT"):
+        with open(os.path.join(os.environ["OUT"], "gpu-bench.json"), "w") as f:
+            json.dump(record, f, indent=1)
+    if not os.environ.get("WORK"):
+        shutil.rmtree(work, ignore_errors=True)
     say(f"-- {elapsed():.0f} s: end")
     for step in failed:
         say(f"FAILED: {step}")
-    return 1 if failed else 0
+    sys.stdout.flush()
+    os._exit(1 if failed else 0)  # whatever threads still wait for
+
+
+def stopped(*_):
+    failed.append("the whole: its time is up")
+    finish()
+
+
+def main():
+    signal.signal(signal.SIGTERM, stopped)
+    try:
+        files, batches, rows = read_batches()
+        peers, dense, pruned = prepare(files, batches)
+    except Exception as e:
+        fail("prepare", f"{type(e).__name__}: {e}")
+        finish()
+    attempt("etc against torch", against_torch, peers, dense)
+    attempt("agreement", agreement, peers, dense, rows)
+    attempt("SST-2 lengths", with_lengths, peers, dense, files, batches)
+    for p in everyone:
+        p.end("done")
+    attempt("pruned against dense", pruned_against_dense, dense, pruned)
+    finish()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -108,6 +108,7 @@ KERNEL __launch_bounds__(THREADS, MIN_BLOCKS)
 ENTRY(const int* __restrict__ count, const elem* __restrict__ x, const elem* __restrict__ w,
       const float* __restrict__ bias, const int* __restrict__ ids, const int* __restrict__ rowof,
       Vec4* __restrict__ partial, int K, int V, int ldx, int ldw, int chunks) {
+  begin();
   const int tokens = *count, tiles_m = (tokens + BM - 1) / BM;
   if (blockIdx.x >= tiles_m * chunks) return;
   const int row0 = blockIdx.x % tiles_m * BM, chunk = blockIdx.x / tiles_m, first = chunk * TILES * BN;

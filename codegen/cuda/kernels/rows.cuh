@@ -1,16 +1,30 @@
-// Rows of values, a block to each: what embeddings, norms and pools share.
+// Rows of values, a warp to each: what embeddings and norms share, and in part
+// pools, where a row of the batch is the work of a block.
 //
-// A thread takes pieces of four neighbouring columns, THREADS pieces apart, so
-// that a warp reads and writes whole sectors whether a value has two bytes or
-// four. The last piece of a row may be cut: it goes value by value, for what
-// lies behind a row's width belongs to nobody.
+// A lane takes pieces of four neighbouring columns, 32 pieces apart, so that a
+// warp reads and writes whole sectors whether a value has two bytes or four.
+// The last piece of a row may be cut: it goes value by value, for what lies
+// behind a row's width belongs to nobody.
 
 #define THREADS 128
 #define WARPS (THREADS / 32)
-#define MIN_BLOCKS 8  // of a multiprocessor: half of its threads, 64 registers each
+#define MIN_BLOCKS 6  // of a multiprocessor: 80 registers a thread
 #define PIECE 4
-#define SPAN (THREADS * PIECE)  // columns of a block at a time
-#define KEPT 2                  // pieces that a thread keeps: rows of up to 1024 columns are read once
+#define SPAN (32 * PIECE)  // columns of a warp at a time
+#define KEPT 8             // pieces that a lane keeps: rows of up to 1024 columns are read once
+
+// The row of this warp, and the first column of this lane.
+DEV int own_row() { return blockIdx.x * WARPS + threadIdx.x / 32; }
+DEV int first_column() { return threadIdx.x % 32 * PIECE; }
+
+// Calls use(c) for each piece of this lane from column `from` on, a multiple of
+// SPAN. All lanes count alike: where some went round once more, the compiler
+// would have them do that first, and lanes beside each other would be at
+// columns far from each other.
+template <class Use> DEV void each_column(int from, int H, Use use) {
+  for (; from < H; from += SPAN)
+    if (from + first_column() < H) use(from + first_column());
+}
 
 struct Piece { float v[PIECE]; };
 
@@ -51,49 +65,35 @@ DEV void add(Piece& p, const Piece& q) {
 template <bool wide> DEV const void* row_of(const void* p, int i, int ld) { return (const u8*)p + (u64)i * ld * (wide ? 4 : 2); }
 template <bool wide> DEV void* row_of(void* p, int i, int ld) { return (u8*)p + (u64)i * ld * (wide ? 4 : 2); }
 
-// The sum over all threads of the block, the same bits in all of them. `turn`
-// tells apart the sums of a kernel, each of which has its own shared memory.
-DEV float block_sum(float v, int turn) {
-  float* parts = (float*)shared + turn * WARPS;
-  v = warp_sum(v);
-  if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = v;
-  __syncthreads();
-  float sum = 0.0f;
-#pragma unroll
-  for (int i = 0; i < WARPS; i++) sum += parts[i];
-  return sum;
-}
-
 // Sums term(value) over the columns of a row whose pieces piece(c) gives; those
-// kept are in `kept`. What a thread adds lies in ascending columns.
-template <class Source, class Term> DEV float row_sum(const Piece (&kept)[KEPT], int H, int turn, Source piece, Term term) {
+// kept are in `kept`. What a lane adds lies in ascending columns. All lanes
+// have the same bits.
+template <class Source, class Term> DEV float row_sum(const Piece (&kept)[KEPT], int H, Source piece, Term term) {
   float sum = 0.0f;
   auto take = [&](const Piece& p, int c) {
 #pragma unroll
     for (int i = 0; i < PIECE; i++)
       if (c + i < H) sum += term(p.v[i]);
   };
-  int c = threadIdx.x * PIECE;
 #pragma unroll
-  for (int k = 0; k < KEPT; k++, c += SPAN)
-    if (c < H) take(kept[k], c);
-  for (; c < H; c += SPAN) take(piece(c), c);
-  return block_sum(sum, turn);
+  for (int k = 0; k < KEPT; k++)
+    if (k * SPAN + first_column() < H) take(kept[k], k * SPAN + first_column());
+  each_column(KEPT * SPAN, H, [&](int c) { take(piece(c), c); });
+  return warp_sum(sum);
 }
 
-// Calls use(c, piece) for each piece of this thread.
+// Calls use(c, piece) for each piece of this lane.
 template <class Source, class Use> DEV void each_piece(const Piece (&kept)[KEPT], int H, Source piece, Use use) {
-  int c = threadIdx.x * PIECE;
 #pragma unroll
-  for (int k = 0; k < KEPT; k++, c += SPAN)
-    if (c < H) use(c, kept[k]);
-  for (; c < H; c += SPAN) use(c, piece(c));
+  for (int k = 0; k < KEPT; k++)
+    if (k * SPAN + first_column() < H) use(k * SPAN + first_column(), kept[k]);
+  each_column(KEPT * SPAN, H, [&](int c) { use(c, piece(c)); });
 }
 
 template <class Source> DEV void keep(Piece (&kept)[KEPT], int H, Source piece) {
 #pragma unroll
   for (int k = 0; k < KEPT; k++) {
-    const int c = (threadIdx.x + k * THREADS) * PIECE;
+    const int c = first_column() + k * SPAN;
     if (c < H) kept[k] = piece(c);
   }
 }
@@ -105,8 +105,8 @@ template <class Source> DEV void keep(Piece (&kept)[KEPT], int H, Source piece) 
 template <bool wide, class Source>
 DEV void normalize_row(void* y, const Piece (&kept)[KEPT], int H, Source piece, const float* gamma, const float* beta, float eps) {
   const float share = __fdividef(1.0f, H);
-  const float mean = row_sum(kept, H, 0, piece, [](float v) { return v; }) * share;
-  const float variance = row_sum(kept, H, 1, piece, [&](float v) { return (v - mean) * (v - mean); }) * share;
+  const float mean = row_sum(kept, H, piece, [](float v) { return v; }) * share;
+  const float variance = row_sum(kept, H, piece, [&](float v) { return (v - mean) * (v - mean); }) * share;
   const float factor = rsqrtf(variance + eps);
   each_piece(kept, H, piece, [&](int c, const Piece& p) {
     const Piece g = load_piece<true>(gamma, c, H), b = load_piece<true>(beta, c, H);

@@ -16,7 +16,7 @@ ENTRY(const int* __restrict__ count, const int* __restrict__ ids, const int* __r
   const int token = own_row();
   if (token >= *count) return;
   const Embedding e = embedding(token, ids, positions, types, word, position, type, H, ldw, scale);
-  Piece kept[KEPT];
-  keep(kept, H, e);
+  Kept kept;
+  keep(kept, e);
   normalize_row<OUT32>(row_of<OUT32>(y, token, ldy), kept, H, e, gamma, beta, eps);
 }

@@ -12,7 +12,9 @@ ENTRY(const int* __restrict__ count, const void* __restrict__ x, const float* __
   if (row >= *count) return;
   const void* from = row_of<X32>(x, row, ldx);
   auto piece = [&](int c) { return load_piece<X32>(from, c, H); };
-  Piece kept[KEPT];
-  keep(kept, H, piece);
+  Reading<X32> read;
+  read.ask(from, H);
+  Kept kept;
+  read.take(kept, H);
   normalize_row<OUT32>(row_of<OUT32>(y, row, ldy), kept, H, piece, gamma, beta, eps);
 }

@@ -13,8 +13,10 @@ ENTRY(const int* __restrict__ count, const void* __restrict__ x, void* __restric
   if (row >= *count) return;
   const void* from = row_of<X32>(x, row, ldx);
   auto piece = [&](int c) { return load_piece<X32>(from, c, H); };
-  Piece kept[KEPT];
-  keep(kept, H, piece);
+  Reading<X32> read;
+  read.ask(from, H);
+  Kept kept;
+  read.take(kept, H);
   const float length = fmaxf(sqrtf(row_sum(kept, H, piece, [](float v) { return v * v; })), SHORTEST);
   const float factor = __fdividef(1.0f, length);
   void* to = row_of<OUT32>(y, row, ldy);

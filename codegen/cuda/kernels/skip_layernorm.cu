@@ -38,8 +38,28 @@ ENTRY(const int* __restrict__ count, const void* __restrict__ x, const void* __r
     else add(p, load_piece<X32>(from, c, H));
     return p;
   };
-  Piece kept[KEPT];
-  keep(kept, H, piece);
+  Reading<R32> read_skipped;
+  Reading<X32> read_x;
+  read_skipped.ask(skipped, H);
+  if (!columns) read_x.ask(from, H);
+  Kept kept, more;
+  read_skipped.take(kept, H);
+  if (bias) {
+    Reading<true> read_bias;
+    read_bias.ask(bias, H);
+    read_bias.take(more, H);
+#pragma unroll
+    for (int k = 0; k < KEPT; k++) add(kept[k], more[k]);
+  }
+  if (columns) {
+#pragma unroll
+    for (int k = 0; k < KEPT; k++)
+      if (kept_column(k) < H) scatter(kept[k], from, columns, kept_column(k), M);
+  } else {
+    read_x.take(more, H);
+#pragma unroll
+    for (int k = 0; k < KEPT; k++) add(kept[k], more[k]);
+  }
   if (sum) {
     void* to = row_of<S32>(sum, row, lds);
     each_piece(kept, H, piece, [&](int c, const Piece& p) { store_piece<S32>(to, c, H, p); });

@@ -131,7 +131,7 @@ func (d *device) Load(image []byte, _ bool) (gpu.Module, error) {
 		if m.module, err = driver.LoadModule(image); err != nil || !d.startsEarly() {
 			return err
 		}
-		if m.waits, err = m.module.Begins(); err != nil {
+		if m.waits, err = m.module.Waits(); err != nil {
 			err = errors.Join(err, m.module.Unload())
 		}
 		return err

@@ -136,7 +136,7 @@ func TestCapture(t *testing.T) {
 // for theirs, and nothing else does.
 func TestEarly(t *testing.T) {
 	d := open(t)
-	waits := must(must(d.Load([]byte("axpy_ppif etc_kernels_begin"), false)).Function("axpy_ppif", 0))
+	waits := must(must(d.Load([]byte("axpy_ppif etc_kernels_wait"), false)).Function("axpy_ppif", 0))
 	plain := must(must(d.Load([]byte("axpy_ppif"), false)).Function("axpy_ppif", 0))
 	at := must(d.Alloc("y", 8))
 	launch := func(f gpu.Function) gpu.Operation {

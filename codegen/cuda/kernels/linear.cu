@@ -186,8 +186,9 @@ ENTRY(const int* __restrict__ count, const elem* __restrict__ x, const elem* __r
   };
 #pragma unroll 1
   for (int s = 0; s < STAGES - 1; s++) fetch_w(s);
-  begin();
+  after_previous();
   float sums[TILES_M][TILES_N][4] = {};
   run_stages(sums, warp_m, warp_n, stages, fetch, [](int) {});
+  start_next();
   write_tile({bias, residual, y, N, ldr, ldy, scaled, scale}, sums, row0 + warp_m, n0 + warp_n, rows);
 }

@@ -33,23 +33,30 @@ struct Tile { int row, query; };
 // ---- the kernel before and the kernel after ----
 
 // Kernels of a graph run one after another, but from sm_90 on blocks of the
-// next may start while the last blocks of this one compute (programmatic
-// dependent launch). Every kernel begins with this: before it, a thread may
-// read weights and counts, which no kernel writes, and nothing else. Behind it
-// all that earlier kernels wrote is there. Without such a launch it does nothing.
-//
-// Executors launch so only kernels whose module has the variable below, which
-// says that its kernels begin so.
-#if defined(__CUDACC_RTC__) && __CUDA_ARCH__ >= 900
-extern "C" __device__ u8 etc_kernels_begin;
-__device__ u8 etc_kernels_begin;
-#endif
-DEV void begin() {
+// next may start while this one computes (programmatic dependent launch). Every
+// kernel calls after_previous: before it, a thread may read weights and counts,
+// which no kernel writes, and nothing else; behind it all that earlier kernels
+// wrote is there. start_next comes later, so that no more than one kernel waits:
+// at once where this one is short, behind the sums where it is long, because
+// blocks that start early fill the multiprocessors that this kernel leaves idle
+// and not those that will be free. Without such a launch both do nothing.
+DEV void after_previous() {
 #if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.launch_dependents;");
   asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
 }
+DEV void start_next() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+DEV void begin() { after_previous(), start_next(); }
+
+// Executors launch early only kernels whose module says that they wait.
+#if defined(__CUDACC_RTC__) && __CUDA_ARCH__ >= 900
+extern "C" __device__ u8 etc_kernels_wait;
+__device__ u8 etc_kernels_wait;
+#endif
 
 // ---- storage ----
 

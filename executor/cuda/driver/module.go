@@ -49,13 +49,13 @@ func (m Module) Function(name string) (Function, error) {
 // Unload gives the module back.
 func (m Module) Unload() error { return check("cuModuleUnload", m.module.Unload()) }
 
-// beginning is the variable of prelude.cuh that says how kernels begin.
-const beginning = "etc_kernels_begin"
+// waiting is the variable of prelude.cuh that says that kernels wait.
+const waiting = "etc_kernels_wait"
 
-// Begins reports whether the kernels of m wait for the kernel before them, so
+// Waits reports whether the kernels of m wait for the kernel before them, so
 // that they may be launched early.
-func (m Module) Begins() (bool, error) {
-	_, _, err := m.module.Global(beginning)
+func (m Module) Waits() (bool, error) {
+	_, _, err := m.module.Global(waiting)
 	if err = check("cuModuleGetGlobal", err); Code(err) == NotFound {
 		return false, nil
 	}

@@ -69,7 +69,7 @@ func (s Stream) Launch(f Function, grid [3]int, threads, shared int, args []uint
 }
 
 // LaunchEarly is Launch of a kernel whose blocks may start while the kernel
-// before it in s still runs: a module that Begins. It needs compute capability
+// before it in s still runs: of a module that Waits. It needs compute capability
 // 9.0 and, in a capture, a driver of CUDA 12.3.
 func (s Stream) LaunchEarly(f Function, grid [3]int, threads, shared int, args []uint64) error {
 	if len(args) > C.ETC_MOST_ARGUMENTS {

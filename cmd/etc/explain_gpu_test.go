@@ -98,7 +98,7 @@ func TestExplainTuning(t *testing.T) {
 	before := explained(t, tinyModel, "--target", "sm_80", "--seqlen-buckets", "128")
 	a, p := before.Attention[0], before.Products[0]
 	other := a.Predicted[1].Op
-	tile := "16x128x64x4"
+	tile := "16x64x64x8"
 	table := cost.NewTuning()
 	attrs := attentionOf(plan.Params{Heads: 4, D: 32, Dv: 32})
 	table.Entries[cost.AttentionKey(80, "f16", attrs, 128)] = cost.Measured{Use: other, Micros: 1}

@@ -125,8 +125,8 @@ func quietProgram() *program {
 func TestTune(t *testing.T) {
 	made, path := madeUpPlan(t, compiler.Options{Targets: []string{"cpu:f32", "sm_80:f16", "sm_90:bf16"}, NVRTC: madeUp{}})
 	table := filepath.Join(t.TempDir(), "table.json")
-	// The fastest: 16x128 tiles, flash attention with 16 queries.
-	card := &fakeCard{sm: 86, cost: steady("bm16_bn128", "flash_attention")}
+	// The fastest: 16x64 tiles, flash attention with 16 queries.
+	card := &fakeCard{sm: 86, cost: steady("bm16_bn64", "flash_attention")}
 	if err := tuned(t, quietProgram(), path, table, card); err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +144,7 @@ func TestTune(t *testing.T) {
 		if want[x.key] != "" {
 			t.Errorf("%s is measured twice", x.key)
 		}
-		want[x.key] = "16x128x64x4"
+		want[x.key] = "16x64x64x8"
 		if strings.Contains(x.key, "attention") {
 			want[x.key] = x.variants[slices.IndexFunc(x.variants, func(v variant) bool { return strings.HasPrefix(v.name, "flash") })].name
 		}
@@ -247,7 +247,7 @@ func TestTuneWarmsUp(t *testing.T) {
 	made, _ := madeUpPlan(t, compiler.Options{Targets: []string{"sm_80:f16"}, NVRTC: madeUp{}})
 	g, _ := gpuModel("sm_80:f16", nil)
 	x := trialsOf(made.Programs[0], g, []int{64}, 128)[0]
-	card := &fakeCard{sm: 80, cost: steady("bm16_bn128")}
+	card := &fakeCard{sm: 80, cost: steady("bm16_bn64")}
 	card.jitter = func(start int) time.Duration {
 		if start < 2+len(x.variants) { // two of the model's choice, then each once
 			return 100 * time.Microsecond
@@ -261,7 +261,7 @@ func TestTuneWarmsUp(t *testing.T) {
 	w := card.watch()
 	w.rounds = 1
 	got, err := measure(card, functions, x, w)
-	if want := (cost.Measured{Use: "16x128x64x4", Micros: 6}); err != nil || got != want {
+	if want := (cost.Measured{Use: "16x64x64x8", Micros: 6}); err != nil || got != want {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
 	}
 }
@@ -410,7 +410,7 @@ func (g goldenPTX) Compile(jobs []nvrtc.Job) (all []nvrtc.Code, err error) {
 // whose PTX is kept: all tiles of a plain product, and attention with heads of
 // 64, all queries of a row and one.
 func TestTuneInTheSimulator(t *testing.T) {
-	g, _ := gpuModel("sm_80:f16", nil)
+	g, _ := gpuModel("sm_90:f16", nil) // whose blocks have the shared memory for all tiles
 	linear := launch.Make("linear", launch.LinearTiles()[0].Constants())
 	q := &plan.Program{
 		Plan: &plan.Plan{

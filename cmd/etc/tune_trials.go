@@ -59,7 +59,9 @@ func productTrial(q *plan.Program, s *plan.Step, k launch.Kernel, g cost.GPU, ro
 	}
 	for _, tile := range launch.LinearTiles() {
 		maps.Copy(constants, tile.Constants())
-		t.variants = append(t.variants, variant{tile.Name(), []launch.Kernel{launch.Make("linear", constants)}})
+		if k := launch.Make("linear", constants); k.Fits(g.MostShared) {
+			t.variants = append(t.variants, variant{tile.Name(), []launch.Kernel{k}})
+		}
 	}
 	return t
 }

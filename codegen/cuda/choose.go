@@ -106,7 +106,7 @@ var (
 
 // RowClasses are the numbers of rows up to which a tile is chosen by itself; 0
 // is any number.
-var RowClasses = []int{64, 256, 1024, 4096, 0}
+var RowClasses = []int{64, 128, 256, 1024, 4096, 0}
 
 // linear chooses a tile for each class of rows. Tiles may differ because all
 // of them sum in one order.
@@ -137,7 +137,10 @@ func (c *chooser) product(n, k int, kernel func(tile map[string]int) launch.Kern
 var Tiles = func() []cost.Tile {
 	var all []cost.Tile
 	for _, t := range launch.LinearTiles() {
-		all = append(all, cost.Tile{Name: t.Name(), Rows: t.BM, Outputs: t.BN, Blocks: t.Blocks})
+		k := launch.Make("linear", t.Constants())
+		all = append(all, cost.Tile{
+			Name: t.Name(), Rows: t.BM, Outputs: t.BN, Blocks: t.Blocks, Warps: k.Threads() / 32, Rate: t.Rate, Shared: k.Shared(),
+		})
 	}
 	return all
 }()

@@ -23,18 +23,21 @@ type GPU struct {
 	Shared         int     // bytes of shared memory of a multiprocessor
 	MostShared     int     // that a block may have in our kernels for this SM
 	Launch         float64 // seconds from one kernel of a graph to the next
+	Round          float64 // seconds of a round of a product's blocks that are not its sums: first copies, results
 
 	DType  string  // storage type of the target, for keys of Tuning
 	Tuning *Tuning // what was measured; nil: nothing
 }
 
 // The cards that targets stand for. Tensor of the H200 is what mma.sync
-// reaches of its 989 TFLOP/s: about 62 % (its full rate takes wgmma).
+// reaches of its 989 TFLOP/s: about 62 % (its full rate takes wgmma). Launch
+// and Round of the H200, and the figures of tiles, were fitted to 210 products
+// measured on one (docs/performance.md); the A100's are taken to be alike.
 var (
 	A100 = GPU{Name: "A100", SM: 80, Multiprocessor: 108, Tensor: 312e12, Sparse: 1.6, DRAM: 1.56e12, L2: 4.5e12,
-		Exps: 108 * 16 * 1.41e9, Shared: 164 << 10, MostShared: 99 << 10, Launch: 1.5e-6}
+		Exps: 108 * 16 * 1.41e9, Shared: 164 << 10, MostShared: 99 << 10, Launch: 1.5e-6, Round: 1.8e-6}
 	H200 = GPU{Name: "H200", SM: 90, Multiprocessor: 132, Tensor: 610e12, Sparse: 1.6, DRAM: 4.8e12, L2: 7e12,
-		Exps: 132 * 16 * 1.83e9, Shared: 228 << 10, MostShared: 227 << 10, Launch: 1.2e-6}
+		Exps: 132 * 16 * 1.83e9, Shared: 228 << 10, MostShared: 227 << 10, Launch: 1.2e-6, Round: 1.8e-6}
 )
 
 // Card is the card that targets of a compute capability stand for, false where
@@ -53,7 +56,10 @@ func Card(sm int) (GPU, bool) {
 type Tile struct {
 	Name          string // in tables of measurements
 	Rows, Outputs int
-	Blocks        int // that fit a multiprocessor
+	Blocks        int     // that fit a multiprocessor
+	Warps         int     // of a block
+	Rate          float64 // share of Tensor that many warps of this tile reach
+	Shared        int     // bytes of shared memory of a block
 }
 
 // Tile chooses among tiles for a dense product of up to rows rows, 0 for more
@@ -69,12 +75,15 @@ type TileEstimate struct {
 }
 
 // RankTiles is what Tile chooses from, the best first: the one that was
-// measured as best, then by time, the first among equals.
+// measured as best, then by time, the first among equals. Tiles that need more
+// shared memory than a block may have are not among them; one that fits must be.
 func (g GPU) RankTiles(tiles []Tile, rows, n, k int) []TileEstimate {
 	use := g.Tuning.measured(LinearKey(g.SM, g.DType, rows, n, k))
 	var all []TileEstimate
 	for i, t := range tiles {
-		all = append(all, TileEstimate{i, g.Product(t, cmp.Or(rows, ManyRows), n, k), t.Name == use})
+		if t.Shared <= g.MostShared {
+			all = append(all, TileEstimate{i, g.Product(t, cmp.Or(rows, ManyRows), n, k), t.Name == use})
+		}
 	}
 	slices.SortStableFunc(all, func(x, y TileEstimate) int {
 		if x.Measured != y.Measured {
@@ -100,20 +109,25 @@ const ManyRows = 16384
 // inputs by tiles.
 func (g GPU) Product(t Tile, rows, n, k int) float64 { return g.PredictProduct(t, rows, n, k).Seconds }
 
+// idleWarps is how many warps' time goes by while tensor cores wait for the few
+// warps of a multiprocessor: w of them take as long as w + idleWarps would that
+// never waited.
+const idleWarps = 3.25
+
 // PredictProduct predicts the same. The multiprocessor with the most blocks
-// decides, and how far the blocks that it has at once keep its tensor cores
-// busy: two of 128×128 do, and what is smaller by a factor loses its root. No
-// product is faster than the traffic of its blocks to the second-level cache,
-// or than its weights come from memory.
+// decides. It has them in rounds of as many as fit; a round takes its sums, at
+// the tile's rate less what few warps lose, and Round. No product is faster than
+// the traffic of its blocks to the second-level cache, or than its weights come
+// from memory.
 func (g GPU) PredictProduct(t Tile, rows, n, k int) Prediction {
 	blocks := math.Ceil(float64(rows)/float64(t.Rows)) * math.Ceil(float64(n)/float64(t.Outputs))
 	most := math.Ceil(blocks / float64(g.Multiprocessor))
-	elements := float64(t.Rows * t.Outputs)
-	busy := math.Min(1, math.Sqrt(math.Min(most, float64(t.Blocks))*elements/(2*128*128)))
+	rounds := math.Ceil(most / float64(t.Blocks))
+	block := 2 * float64(t.Rows*t.Outputs) * float64(k) * float64(g.Multiprocessor) / (g.Tensor * t.Rate)
 	weights := 2 * float64(n) * float64(k)
 	p := Prediction{Flops: 2 * float64(rows) * float64(n) * float64(k), Bytes: weights + 2*float64(rows)*float64(n+k)}
 	return g.bound(p,
-		limit{"tensor cores", most * 2 * elements * float64(k) * float64(g.Multiprocessor) / g.Tensor / busy},
+		limit{"tensor cores", block*(most+rounds*idleWarps/float64(t.Warps)) + rounds*g.Round},
 		limit{"L2", blocks * 2 * float64(t.Rows+t.Outputs) * float64(k) / g.L2},
 		limit{"weights", weights / g.DRAM})
 }
@@ -163,7 +177,7 @@ func (g GPU) Linear(w sparse.Matrix) ir.Kind { return cheapest(g.Forms(w)).Kind 
 // never among them.
 func (g GPU) Forms(w sparse.Matrix) []Estimate {
 	const rows = 4096
-	dense := g.Product(Tile{Rows: 128, Outputs: 128, Blocks: 2}, rows, w.N, w.K)
+	dense := g.Product(denseTile, rows, w.N, w.K)
 	kept := float64(w.Tiles*sparse.Tile*sparse.Tile) / float64(w.N*w.K)
 	all := []Estimate{{Kind: ir.Linear, Seconds: dense}}
 	tiles := Estimate{Kind: ir.BlockSparseLinear, Seconds: dense*kept*tileLoss + g.Launch}
@@ -177,6 +191,9 @@ func (g GPU) Forms(w sparse.Matrix) []Estimate {
 	}
 	return all
 }
+
+// denseTile stands for the tiles of dense products of many rows.
+var denseTile = Tile{Rows: 128, Outputs: 128, Blocks: 2, Warps: 4, Rate: 0.95}
 
 // tileLoss is how much longer a 16×16 tile takes than its part of a dense
 // product: its inputs are shared by fewer outputs.

@@ -10,7 +10,11 @@ import (
 	"etc/ir/sparse"
 )
 
-var someTiles = []Tile{{"128x128", 128, 128, 2}, {"64x64", 64, 64, 4}, {"16x64", 16, 64, 8}}
+var someTiles = []Tile{
+	{Name: "128x128", Rows: 128, Outputs: 128, Blocks: 2, Warps: 4, Rate: 0.95},
+	{Name: "64x64", Rows: 64, Outputs: 64, Blocks: 3, Warps: 4, Rate: 0.74},
+	{Name: "16x64", Rows: 16, Outputs: 64, Blocks: 4, Warps: 2, Rate: 0.4},
+}
 
 // TestTileFollowsRows: small tiles where there are too few rows to give every
 // multiprocessor a large one, large ones where there are many, and the time of

@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"errors"
 	"unsafe"
 
 	"etc/executor/cuda/driver"
@@ -126,16 +127,38 @@ func (d *device) mustBeStaged(b []byte) {
 // Load loads machine code or PTX, which the driver tells apart.
 func (d *device) Load(image []byte, _ bool) (gpu.Module, error) {
 	m := &module{device: d}
-	err := d.context.Do(func() (err error) { m.module, err = driver.LoadModule(image); return err })
+	err := d.context.Do(func() (err error) {
+		if m.module, err = driver.LoadModule(image); err != nil || !d.startsEarly() {
+			return err
+		}
+		if m.waits, err = m.module.Waits(); err != nil {
+			err = errors.Join(err, m.module.Unload())
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	return m, nil
 }
 
+// startsEarly reports whether device and driver can start a kernel of a graph
+// before the one before it has ended.
+func (d *device) startsEarly() bool {
+	major, minor := driver.Version()
+	return d.context.SM >= 90 && (major > 12 || major == 12 && minor >= 3)
+}
+
 type module struct {
 	device *device
 	module driver.Module
+	waits  bool // its kernels wait for the one before them
+}
+
+// A function is a gpu.Function.
+type function struct {
+	driver.Function
+	waits bool
 }
 
 // plainShared is the dynamic shared memory that every kernel may have.
@@ -155,7 +178,7 @@ func (m *module) Function(entry string, shared int) (f gpu.Function, err error) 
 		if err == nil && shared > plainShared {
 			err = found.AllowShared(shared)
 		}
-		f = found
+		f = function{found, m.waits}
 		return err
 	})
 	return f, err

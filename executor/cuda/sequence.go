@@ -31,14 +31,24 @@ func (d *device) Prepare(ops []gpu.Operation) (gpu.Sequence, error) {
 	return s, nil
 }
 
-// record puts the operations into a stream.
+// record puts the operations into a stream. A kernel that follows a kernel
+// starts early where both wait for the one before them: what a kernel may read
+// then was written before its predecessor ended.
 func record(to driver.Stream, ops []gpu.Operation) error {
+	after := false // a kernel that waits
 	for _, op := range ops {
 		var err error
 		if op.Function == nil {
 			err = to.Copy(driver.Address(op.To), driver.Address(op.From), op.Bytes)
+			after = false
 		} else {
-			err = to.Launch(op.Function.(driver.Function), op.Grid, op.Threads, op.Shared, bits(op.Args))
+			f := op.Function.(function)
+			launch := to.Launch
+			if after && f.waits {
+				launch = to.LaunchEarly
+			}
+			err = launch(f.Function, op.Grid, op.Threads, op.Shared, bits(op.Args))
+			after = f.waits
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", op.Label, err)

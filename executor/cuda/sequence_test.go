@@ -132,6 +132,32 @@ func TestCapture(t *testing.T) {
 	}
 }
 
+// TestEarly: a kernel starts before the one before it has ended where both wait
+// for theirs, and nothing else does.
+func TestEarly(t *testing.T) {
+	d := open(t)
+	waits := must(must(d.Load([]byte("axpy_ppif etc_kernels_wait"), false)).Function("axpy_ppif", 0))
+	plain := must(must(d.Load([]byte("axpy_ppif"), false)).Function("axpy_ppif", 0))
+	at := must(d.Alloc("y", 8))
+	launch := func(f gpu.Function) gpu.Operation {
+		return gpu.Operation{Function: f, Grid: [3]int{1, 2, 3}, Threads: 32, Args: []gpu.Arg{{Bits: uint64(at), Size: 8}, {Bits: uint64(at), Size: 8}, {Bits: 2, Size: 4}, {Size: 4}}}
+	}
+	q := must(d.Prepare([]gpu.Operation{launch(waits), launch(waits), launch(plain), launch(waits), launch(waits), {To: at, From: at, Bytes: 8}, launch(waits), launch(waits)}))
+	var got string
+	for _, call := range drivertest.Calls(t) {
+		switch {
+		case strings.HasPrefix(call, "launch early axpy_ppif grid 1 2 3 block 32 1 1 shared 0 extra 0 args "):
+			got += "early "
+		case strings.HasPrefix(call, "launch axpy_ppif "):
+			got += "plain "
+		}
+	}
+	if want := "plain early plain plain early plain early "; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	try(t, q.Close())
+}
+
 // TestKernelThatFails: the error says what happened, and so does each later one.
 func TestKernelThatFails(t *testing.T) {
 	d := open(t)

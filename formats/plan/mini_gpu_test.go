@@ -14,7 +14,7 @@ import (
 
 // cuts are the constants of kernels that say how work is cut.
 var cuts = map[string]map[string]int{
-	"linear":              {"BM": 64, "BN": 64, "BK": 64, "STAGES": 3, "WM": 32, "WN": 32},
+	"linear":              {"BM": 64, "BN": 64, "BK": 64, "STAGES": 4, "WM": 32, "WN": 32},
 	"linear_nll":          {"BM": 64, "BN": 128, "BK": 32, "STAGES": 4, "WM": 64, "WN": 32, "TILES": 4},
 	"block_sparse_linear": {"BM": 64, "ROWS": 8, "WM": 16, "STAGES": 2},
 	"sparse24_linear":     {"BM": 64, "BN": 128, "STAGES": 3},
@@ -171,7 +171,7 @@ func TestKernelsOfTheTestPlan(t *testing.T) {
 	}
 	for _, want := range []string{
 		"embed_out321", "embed_layernorm", "layernorm_out321_x321", "skip_layernorm_s321",
-		"linear_bk64_bm64_bn64_stages3_wm32_wn32", "linear_act4_bk64_bm64_bn64_out321_stages3_wm32_wn32",
+		"linear_bk64_bm64_bn64_stages4_wm32_wn32", "linear_act4_bk64_bm64_bn64_out321_stages4_wm32_wn32",
 		"block_sparse_linear_bm64_rows8_stages2_wm16", "csr_linear_act1", "sparse24_linear_bm64_bn128_gather1_r321_stages3",
 		"otf_attention_bias1_d8_dv16_maxs16_qb16", "partial_otf_scores_causal1_d8_qb16_rows2_split1",
 		"partial_otf_attention_causal1_d8_dv16_qb16_rows2", "partial_otf_attention_bias1_d8_dv16_qb16",

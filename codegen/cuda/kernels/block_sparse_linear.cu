@@ -139,6 +139,7 @@ ENTRY(const int* __restrict__ count, const elem* __restrict__ x, const u32* __re
       const elem* __restrict__ tiles, const float* __restrict__ bias, const void* __restrict__ residual,
       const int* __restrict__ columns, void* __restrict__ y, int N, int K, int ldx, int ldr, int ldy, int scaled,
       float scale) {
+  after_previous();
   const Inputs in = {x, columns, *count, ldx, K};
   const int row0 = blockIdx.x * BM, tile_row = blockIdx.y * ROWS, tile_rows = (N + 15u) / 16;
   if (row0 >= in.count || tile_row >= tile_rows) return;
@@ -185,6 +186,7 @@ ENTRY(const int* __restrict__ count, const elem* __restrict__ x, const u32* __re
     for (int s = 0; s < STAGES - 1; s++) kept[s] = kept[s + 1];
     stage = stage + 1 < STAGES ? stage + 1 : 0;
   }
+  start_next();
   __syncthreads();
   finish_all({bias, residual, y, in.count, N, ldr, ldy, scaled, scale}, sums, row0 + warp * WM, tile_row * 16);
 }

@@ -21,6 +21,7 @@ ENTRY(const int* __restrict__ count, const elem* __restrict__ x, const int* __re
       const int* __restrict__ indices, const elem* __restrict__ values, const float* __restrict__ bias,
       const void* __restrict__ residual, void* __restrict__ y, int N, int K, int ldx, int ldr, int ldy, int scaled,
       float scale) {
+  begin();
   const int row0 = (blockIdx.x * WARPS + threadIdx.x / 32) * ROWS, n = blockIdx.y * 32 + threadIdx.x % 32;
   const int rows = min(ROWS, *count - row0);
   if (rows <= 0 || n >= N) return;

@@ -15,6 +15,29 @@ struct Embedding {
   }
 };
 
+// Adds what is kept of a row of a table.
+DEV void add_row(Kept& kept, const Reading<false>& read, int H) {
+  Kept more;
+  read.take(more, H);
+#pragma unroll
+  for (int k = 0; k < KEPT; k++) add(kept[k], more[k]);
+}
+
+// The pieces of e that a lane keeps.
+DEV void keep(Kept& kept, const Embedding& e) {
+  Reading<false> word, position, type;
+  word.ask(e.word, e.H);
+  if (e.position) position.ask(e.position, e.H);
+  if (e.type) type.ask(e.type, e.H);
+  word.take(kept, e.H);
+#pragma unroll
+  for (int k = 0; k < KEPT; k++)
+#pragma unroll
+    for (int i = 0; i < PIECE; i++) kept[k].v[i] *= e.scale;
+  if (e.position) add_row(kept, position, e.H);
+  if (e.type) add_row(kept, type, e.H);
+}
+
 DEV Embedding embedding(int token, const int* ids, const int* positions, const int* types, const elem* word, const elem* position,
                         const elem* type, int H, int ldw, float scale) {
   Embedding e = {word + (u64)ids[token] * ldw, position, type, H, scale};

@@ -14,6 +14,7 @@ KERNEL __launch_bounds__(THREADS, MIN_BLOCKS)
 ENTRY(const Batch* __restrict__ batch, const elem* __restrict__ qkv, const elem* __restrict__ q, const int* __restrict__ offsets,
       const Tile* __restrict__ tiles, const float* __restrict__ bias, elem* __restrict__ y,
       int heads, int ldqkv, int ldq, int ldy, int S, float scale, float bias_scale) {
+  begin();
   Task t;
   if (!find_task(t, batch, offsets, tiles)) return;
   Operands in = operands(t, qkv, q, heads, ldqkv, ldq);

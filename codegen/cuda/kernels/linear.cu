@@ -79,23 +79,26 @@ struct Epilogue {
   float scale;
 };
 
-// Features n to n+WIDTH of a row. Those below N are there: all of them (whole)
-// or only some.
-template <bool whole> DEV void write(const Epilogue& to, int row, int n, const float (&sums)[WIDTH], const float (&bias)[WIDTH]) {
+// Features n to n+WIDTH of a row of which only those below N are there.
+DEV void write_cut(const Epilogue& to, int row, int n, float (&v)[WIDTH]) {
   const u64 old = (u64)row * to.ldr + n, at = (u64)row * to.ldy + n;
-  float v[WIDTH];
-#pragma unroll
-  for (int e = 0; e < WIDTH; e++) v[e] = activate((sums[e] + bias[e]) * (n + e < to.scaled ? to.scale : 1.0f));
-  if (whole || n + WIDTH <= to.N) {
-    if (to.residual) add_vector(v, to.residual, old);
-    return store_vector(v, to.y, at);
-  }
 #pragma unroll
   for (int e = 0; e < WIDTH; e++) {
     if (n + e >= to.N) return;
     if (to.residual) v[e] += load<R32>(to.residual, old + e);
     store<OUT32>(to.y, at + e, v[e]);
   }
+}
+
+// Features n to n+WIDTH of a row: all of them are there (whole) or only some.
+template <bool whole> DEV void write(const Epilogue& to, int row, int n, const float (&sums)[WIDTH], const float (&bias)[WIDTH]) {
+  float v[WIDTH];
+#pragma unroll
+  for (int e = 0; e < WIDTH; e++) v[e] = activate((sums[e] + bias[e]) * (n + e < to.scaled ? to.scale : 1.0f));
+  if constexpr (!whole)
+    if (n + WIDTH > to.N) return write_cut(to, row, n, v);
+  if (to.residual) add_vector(v, to.residual, (u64)row * to.ldr + n);
+  store_vector(v, to.y, (u64)row * to.ldy + n);
 }
 
 // Vector number `group` of a lane's line i, out of the sums of its warp.
@@ -108,7 +111,7 @@ DEV void pick(float (&v)[WIDTH], const float (&sums)[TILES_M][TILES_N][4], int g
 DEV void write_tile(const Epilogue& to, const float (&sums)[TILES_M][TILES_N][4], int row0, int n0, int count) {
   const int row = row0 + threadIdx.x % 32 / 4, n = n0 + threadIdx.x % 4 * WIDTH;
   float v[WIDTH], bias[WIDTH];
-#if ACT == ACT_NONE
+#if ACT == ACT_NONE || ACT == ACT_GELU || ACT == ACT_RELU
   if (n0 + WN <= to.N) {
 #pragma unroll
     for (int group = 0; group < GROUPS; group++) {
@@ -122,8 +125,8 @@ DEV void write_tile(const Epilogue& to, const float (&sums)[TILES_M][TILES_N][4]
     return;
   }
 #endif
-  // An activation is long, and so is the edge: one copy of that code, with the
-  // sums of each thread in shared memory, where a loop can count through them.
+  // A hyperbolic tangent is long, and so is the edge: one copy of that code, with
+  // the sums of each thread in shared memory, where a loop can count through them.
   // Every warp is past its last product's operands, so the stages are free.
   float* own = (float*)shared + threadIdx.x * 4;
 #pragma unroll
@@ -167,6 +170,10 @@ ENTRY(const int* __restrict__ count, const elem* __restrict__ x, const elem* __r
   const int warp = threadIdx.x / 32, warp_m = warp / WARPS_N * WM, warp_n = warp % WARPS_N * WN;
   const int stages = (K + BK - 1) / BK;
 
+  auto fetch_w = [&](int stage) {
+    if (stage < stages)
+      copy_tile<BN, WIDTH>(shared_address(shared) + stage % STAGES * STAGE_BYTES + W_BYTES, w, n0, N, ldw, stage * BK, K);
+  };
   auto fetch = [&](int stage) {
     if (stage >= stages) return;
     u8* to = shared + stage % STAGES * STAGE_BYTES;
@@ -175,9 +182,13 @@ ENTRY(const int* __restrict__ count, const elem* __restrict__ x, const elem* __r
 #else
     copy_tile<BM, 2>(shared_address(to), x, row0, rows, ldx, stage * BK, K);
 #endif
-    copy_tile<BN, WIDTH>(shared_address(to) + W_BYTES, w, n0, N, ldw, stage * BK, K);
+    if (stage >= STAGES - 1) fetch_w(stage);
   };
+#pragma unroll 1
+  for (int s = 0; s < STAGES - 1; s++) fetch_w(s);
+  after_previous();
   float sums[TILES_M][TILES_N][4] = {};
   run_stages(sums, warp_m, warp_n, stages, fetch, [](int) {});
+  start_next();
   write_tile({bias, residual, y, N, ldr, ldy, scaled, scale}, sums, row0 + warp_m, n0 + warp_n, rows);
 }

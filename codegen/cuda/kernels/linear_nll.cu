@@ -108,6 +108,7 @@ KERNEL __launch_bounds__(THREADS, MIN_BLOCKS)
 ENTRY(const int* __restrict__ count, const elem* __restrict__ x, const elem* __restrict__ w,
       const float* __restrict__ bias, const int* __restrict__ ids, const int* __restrict__ rowof,
       Vec4* __restrict__ partial, int K, int V, int ldx, int ldw, int chunks) {
+  after_previous();
   const int tokens = *count, tiles_m = (tokens + BM - 1) / BM;
   if (blockIdx.x >= tiles_m * chunks) return;
   const int row0 = blockIdx.x % tiles_m * BM, chunk = blockIdx.x / tiles_m, first = chunk * TILES * BN;
@@ -141,6 +142,7 @@ ENTRY(const int* __restrict__ count, const elem* __restrict__ x, const elem* __r
         for (int e = 0; e < 4; e++) sums[i][j][e] = 0.0f;
   };
   run_stages(sums, warp_m, warp_n, tiles * stages, fetch, done);
+  start_next();
 
   __syncthreads();
   for (int r = threadIdx.x; r < BM && row0 + r < tokens; r += THREADS) {

@@ -18,6 +18,7 @@ KERNEL __launch_bounds__(THREADS)
 ENTRY(const int* __restrict__ count, const int* __restrict__ ids, const int* __restrict__ offsets,
       const int* __restrict__ rowof, const Vec4* __restrict__ partial, float* __restrict__ nll,
       float* __restrict__ hit, int chunks, int ldn, int ldh) {
+  begin();
   const int tokens = *count, t = blockIdx.x * THREADS + threadIdx.x;
   if (t >= tokens) return;
   float loss = 0.0f, right = 0.0f;

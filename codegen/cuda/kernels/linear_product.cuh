@@ -32,7 +32,9 @@
 #define LINES (WM / 8)            // rows that a thread has a part of
 
 // Blocks that are to fit on a multiprocessor with their registers.
-#if WM * WN >= 4096
+#if BM * BN > 128 * 128
+#define MIN_BLOCKS 1  // of 8 warps and more
+#elif WM * WN >= 4096
 #define MIN_BLOCKS 2
 #elif THREADS >= 128
 #define MIN_BLOCKS 3
@@ -62,9 +64,9 @@ DEV void copy_tile(u32 to, const elem* from, int first, int limit, int ld, int k
   const int bytes = max(0, min(16, (K - k - c * 8) * 2));
 #pragma unroll
   for (int i = 0; i < rows; i += THREADS / CHUNKS)
-    copy_async(to + place<every>(row0 + i, c), corner + (i * ld + k), first + row0 + i < limit ? bytes : 0);
+    if (rows % (THREADS / CHUNKS) == 0 || row0 + i < rows)
+      copy_async(to + place<every>(row0 + i, c), corner + (i * ld + k), first + row0 + i < limit ? bytes : 0);
 }
-
 
 // What a warp multiplies in one step of 16: its rows of x and features of w.
 struct Fragments { u32 x[TILES_M][4], w[TILES_N / 2][4]; };

@@ -29,6 +29,7 @@ KERNEL __launch_bounds__(THREADS, MIN_BLOCKS)
 ENTRY(const Batch* __restrict__ batch, const elem* __restrict__ qkv, const float* __restrict__ scores, const int* __restrict__ offsets,
       const Tile* __restrict__ tiles, const float* __restrict__ bias, elem* __restrict__ y,
       int heads, int ldqkv, int ldy, int lds, int S, float bias_scale) {
+  begin();
   Task t;
   if (!find_task(t, batch, offsets, tiles)) return;
   const elem* v = operands(t, qkv, qkv, heads, ldqkv, 0).v;

@@ -14,6 +14,7 @@
 KERNEL __launch_bounds__(THREADS, MIN_BLOCKS)
 ENTRY(const Batch* __restrict__ batch, const elem* __restrict__ qkv, const elem* __restrict__ q, const int* __restrict__ offsets,
       const Tile* __restrict__ tiles, float* __restrict__ scores, int heads, int ldqkv, int ldq, int lds, float scale) {
+  begin();
   Task t;
   if (!find_task(t, batch, offsets, tiles)) return;
   Operands in = operands(t, qkv, q, heads, ldqkv, ldq);

@@ -5,7 +5,7 @@
 // columns of the sum that they belong to; null: M is H. residual:
 // [count][ldr], f32 if R32; bias f32[H] or null; gamma, beta: f32[H]. sum:
 // [count][lds], f32 if S32; norm: [count][ldn], f32 if N32; either may be
-// null. The norm is of the sum before it is rounded. Grid: one block a row.
+// null. The norm is of the sum before it is rounded. Grid: a warp a row.
 // From E.T. (SC'21), skip-layernorm, with its scatter of condensed rows.
 
 // Adds to columns c to c+4 of a sum those values of x that belong there: those
@@ -26,7 +26,8 @@ KERNEL __launch_bounds__(THREADS, MIN_BLOCKS)
 ENTRY(const int* __restrict__ count, const void* __restrict__ x, const void* __restrict__ residual,
       const float* __restrict__ gamma, const float* __restrict__ beta, const float* __restrict__ bias, const int* __restrict__ columns,
       void* __restrict__ sum, void* __restrict__ norm, int H, int M, int ldx, int ldr, int lds, int ldn, float eps) {
-  const int row = blockIdx.x;
+  begin();
+  const int row = own_row();
   if (row >= *count) return;
   const void* from = row_of<X32>(x, row, ldx);
   const void* skipped = row_of<R32>(residual, row, ldr);
@@ -37,8 +38,28 @@ ENTRY(const int* __restrict__ count, const void* __restrict__ x, const void* __r
     else add(p, load_piece<X32>(from, c, H));
     return p;
   };
-  Piece kept[KEPT];
-  keep(kept, H, piece);
+  Reading<R32> read_skipped;
+  Reading<X32> read_x;
+  read_skipped.ask(skipped, H);
+  if (!columns) read_x.ask(from, H);
+  Kept kept, more;
+  read_skipped.take(kept, H);
+  if (bias) {
+    Reading<true> read_bias;
+    read_bias.ask(bias, H);
+    read_bias.take(more, H);
+#pragma unroll
+    for (int k = 0; k < KEPT; k++) add(kept[k], more[k]);
+  }
+  if (columns) {
+#pragma unroll
+    for (int k = 0; k < KEPT; k++)
+      if (kept_column(k) < H) scatter(kept[k], from, columns, kept_column(k), M);
+  } else {
+    read_x.take(more, H);
+#pragma unroll
+    for (int k = 0; k < KEPT; k++) add(kept[k], more[k]);
+  }
   if (sum) {
     void* to = row_of<S32>(sum, row, lds);
     each_piece(kept, H, piece, [&](int c, const Piece& p) { store_piece<S32>(to, c, H, p); });

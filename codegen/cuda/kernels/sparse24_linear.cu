@@ -132,6 +132,7 @@ ENTRY(const int* __restrict__ count, const elem* __restrict__ x, const elem* __r
       const u32* __restrict__ meta, const float* __restrict__ bias, const void* __restrict__ residual,
       const int* __restrict__ columns, void* __restrict__ y, int N, int K, int ldx, int ldv, int ldr, int ldy,
       int scaled, float scale) {
+  after_previous();
   const Inputs in = {x, columns, *count, ldx, K};
   const int row0 = blockIdx.x * BM, n0 = blockIdx.y * BN, strips = (N + STRIP - 1u) / STRIP;
   if (row0 >= in.count || n0 >= N) return;
@@ -170,6 +171,7 @@ ENTRY(const int* __restrict__ count, const elem* __restrict__ x, const elem* __r
     multiply<0>(sums, positions, stages + stage, at_x, at_w);
     multiply<1>(sums, positions, stages + stage, at_x, at_w);
   }
+  start_next();
   __syncthreads();
   finish_all({bias, residual, y, in.count, N, ldr, ldy, scaled, scale}, sums, row0 + warp_m, n0 + warp_n);
 }

@@ -50,6 +50,7 @@ KERNEL __launch_bounds__(THREADS, MIN_BLOCKS)
 ENTRY(const Batch* __restrict__ batch, const elem* __restrict__ qk, const elem* __restrict__ vo, const int* __restrict__ offsets,
       const Tile* __restrict__ tiles, const float* __restrict__ b, void* __restrict__ y,
       int heads, int N, int ldqk, int ldvo, int ldy, float scale) {
+  begin();
   Task t;
   if (!find_task(t, batch, offsets, tiles)) return;
   int from = blockIdx.z * BN, columns = min(BN, N - from), lane = threadIdx.x % 32;

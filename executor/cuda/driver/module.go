@@ -49,10 +49,24 @@ func (m Module) Function(name string) (Function, error) {
 // Unload gives the module back.
 func (m Module) Unload() error { return check("cuModuleUnload", m.module.Unload()) }
 
+// waiting is the variable of prelude.cuh that says that kernels wait.
+const waiting = "etc_kernels_wait"
+
+// Waits reports whether the kernels of m wait for the kernel before them, so
+// that they may be launched early.
+func (m Module) Waits() (bool, error) {
+	_, _, err := m.module.Global(waiting)
+	if err = check("cuModuleGetGlobal", err); Code(err) == NotFound {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// handle is f as these functions take it: cu.Function is the handle alone.
+func (f Function) handle() C.CUfunction { return *(*C.CUfunction)(unsafe.Pointer(&f.function)) }
+
 // AllowShared lets f be launched with that much dynamic shared memory, in
 // bytes, which is needed for more than 48 KiB.
 func (f Function) AllowShared(bytes int) error {
-	// cu.Function is the handle alone.
-	handle := *(*C.CUfunction)(unsafe.Pointer(&f.function))
-	return result("cuFuncSetAttribute", C.cuFuncSetAttribute(handle, C.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, C.int(bytes)))
+	return result("cuFuncSetAttribute", C.cuFuncSetAttribute(f.handle(), C.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, C.int(bytes)))
 }

@@ -2,10 +2,16 @@
 
 package driver
 
+// #include <cuda.h>
+// #include "launch.h"
+import "C"
+
 import (
 	"unsafe"
 
 	"gorgonia.org/cu"
+
+	"etc/fault"
 )
 
 // A Stream is a queue of the device. What is put in is done in order, later,
@@ -60,6 +66,21 @@ func (s Stream) Launch(f Function, grid [3]int, threads, shared int, args []uint
 		pointers[i] = unsafe.Pointer(&args[i])
 	}
 	return check("cuLaunchKernel", f.function.Launch(grid[0], grid[1], grid[2], threads, 1, 1, shared, s.stream, pointers))
+}
+
+// LaunchEarly is Launch of a kernel whose blocks may start while the kernel
+// before it in s still runs: of a module that Waits. It needs compute capability
+// 9.0 and, in a capture, a driver of CUDA 12.3.
+func (s Stream) LaunchEarly(f Function, grid [3]int, threads, shared int, args []uint64) error {
+	if len(args) > C.ETC_MOST_ARGUMENTS {
+		return fault.Newf(fault.Internal, "bug: driver: a launch with %d arguments", len(args))
+	}
+	var g [3]C.uint
+	for i, n := range grid {
+		g[i] = C.uint(n)
+	}
+	return result("cuLaunchKernelEx", C.etc_launch_early(f.handle(), &g[0], C.uint(threads), C.uint(shared), s.handle(),
+		(*C.ulonglong)(unsafe.Pointer(unsafe.SliceData(args))), C.int(len(args))))
 }
 
 // Record makes e the place after all that is in s now.

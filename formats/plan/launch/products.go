@@ -9,24 +9,23 @@ import (
 // Every tile sums in the same order: the bits of a result do not depend on the
 // choice, only its time does.
 type LinearTile struct {
-	BM, BN int // rows and features of a block
-	BK     int // inputs of a stage
-	Stages int // stages in shared memory
-	WM, WN int // rows and features of a warp
-	Blocks int // that fit one multiprocessor of an A100, by registers and shared memory
+	BM, BN int     // rows and features of a block
+	BK     int     // inputs of a stage
+	Stages int     // stages in shared memory
+	WM, WN int     // rows and features of a warp
+	Blocks int     // that fit one multiprocessor of the cards it is for
+	Rate   float64 // share of mma.sync's rate that many warps of it reach, from times on an H200
 	Why    string
 }
 
 var linearTiles = []LinearTile{
-	{128, 128, 32, 4, 64, 64, 2, "many rows: the fewest bytes from shared memory for a product"},
-	{128, 64, 32, 4, 64, 32, 3, "many rows of few features: more blocks for the last round"},
-	{64, 64, 64, 3, 32, 32, 3, "some hundred rows"},
-	{64, 32, 64, 4, 32, 32, 3, "one long row: w is read once or twice and many blocks share it out"},
-	{32, 64, 64, 4, 32, 32, 3, "up to 32 rows, many features"},
-	{32, 32, 64, 4, 16, 32, 4, "one row, few features: blocks for all multiprocessors"},
-	{16, 128, 64, 4, 16, 32, 2, "up to 16 rows and a vocabulary of features: the stream of w"},
-	{16, 64, 64, 4, 16, 32, 4, "up to 16 rows, many features"},
-	{16, 32, 64, 4, 16, 32, 6, "up to 16 rows, few features: the most blocks"},
+	{128, 256, 64, 3, 64, 64, 1, 1.05, "many thousand rows: the fewest bytes from the second-level cache"},
+	{192, 128, 64, 4, 32, 64, 1, 0.89, "some thousand rows: few rounds of blocks, each with many warps"},
+	{128, 128, 32, 4, 64, 64, 2, 0.95, "many rows where a block has less shared memory"},
+	{128, 64, 32, 4, 64, 32, 3, 0.72, "many rows of few features: more blocks for the last round"},
+	{64, 64, 64, 4, 32, 32, 3, 0.74, "some hundred rows"},
+	{32, 32, 64, 8, 16, 32, 3, 0.52, "one row of the batch: blocks for all multiprocessors, each with many copies under way"},
+	{16, 64, 64, 8, 16, 32, 2, 0.40, "up to 16 rows, many features: the stream of w"},
 }
 
 // LinearTiles are the tiles that linear has, from the largest to the smallest;
@@ -56,7 +55,7 @@ func (t LinearTile) stageBytes() int { return t.Stages * (t.BM + t.BN) * t.BK * 
 // tileConstants are those of a family over linear_product.cuh, and its own.
 func tileConstants(own ...constant) []constant {
 	return append([]constant{
-		{"DTYPE", F16, BF16}, {"BM", 16, 128}, {"BN", 32, 128}, {"BK", 32, 64}, {"STAGES", 2, 4}, {"WM", 16, 64}, {"WN", 32, 64},
+		{"DTYPE", F16, BF16}, {"BM", 16, 192}, {"BN", 32, 256}, {"BK", 32, 64}, {"STAGES", 2, 8}, {"WM", 16, 64}, {"WN", 32, 64},
 	}, own...)
 }
 
@@ -98,7 +97,7 @@ func linearShared(k Kernel) int {
 
 func checkLinear(k Kernel) error {
 	t := tileOf(k)
-	if !slices.ContainsFunc(linearTiles, func(l LinearTile) bool { l.Blocks, l.Why = 0, ""; return l == t }) {
+	if !slices.ContainsFunc(linearTiles, func(l LinearTile) bool { l.Blocks, l.Rate, l.Why = 0, 0, ""; return l == t }) {
 		return fmt.Errorf("kernel of linear: no tile %s with warps of %dx%d", t.Name(), t.WM, t.WN)
 	}
 	return nil

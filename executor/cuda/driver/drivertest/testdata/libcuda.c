@@ -136,6 +136,12 @@ CUresult cuModuleLoadDataEx(CUmodule *m, const void *image, unsigned n, CUjit_op
 	return 0;
 }
 
+CUresult cuModuleGetGlobal_v2(CUdeviceptr *at, size_t *bytes, CUmodule m, const char *name)
+{
+	USABLE;
+	return strstr((char *)m, name) ? 0 : CUDA_ERROR_NOT_FOUND;
+}
+
 CUresult cuModuleUnload(CUmodule m) { USABLE; free(m); live--; return 0; }
 
 CUresult cuModuleGetFunction(CUfunction *f, CUmodule m, const char *name)
@@ -299,7 +305,7 @@ CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t bytes, CU
 CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t bytes, CUstream s) { return copy(s, to, (void *)from, bytes); }
 CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream s) { return copy(s, (void *)to, (void *)from, bytes); }
 
-CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
+static CUresult start(int early, CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
 	CUstream s, void **params, void **extra)
 {
 	Kernel *k = (Kernel *)f;
@@ -312,8 +318,21 @@ CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, uns
 		memcpy(&item.args[i], params[i], types[i] == 'p' ? 8 : 4);
 		sprintf(text + strlen(text), " %llx", (unsigned long long)item.args[i]);
 	}
-	record("launch %s grid %u %u %u block %u %u %u shared %u extra %d args%s", k->name, gx, gy, gz, bx, by, bz, shared, extra != NULL, text);
+	record("launch %s%s grid %u %u %u block %u %u %u shared %u extra %d args%s", early ? "early " : "", k->name, gx, gy, gz, bx, by, bz, shared, extra != NULL, text);
 	return put(s, item);
+}
+
+CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared,
+	CUstream s, void **params, void **extra)
+{
+	return start(0, f, gx, gy, gz, bx, by, bz, shared, s, params, extra);
+}
+
+CUresult cuLaunchKernelEx(const CUlaunchConfig *c, CUfunction f, void **params, void **extra)
+{
+	if (c->numAttrs != 1 || c->attrs[0].id != CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION || !c->attrs[0].value.programmaticStreamSerializationAllowed)
+		return CUDA_ERROR_INVALID_VALUE;
+	return start(1, f, c->gridDimX, c->gridDimY, c->gridDimZ, c->blockDimX, c->blockDimY, c->blockDimZ, c->sharedMemBytes, c->hStream, params, extra);
 }
 
 CUresult cuStreamBeginCapture_v2(CUstream s, CUstreamCaptureMode mode)

@@ -81,7 +81,7 @@ class Peer:
     """A process of peer.py. What it does not answer in time ends it."""
 
     def __init__(self, kind, name=None):
-        self.kind, self.name, self.dead, self.took = kind, name or kind, None, {}
+        self.kind, self.name, self.dead, self.took, self.logits = kind, name or kind, None, {}, {}
         self.log = open(os.path.join(work, self.name.replace(" ", "-") + ".log"), "w")
         self.process = subprocess.Popen(
             [sys.executable, os.path.join(here, "peer.py"), kind, os.path.join(work, "bert"), "cuda" if card else "cpu"],
@@ -120,7 +120,7 @@ class Peer:
 
     def prepare(self, shape, seconds):
         a = self.ask({"do": "prepare", **shape}, seconds)
-        self.took[shape["name"]] = a["took"]
+        self.took[shape["name"]], self.logits[shape["name"]] = a["took"], a["logits"]
 
     def time(self, name, seconds):
         return self.ask({"do": "time", "name": name, "seconds": seconds}, 20 + 4 * seconds)["ms"]
@@ -281,6 +281,12 @@ def agreement(peers, plan, rows):
             fail(f"agreement of {name}", f"logits off by {off:.4g}, the largest is {largest:.4g}")
         table_rows.append([name, f"{off:.2e}", f"{off / largest:.2e}", f"{cosine:.6f}"])
         record.setdefault("agreement", {})[name] = {"off": off, "largest": largest, "cosine": cosine}
+    for p in peers.values():  # what is timed, on the ids it is timed on
+        for name, got in p.logits.items():
+            base = peers["eager"].logits.get(name, got)
+            off = max(abs(x - y) for r, s in zip(got, base) for x, y in zip(r, s))
+            if not off <= 2e-2 * largest:
+                fail(f"agreement of torch {p.name} {name}", f"logits off by {off:.4g} from the eager way's")
     say(f"### Logits of {len(rows)} rows against transformers in float32 (allowed: 2e-2 of the largest)")
     table(["", "off by at most", "of the largest", "cosine"], table_rows)
 

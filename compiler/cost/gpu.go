@@ -56,7 +56,7 @@ func Card(sm int) (GPU, bool) {
 type Tile struct {
 	Name          string // in tables of measurements
 	Rows, Outputs int
-	Blocks        int     // that fit a multiprocessor
+	Blocks        int     // that fit a multiprocessor by registers
 	Warps         int     // of a block
 	Rate          float64 // share of Tensor that many warps of this tile reach
 	Shared        int     // bytes of shared memory of a block
@@ -114,6 +114,9 @@ func (g GPU) Product(t Tile, rows, n, k int) float64 { return g.PredictProduct(t
 // never waited.
 const idleWarps = 3.25
 
+// systemShared is what the system takes of shared memory for each block.
+const systemShared = 1 << 10
+
 // PredictProduct predicts the same. The multiprocessor with the most blocks
 // decides. It has them in rounds of as many as fit; a round takes its sums, at
 // the tile's rate less what few warps lose, and Round. No product is faster than
@@ -122,7 +125,8 @@ const idleWarps = 3.25
 func (g GPU) PredictProduct(t Tile, rows, n, k int) Prediction {
 	blocks := math.Ceil(float64(rows)/float64(t.Rows)) * math.Ceil(float64(n)/float64(t.Outputs))
 	most := math.Ceil(blocks / float64(g.Multiprocessor))
-	rounds := math.Ceil(most / float64(t.Blocks))
+	fit := max(1, min(t.Blocks, g.Shared/(t.Shared+systemShared)))
+	rounds := math.Ceil(most / float64(fit))
 	block := 2 * float64(t.Rows*t.Outputs) * float64(k) * float64(g.Multiprocessor) / (g.Tensor * t.Rate)
 	weights := 2 * float64(n) * float64(k)
 	p := Prediction{Flops: 2 * float64(rows) * float64(n) * float64(k), Bytes: weights + 2*float64(rows)*float64(n+k)}

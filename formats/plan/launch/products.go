@@ -13,7 +13,7 @@ type LinearTile struct {
 	BK     int     // inputs of a stage
 	Stages int     // stages in shared memory
 	WM, WN int     // rows and features of a warp
-	Blocks int     // that fit one multiprocessor of the cards it is for
+	Blocks int     // that fit one multiprocessor of an H200
 	Rate   float64 // share of mma.sync's rate that many warps of it reach, from times on an H200
 	Why    string
 }

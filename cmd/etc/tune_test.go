@@ -180,7 +180,7 @@ func checkTuned(t *testing.T, before, after *plan.Program) {
 	t.Helper()
 	for i, s := range after.Steps {
 		for _, l := range s.Launches {
-			if k := after.Kernels[l.Kernels[0]].Kernel; k.Family == "linear" && (k.Value("BM") != 16 || k.Value("BN") != 128 || l.Tokens != 0) {
+			if k := after.Kernels[l.Kernels[0]].Kernel; k.Family == "linear" && (k.Value("BM") != 16 || k.Value("BN") != 64 || l.Tokens != 0) {
 				t.Errorf("step %d has %s for %d rows", i, k.Entry(), l.Tokens)
 			}
 		}

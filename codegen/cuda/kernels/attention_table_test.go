@@ -46,6 +46,13 @@ func (b attentionBatch) natural() attentionBatch {
 	return b
 }
 
+// beside is b where nothing of the even rows and heads is a number: what
+// reads a neighbour, be it to multiply it by zero, has no number either.
+func (b attentionBatch) beside() attentionBatch {
+	b.foul = true
+	return b
+}
+
 // features is b for vo_attention, with n features a head, and b where that is wanted.
 func (b attentionBatch) features(n int, bias bool) attentionBatch {
 	b.n, b.withBias = n, bias
@@ -77,27 +84,27 @@ var attentionTable = []attentionEntry{
 	{"otf_attention", attentionOf(200, 200, 64, map[string]int{"MAXS": 64, "CAUSAL": 1}), []attentionBatch{heads(2, 30, 35, 64, 1, 16)}},
 	{"otf_attention", attentionOf(40, 72, 16, map[string]int{"MAXS": 48, "CAUSAL": 1, "BIAS": 1}), []attentionBatch{upTo(48), heads(3, 30, 47, 2)}},
 	{"otf_attention", attentionOf(8, 8, 64, map[string]int{"MAXS": 16}), []attentionBatch{upTo(16), heads(5, 300, 15, 16)}},
-	{"otf_attention", attentionOf(24, 48, 16, map[string]int{"MAXS": 80, "ROWS": 1, "BIAS": 1}), []attentionBatch{heads(2, 30, 80, 79, 65, 1, 17)}},
+	{"otf_attention", attentionOf(24, 48, 16, map[string]int{"MAXS": 80, "ROWS": 1, "BIAS": 1}), []attentionBatch{flat(72), heads(2, 30, 80, 79, 65, 1, 17)}},
 
 	{"flash_attention", attentionOf(64, 64, 64, map[string]int{"KB": 64}), []attentionBatch{upTo(130), heads(2, 300, 300, 1, 64), heads(2, 30, 100, 2).below()}},
 	{"flash_attention", attentionOf(64, 64, 16, map[string]int{"KB": 64}), []attentionBatch{heads(2, 30, 300, 31, 128).natural()}},
 	{"flash_attention", attentionOf(64, 64, 64, map[string]int{"KB": 64, "CAUSAL": 1}), []attentionBatch{upTo(130), heads(1, 300, 300)}},
 	{"flash_attention", attentionOf(64, 64, 64, map[string]int{"KB": 64, "BIAS": 1}), []attentionBatch{heads(2, 30, 1, 200, 64).natural()}},
-	{"flash_attention", attentionOf(64, 64, 16, map[string]int{"KB": 64, "ROWS": 1}), []attentionBatch{heads(2, 30, 300, 1, 65)}},
-	{"flash_attention", attentionOf(64, 64, 16, map[string]int{"KB": 64, "ROWS": 2, "CAUSAL": 1}), []attentionBatch{heads(2, 30, 300, 1, 65)}},
+	{"flash_attention", attentionOf(64, 64, 16, map[string]int{"KB": 64, "ROWS": 1}), []attentionBatch{flat(72), heads(2, 30, 300, 1, 65)}},
+	{"flash_attention", attentionOf(64, 64, 16, map[string]int{"KB": 64, "ROWS": 2, "CAUSAL": 1}), []attentionBatch{flat(72), heads(2, 30, 300, 1, 65)}},
 	{"flash_attention", attentionOf(64, 64, 64, map[string]int{"KB": 32, "DTYPE": launch.BF16}), []attentionBatch{heads(2, 300, 300, 33)}},
 	{"flash_attention", attentionOf(200, 200, 64, map[string]int{"KB": 32, "CAUSAL": 1}), []attentionBatch{heads(1, 30, 100, 1, 32)}},
 	{"flash_attention", attentionOf(24, 48, 16, map[string]int{"KB": 32, "CAUSAL": 1, "BIAS": 1}), []attentionBatch{upTo(100), heads(3, 30, 97, 4)}},
 	{"flash_attention", attentionOf(64, 8, 64, map[string]int{"KB": 32}), []attentionBatch{heads(3, 30, 97, 160, 4)}},
 
-	{"partial_otf_scores", map[string]int{"D": 64, "QB": 64, "SPLIT": 8}, []attentionBatch{upTo(130), heads(2, 30, 600, 1)}},
-	{"partial_otf_scores", map[string]int{"D": 40, "QB": 16, "SPLIT": 2, "CAUSAL": 1}, []attentionBatch{upTo(100), heads(3, 30, 300)}},
+	{"partial_otf_scores", map[string]int{"D": 64, "QB": 64, "SPLIT": 8}, []attentionBatch{upTo(130), heads(2, 30, 600, 1), heads(1, 30, 1700)}},
+	{"partial_otf_scores", map[string]int{"D": 40, "QB": 16, "SPLIT": 2, "CAUSAL": 1}, []attentionBatch{upTo(100), heads(3, 30, 300), heads(1, 30, 460)}},
 	{"partial_otf_scores", map[string]int{"D": 200, "QB": 16, "SPLIT": 1, "ROWS": 1}, []attentionBatch{heads(2, 30, 200, 1, 33)}},
-	{"partial_otf_scores", map[string]int{"D": 64, "QB": 64, "SPLIT": 2, "DTYPE": launch.BF16}, []attentionBatch{heads(2, 30, 300, 65).natural()}},
+	{"partial_otf_scores", map[string]int{"D": 64, "QB": 64, "SPLIT": 2, "DTYPE": launch.BF16}, []attentionBatch{heads(2, 30, 300, 65).natural(), heads(1, 30, 460)}},
 
 	{"partial_otf_attention", attentionOf(64, 64, 64, nil), []attentionBatch{upTo(130), heads(2, 300, 300, 1, 64), heads(2, 30, 100, 2).below()}},
 	{"partial_otf_attention", attentionOf(40, 72, 16, map[string]int{"CAUSAL": 1, "BIAS": 1}), []attentionBatch{upTo(100), heads(2, 30, 300).natural()}},
-	{"partial_otf_attention", attentionOf(200, 200, 16, map[string]int{"ROWS": 2, "CAUSAL": 1}), []attentionBatch{heads(2, 30, 200, 1, 33)}},
+	{"partial_otf_attention", attentionOf(200, 200, 16, map[string]int{"ROWS": 2, "CAUSAL": 1}), []attentionBatch{flat(72), heads(2, 30, 200, 1, 33)}},
 	{"partial_otf_attention", attentionOf(64, 64, 64, map[string]int{"DTYPE": launch.BF16}), []attentionBatch{heads(2, 300, 200, 65)}},
 
 	{"vo_attention", map[string]int{"D": 64, "QB": 64, "MAXS": 128, "BN": 64}, []attentionBatch{upTo(60).features(64, true), heads(3, 300, 128, 1, 33).features(136, true)}},
@@ -123,12 +130,68 @@ func (e attentionEntry) small() attentionBatch {
 	return heads(2, 300, min(9, most), 1, most-1).features(e.batches[0].n, true)
 }
 
-// attentionCases are every kernel on each of its batches, and on a small one.
+// edges are rows that end shortly before, at and after the end of a tile of
+// keys, of a block of queries and of 16 keys, with their neighbours foul and
+// scores so low that a key of zeros would win. The last begins a tile of keys.
+func (e attentionEntry) edges() attentionBatch {
+	b := heads(3, 6).below().beside().features(e.batches[0].n, true)
+	last := 5
+	for i, n := range []int{16, 18, 34, 37, 48, 49, 52, 64, 70, 133} {
+		if n <= e.longest() {
+			b.lengths = append(b.lengths, 1+i%3, n)
+		}
+	}
+	for _, n := range []int{33, 65} {
+		if n <= e.longest() {
+			last = n
+		}
+	}
+	b.lengths = append(b.lengths, 2, last)
+	return b
+}
+
+// tail is a batch that ends in the third tile of 64 keys, or the fifth of 32:
+// what reads past the row's end leaves the operand.
+func (e attentionEntry) tail() attentionBatch {
+	return heads(2, 6, 2, min(133, e.longest())).beside().features(e.batches[0].n, true)
+}
+
+// flat is rows of every length from 1 to n whose keys all count for something.
+func flat(n int) attentionBatch {
+	b := upTo(n)
+	b.peak = 3
+	return b
+}
+
+// peaks are softmaxes of hardly more than one key: if that is not among those
+// that the largest is sought in, its weight is no number. With one query a row
+// there are rows for each of the first 16 keys.
+func (e attentionEntry) peaks() attentionBatch {
+	b := heads(1, 3000, 64, 63, 17, 31, 9, 33, 49, 16, 50, 45, 65, 29, 38, 72).features(e.batches[0].n, true)
+	if e.constants["ROWS"] > 0 {
+		b.turn, b.lengths = true, append([]int{49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64}, b.lengths...)
+	}
+	for i, n := range b.lengths {
+		b.lengths[i] = min(n, e.longest())
+	}
+	return b
+}
+
+// longest is how many tokens a row may have, or enough for the edges.
+func (e attentionEntry) longest() int {
+	if n := e.constants["MAXS"]; n > 0 {
+		return n
+	}
+	return 135
+}
+
+// attentionCases are every kernel on each of its batches, on a small one, at the
+// edges of its tiles and of its operands, and on peaks.
 func attentionCases() []testCase {
 	var all []testCase
 	for _, e := range attentionTable {
 		k := e.kernel()
-		for _, b := range append([]attentionBatch{e.small()}, e.batches...) {
+		for _, b := range append([]attentionBatch{e.small(), e.edges(), e.tail(), e.peaks()}, e.batches...) {
 			full := batchFor(k, b)
 			all = append(all, testCase{
 				Name:   fmt.Sprintf("%s/%v", k.Entry(), full),

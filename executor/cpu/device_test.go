@@ -235,3 +235,86 @@ func TestDeviceRefuses(t *testing.T) {
 		t.Errorf("a plan for the CPU: %v", err)
 	}
 }
+
+// TestProfile: the events of a batch are all of its steps and tasks, and their
+// work is what the counters say.
+func TestProfile(t *testing.T) {
+	for threads := 1; threads <= 3; threads++ {
+		tasks, macs := map[int]int{}, 0.0
+		d, err := New(Options{Level: kernel.Best(), Threads: threads, Profile: func(p *plan.Program, events []Event) {
+			for _, e := range events {
+				if e.To.Before(e.From) || e.Busy > e.To.Sub(e.From) || e.Worker >= threads || e.Tokens == 0 {
+					t.Errorf("event %+v", e)
+				}
+				tasks[e.Step] += e.Tasks
+				macs += e.MACs
+			}
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		if err := d.Load(miniPlan(t), 4096, 3); err != nil {
+			t.Fatal(err)
+		}
+		for _, rows := range []int{1, 200} {
+			if err := d.Run(miniBatch(rows, 8, 3)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(tasks) != 3 || tasks[0] == 0 || tasks[1] == 0 || tasks[2] == 0 {
+			t.Errorf("%d threads: tasks of steps %v", threads, tasks)
+		}
+		if want := float64(d.Counters().MultiplyAdds); macs < 0.999*want || macs > 1.001*want {
+			t.Errorf("%d threads: %g multiply-adds in events, %g counted", threads, macs, want)
+		}
+	}
+}
+
+// TestGroups cover a batch, each row once, in order, and their parts of the
+// arena do not overlap; few tokens are one group.
+func TestGroups(t *testing.T) {
+	d := newDevice(t, 2)
+	if err := d.Load(miniPlan(t), 4096, 3); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ rows, tokens, groups int }{{1, 8, 1}, {1, 1, 1}, {31, 8, 1}, {32, 8, 2}, {200, 8, 12}, {4096, 1, 32}, {8000, 8, 256}} {
+		d.batch = miniBatch(c.rows, c.tokens, 3)
+		d.begin()
+		if d.count != c.groups {
+			t.Errorf("%d rows of %d tokens: %d groups, want %d", c.rows, c.tokens, d.count, c.groups)
+		}
+		row := 0
+		size := d.sizesOf(3).arena[0] / elementBytes
+		for _, g := range d.groups[:d.count] {
+			if g.firstRow != row || g.firstToken != row*c.tokens || g.tokens() != g.rows()*c.tokens || g.rows() == 0 {
+				t.Fatalf("group of %d rows begins at row %d, token %d; want row %d", g.rows(), g.firstRow, g.firstToken, row)
+			}
+			if &g.arena[0][0] != &d.arena[0][g.firstToken*size] || len(g.arena[0]) != g.tokens()*size {
+				t.Fatal("a group's arena is not its own tokens'")
+			}
+			row += g.rows()
+		}
+		if row != c.rows {
+			t.Errorf("groups have %d rows of %d", row, c.rows)
+		}
+	}
+}
+
+// TestRunDoesNotAllocate once buffers have grown, whatever the groups.
+func TestRunDoesNotAllocate(t *testing.T) {
+	for _, rows := range []int{1, 300} {
+		d := newDevice(t, 2)
+		if err := d.Load(miniPlan(t), 4096, 3); err != nil {
+			t.Fatal(err)
+		}
+		b := miniBatch(rows, 8, 3)
+		if n := testing.AllocsPerRun(50, func() {
+			if err := d.Run(b); err != nil {
+				t.Error(err)
+			}
+		}); n != 0 {
+			t.Errorf("%d rows: %g allocations a Run", rows, n)
+		}
+	}
+}

@@ -128,13 +128,16 @@ func (t *Table) attend(a *Attention, s attentionScratch, first, n int) {
 
 // scores computes the scores of n queries with the first keys, or a few more.
 func (t *Table) scores(a *Attention, s attentionScratch, first, n, keys int) {
-	for i := range n {
-		row := s.q[i*a.D : (i+1)*a.D]
-		for j, v := range a.Q[(first+i)*a.QStride:][:a.D] {
-			row[j] = v * a.Scale
+	q, stride := a.Q[first*a.QStride:], a.QStride
+	if a.Scale != 1 {
+		for i := range n {
+			row := s.q[i*a.D : (i+1)*a.D]
+			copy(row, q[i*stride:])
+			t.Scale(row, a.Scale)
 		}
+		q, stride = s.q, a.D
 	}
-	t.denseGroups(n, vectors(keys), s.q, a.D, s.keys, lanes, a.D*lanes, s.scores, s.stride, a.D)
+	t.denseGroups(n, vectors(keys), q, stride, s.keys, lanes, a.D*lanes, s.scores, s.stride, a.D)
 }
 
 // denseGroups is denseBlock without bias for any number of panels.

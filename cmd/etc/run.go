@@ -16,6 +16,7 @@ type runFlags struct {
 	deviceFlags
 	want                  executor.Want
 	input, format, output string
+	profile               string
 	skipErrors            bool
 }
 
@@ -36,6 +37,7 @@ func runCommand(p *program) *cobra.Command {
 	c.Flags().BoolVar(&f.want.Logits, "logits", false, "language model: logits of every token")
 	c.Flags().BoolVar(&f.want.LastLogits, "last-logits", false, "language model: logits after the last token")
 	c.Flags().BoolVar(&f.want.Hidden, "hidden", false, "embedding: last hidden state of every token")
+	c.Flags().StringVar(&f.profile, "profile", "", "write a Chrome trace with the time of each step to this file")
 	c.Flags().BoolVar(&f.skipErrors, "skip-errors", false, "exit with 0 although rows had errors")
 	p.addForce(c)
 	return c
@@ -62,19 +64,26 @@ func (p *program) run(ctx context.Context, path string, f *runFlags) error {
 		return err
 	}
 	defer in.Close()
-	s, err := p.openSession(path, &f.deviceFlags, f.want)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	reader := rows.NewReader(ctx, in, name, format)
-	defer reader.Close()
 	var t tally
-	if f.output == stdio {
-		err = t.stream(ctx, s, reader, p.out)
-	} else {
-		err = p.create(f.output, func(w *os.File) error { return t.stream(ctx, s, reader, w) })
-	}
+	err = p.profiled(f.profile, func(trace *profile) error {
+		f.trace = trace
+		s, err := p.openSession(path, &f.deviceFlags, f.want)
+		if err != nil {
+			return err
+		}
+		defer s.close()
+		if trace != nil {
+			if err := checkProfile(s); err != nil {
+				return err
+			}
+		}
+		reader := rows.NewReader(ctx, in, name, format)
+		defer reader.Close()
+		if f.output == stdio {
+			return t.stream(ctx, s, reader, p.out)
+		}
+		return p.create(f.output, func(w *os.File) error { return t.stream(ctx, s, reader, w) })
+	})
 	if err != nil {
 		return err
 	}

@@ -144,7 +144,8 @@ func (t *Table) scores(a *Attention, s attentionScratch, first, n, keys int) {
 func (t *Table) denseGroups(rows, panels int, x []float32, xStride int, w []float32, stepStride, panelStride int, y []float32, yStride, k int) {
 	for p := 0; p < panels; {
 		group := min(t.blockPanels(rows), panels-p)
-		t.denseBlock(rows, group, x, xStride, w[p*panelStride:], stepStride, panelStride, y[p*lanes:], yStride, k, zeros[:])
+		own := w[p*panelStride:]
+		t.denseBlock(rows, group, x, xStride, own, stepStride, panelStride, y[p*lanes:], yStride, k, zeros[:], own, stepStride)
 		p += group
 	}
 }
@@ -189,7 +190,8 @@ func (t *Table) weigh(a *Attention, s attentionScratch, first, n, fewest int, v 
 		p := s.scores[i*s.stride+fewest:]
 		for j := 0; j < panels*lanes; j += lanes {
 			y := out[i*outStride+j:]
-			t.denseBlock(1, 1, p, 0, v[fewest*vStride+j:], vStride, lanes, y, 0, keys-fewest, y)
+			own := v[fewest*vStride+j:]
+			t.denseBlock(1, 1, p, 0, own, vStride, lanes, y, 0, keys-fewest, y, own, vStride)
 		}
 	}
 }

@@ -26,10 +26,16 @@ func (t *Table) denseChunk(l *Linear, w layout.Panels, row, rows, first, last in
 	for p := first; p < whole; {
 		panels := min(t.blockPanels(rows), whole-p)
 		bias := l.biasOf(w.N, p, panels, nil)
-		for r := row; r < row+rows; {
+		own := w.Values[p*w.K*lanes:]
+		blocks := (rows + t.blockRows() - 1) / t.blockRows()
+		for r, b := row, 0; r < row+rows; b++ {
 			n := cut(row+rows-r, t.blockRows())
-			t.denseBlock(n, panels, l.inputs(r), l.XStride, w.Values[p*w.K*lanes:], lanes, w.K*lanes,
-				l.Y[r*l.YStride+p*lanes:], l.YStride, w.K, bias)
+			next, nextStride := own, lanes
+			if blocks > 1 && p+panels < last {
+				next, nextStride = ahead(w.Values[(p+panels)*w.K*lanes:], w.K, b, blocks)
+			}
+			t.denseBlock(n, panels, l.inputs(r), l.XStride, own, lanes, w.K*lanes,
+				l.Y[r*l.YStride+p*lanes:], l.YStride, w.K, bias, next, nextStride)
 			t.finish(l, r, n, p, panels)
 			r += n
 		}
@@ -40,13 +46,22 @@ func (t *Table) denseChunk(l *Linear, w layout.Panels, row, rows, first, last in
 	}
 }
 
+// ahead is the part of a panel w of k steps that block b of so many asks for,
+// and how far a step of the block goes in it: each block its share, so that
+// memory is asked for a line no faster than it can send them. (All of it in one
+// block was measured to be slower than none.)
+func ahead(w []float32, k, b, blocks int) (from []float32, stride int) {
+	blocks = min(blocks, lanes)
+	return w[min(b, blocks-1)*(k/blocks)*lanes:], lanes / blocks
+}
+
 // denseTail computes the last panel, of which only some outputs exist.
 func (t *Table) denseTail(l *Linear, w layout.Panels, row, rows, p int) {
 	var a aside
 	bias := l.biasOf(w.N, p, 1, &a)
 	for r := row; r < row+rows; {
 		n := cut(row+rows-r, t.blockRows())
-		t.denseBlock(n, 1, l.inputs(r), l.XStride, w.Panel(p), lanes, 0, a.y[:], lanes, w.K, bias)
+		t.denseBlock(n, 1, l.inputs(r), l.XStride, w.Panel(p), lanes, 0, a.y[:], lanes, w.K, bias, w.Panel(p), lanes)
 		t.finishAside(l, w.N, r, n, p, a.y[:])
 		r += n
 	}

@@ -318,3 +318,20 @@ func TestRunDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// TestPeak is a rate for each loop, of all threads; there is none in portable Go.
+func TestPeak(t *testing.T) {
+	for _, r := range newDevice(t, 2).Peak(3) {
+		if r < 0.1 || r > 1e5 {
+			t.Errorf("peak %g GFLOP/s", r)
+		}
+	}
+	d, err := New(Options{Level: kernel.Generic, Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if got := d.Peak(3); got != nil {
+		t.Errorf("peak %v at level generic", got)
+	}
+}

@@ -19,10 +19,18 @@ environment() {
   touch $OUT/venv/done
 }
 
-# checkpoint prints the folder of a model; that of bert-base is made with the
-# weights that cpu_peers.py gives it.
+# checkpoint prints the folder of a model. MiniLM is without the limit of 256
+# tokens that its sentence transformer sets, which the peers do not know; bert-base
+# is made with the weights that cpu_peers.py gives it.
 checkpoint() {
-  if [ "$1" = minilm ]; then echo "$SHARED/models/all-MiniLM-L6-v2"; return; fi
+  if [ "$1" = minilm ]; then
+    mkdir -p $OUT/minilm
+    for f in "$SHARED"/models/all-MiniLM-L6-v2/*; do
+      [ "${f##*/}" = sentence_bert_config.json ] || ln -sfn "$(realpath "$f")" $OUT/minilm/
+    done
+    echo $OUT/minilm
+    return
+  fi
   if [ ! -e $OUT/bert-base/config.json ]; then
     $PYTHON - $OUT/bert-base >&2 <<'MAKE'
 import sys, torch, transformers
@@ -33,16 +41,14 @@ MAKE
   echo $OUT/bert-base
 }
 
-# The longest bucket of all-MiniLM-L6-v2 is 256 tokens, that of its sentence
-# transformer; its positions go to 512.
 measure() {
-  local model=$1 name=$1 folder shapes=$SHAPES
+  local model=$1 name=$1 folder
   folder=$(checkpoint "$model")
-  [ "$model" = minilm ] && name=$folder && shapes=$(tr , '\n' <<< "$SHAPES" | grep -v x384 | paste -sd,)
+  [ "$model" = minilm ] && name=$folder
   bin/etc compile "$folder" -o $OUT/$model.etp --force --quiet
   rm -f $OUT/$model.records
   echo "$model, $(uname -m) $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1), load $(cut -d' ' -f1 /proc/loadavg)"
-  $PYTHON "$SHARED/bench/cpu_peers.py" --model "$name" --shapes "$shapes" --threads "${THREADS:-2}" --rounds "${ROUNDS:-5}" --seconds "${SECONDS_EACH:-1}" \
+  $PYTHON "$SHARED/bench/cpu_peers.py" --model "$name" --shapes "$SHAPES" --threads "${THREADS:-2}" --rounds "${ROUNDS:-5}" --seconds "${SECONDS_EACH:-1}" \
     --engines "${ENGINES:-ov-f32,ort-f32,ort-int8}" -o $OUT/$model.json \
     --etc "f32=executor/cpu/peers.sh --record $OUT/$model.records bin/etc bench $OUT/$model.etp --device cpu --quiet --seconds ${SECONDS_EACH:-1}"
   $PYTHON - $OUT/$model.records <<'PEAK'

@@ -2,7 +2,7 @@
 //
 // A checked plan is bound once: every step becomes a function over views of
 // the mapped weights and of the arena. A batch then costs no allocation: its
-// buffers lie in an arena that grows to the largest batch seen, and tasks are
+// buffers lie in an arena that grows to the largest group of rows seen, and tasks are
 // claimed by the workers of one pool. How a batch is cut into groups, and a
 // step of a group into tasks, follows the batch; a row's bits do not, see
 // package kernel.
@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"unsafe"
 
 	"etc/executor"
@@ -62,8 +63,11 @@ type Device struct {
 	checked     int64 // bytes that there was memory for
 	available   func() int64
 	batch       *executor.Batch
-	groups      []*group // of the batch the first count, the others to be used again
-	count       int
+	cuts        []int // the first row of each group of the batch, and the end
+	began       atomic.Int32
+	groups      []*group // under way, by lane; what lies behind lanes is to be used again
+	lanes       int
+	sharing     int // threads that are expected to share a group's steps
 	next        func(chain int) int
 	do          func(worker, chain, task int)
 	results     [][]float32
@@ -165,33 +169,39 @@ func (d *Device) Run(b *executor.Batch) (err error) {
 
 func (d *Device) runSteps() error {
 	d.begin()
-	d.pool.Run(d.count, d.next, d.do)
+	d.pool.Run(d.lanes, d.next, d.do)
 	if d.options.Profile != nil {
 		d.report(d.program)
 	}
 	return nil
 }
 
-// nextStep ends the step that a group is at and begins the next one that the
-// wanted outputs need.
-func (d *Device) nextStep(chain int) int {
-	g := d.groups[chain]
-	if g.step >= 0 {
+// nextStep ends the step that the group in a lane is at and begins the next one
+// that the wanted outputs need, of the next group where there is none.
+func (d *Device) nextStep(lane int) int {
+	g := d.groups[lane]
+	if g.step < len(d.steps) {
 		d.observe(g, &d.steps[g.step])
 		d.copyTaps(g)
 	}
-	for g.step++; g.step < len(d.steps); g.step++ {
-		s := &d.steps[g.step]
-		if s.Needed&g.Wanted == 0 {
-			continue
+	for {
+		for g.step++; g.step < len(d.steps); g.step++ {
+			s := &d.steps[g.step]
+			if s.Needed&g.Wanted == 0 {
+				continue
+			}
+			if n := s.cut(g); n > 0 {
+				g.tasks, g.macs = n, s.macs(&g.Batch)
+				return n
+			}
 		}
-		if n := s.cut(g); n > 0 {
-			g.tasks, g.macs = n, s.macs(&g.Batch)
-			return n
+		if g.begun {
+			d.copyOutputs(g)
+		}
+		if g.begun = d.beginGroup(g); !g.begun {
+			return 0
 		}
 	}
-	d.copyOutputs(g)
-	return 0
 }
 
 func (d *Device) doTask(worker, chain, task int) {
@@ -203,7 +213,7 @@ func (d *Device) doTask(worker, chain, task int) {
 	d.steps[g.step].task(g, worker, task)
 }
 
-// begin points the arena at the batch, cuts it, and counts what will run.
+// begin counts what will run for the batch, makes room for its results, and cuts it.
 func (d *Device) begin() {
 	d.counters.Batches++
 	d.counters.Tokens += int64(d.tokens())
@@ -213,9 +223,6 @@ func (d *Device) begin() {
 			d.counters.MultiplyAdds += s.macs(d.batch)
 		}
 	}
-	arena := d.sizesOf(d.batch.Wanted).arena
-	d.grow(plan.PerToken, arena[0]/elementBytes*d.tokens())
-	d.grow(plan.PerRow, arena[1]/elementBytes*d.rows())
 	for j, o := range d.program.Outputs {
 		if d.batch.Wanted>>j&1 != 0 {
 			b := &d.program.Buffers[o.Buffer]
@@ -225,11 +232,12 @@ func (d *Device) begin() {
 		}
 	}
 	d.cutGroups()
+	d.layLanes()
 }
 
-// grow makes an arena of at least n values. The old one is let go first.
-func (d *Device) grow(kind plan.Rows, n int) {
-	if a := &d.arena[kind-plan.PerToken]; len(*a) < n {
+// grow makes arena i one of at least n values. The old one is let go first.
+func (d *Device) grow(i, n int) {
+	if a := &d.arena[i]; len(*a) < n {
 		*a = nil
 		*a = alignedFloats(n)
 	}

@@ -85,19 +85,20 @@ func miniBatch(rows, tokens int, wanted uint64) *executor.Batch {
 // for a batch larger than what Load heard of.
 func TestMemoryIsChecked(t *testing.T) {
 	p := miniPlan(t)
-	const always, demanded = 64 + 64 + 4, 4032 + 4000 // bytes for each token, which may be a row
-	fixed := int64(reserve + len(p.Data))
 	const tokens = 1 << 20
+	const held = 2 * (groupTokens + 8) // tokens in the arena of one thread
+	const always, demanded = (64+64)*held + 4*tokens, 4032*held + 4000*tokens
+	fixed := int64(reserve + len(p.Data))
 	for _, c := range []struct {
 		what   string
 		wanted uint64
 		free   int64
 		ok     bool
 	}{
-		{"exactly enough", 1, fixed + always*tokens, true},
-		{"a byte less", 1, fixed + always*tokens - 1, false},
-		{"an output on demand", 3, fixed + (always+demanded)*tokens - 1, false},
-		{"an output on demand fits", 3, fixed + (always+demanded)*tokens, true},
+		{"exactly enough", 1, fixed + always, true},
+		{"a byte less", 1, fixed + always - 1, false},
+		{"an output on demand", 3, fixed + always + demanded - 1, false},
+		{"an output on demand fits", 3, fixed + always + demanded, true},
 		{"not known", 3, 0, true},
 	} {
 		d := newDevice(t, 1)
@@ -271,32 +272,41 @@ func TestProfile(t *testing.T) {
 	}
 }
 
-// TestGroups cover a batch, each row once, in order, and their parts of the
-// arena do not overlap; few tokens are one group.
+// TestGroups cover a batch, each row once, in order; few tokens are one group;
+// lanes are no more than threads, and their parts of the arena do not overlap.
 func TestGroups(t *testing.T) {
-	d := newDevice(t, 2)
-	if err := d.Load(miniPlan(t), 4096, 3); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct{ rows, tokens, groups int }{{1, 8, 1}, {1, 1, 1}, {31, 8, 1}, {32, 8, 2}, {200, 8, 12}, {4096, 1, 32}, {8000, 8, 256}} {
-		d.batch = miniBatch(c.rows, c.tokens, 3)
-		d.begin()
-		if d.count != c.groups {
-			t.Errorf("%d rows of %d tokens: %d groups, want %d", c.rows, c.tokens, d.count, c.groups)
+	for threads := 1; threads <= 3; threads++ {
+		d := newDevice(t, threads)
+		if err := d.Load(miniPlan(t), 4096, 3); err != nil {
+			t.Fatal(err)
 		}
-		row := 0
-		size := d.sizesOf(3).arena[0] / elementBytes
-		for _, g := range d.groups[:d.count] {
-			if g.firstRow != row || g.firstToken != row*c.tokens || g.tokens() != g.rows()*c.tokens || g.rows() == 0 {
-				t.Fatalf("group of %d rows begins at row %d, token %d; want row %d", g.rows(), g.firstRow, g.firstToken, row)
+		for _, c := range []struct{ rows, tokens, groups int }{{1, 1, 1}, {1, 8, 1}, {31, 8, 1}, {32, 8, 2}, {200, 8, 12}, {4096, 1, 32}, {8000, 8, 500}} {
+			d.batch = miniBatch(c.rows, c.tokens, 3)
+			d.begin()
+			if d.groupCount() != c.groups || d.lanes != min(threads, c.groups) {
+				t.Errorf("%d rows of %d tokens: %d groups in %d lanes, want %d", c.rows, c.tokens, d.groupCount(), d.lanes, c.groups)
 			}
-			if &g.arena[0][0] != &d.arena[0][g.firstToken*size] || len(g.arena[0]) != g.tokens()*size {
-				t.Fatal("a group's arena is not its own tokens'")
+			if held := d.mostArenaTokens(len(d.batch.IDs)) * d.sizesOf(3).arena[0] / elementBytes; len(d.arena[0]) > held {
+				t.Errorf("%d rows of %d tokens: the arena has %d values, at most %d were checked for", c.rows, c.tokens, len(d.arena[0]), held)
 			}
-			row += g.rows()
-		}
-		if row != c.rows {
-			t.Errorf("groups have %d rows of %d", row, c.rows)
+			for i, g := range d.groups[:d.lanes] {
+				tokens, rows := d.largestGroup()
+				if each := tokens * d.sizesOf(3).arena[0] / elementBytes; len(g.arena[0]) != each || &g.arena[0][0] != &d.arena[0][i*each] {
+					t.Fatalf("lane %d has %d values, want %d of its own", i, len(g.arena[0]), each)
+				}
+				if each := rows * d.sizesOf(3).arena[1] / elementBytes; len(g.arena[1]) != each || &g.arena[1][0] != &d.arena[1][i*each] {
+					t.Fatalf("lane %d has %d values by row, want %d of its own", i, len(g.arena[1]), each)
+				}
+			}
+			row := 0
+			for g := d.groups[0]; d.beginGroup(g); row += g.rows() {
+				if g.firstRow != row || g.firstToken != row*c.tokens || g.tokens() != g.rows()*c.tokens || g.rows() == 0 {
+					t.Fatalf("group of %d rows begins at row %d, token %d; want row %d", g.rows(), g.firstRow, g.firstToken, row)
+				}
+			}
+			if row != c.rows {
+				t.Errorf("groups have %d rows of %d", row, c.rows)
+			}
 		}
 	}
 }

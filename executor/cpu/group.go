@@ -13,20 +13,20 @@ import (
 const groupTokens = 128
 
 // A group is some rows of a batch, one after another, on their way through the
-// steps. Groups know nothing of each other: each has its part of the arena, laid
-// out for its own tokens, so that one may be steps ahead of another. A batch of
-// few tokens is one group, whose steps all threads share; one of many is groups
-// that threads go through alone. A row's bits are the same in either.
+// steps. Groups know nothing of each other. A batch of few tokens is one group,
+// whose steps all threads share; one of many is groups that threads go through
+// alone, one after another in the same part of the arena, a lane, which stays in
+// their caches. A row's bits are the same in either.
 type group struct {
 	executor.Batch // views of the device's batch, but Offsets count from 0
 	firstToken     int
 	firstRow       int
-	arena          [2][]float32 // per token, per row
+	arena          [2][]float32 // per token, per row: the lane's
 	queries        []queryBlock // of attention over all queries
-	threads        int          // that are expected to share its steps
-	step           int          // the one that is being run
+	begun          bool         // a group is in this lane
+	step           int          // the one that is being run, -1 before the first
 	grid           grid         // of that step, if it is a product
-	attention      []int        // of that step: the first query block of each task
+	attention      []int        // of that step: the first item of each task
 	tasks          int          // of that step
 	macs           int64        // of that step
 }
@@ -47,37 +47,74 @@ func (g *group) count(r plan.Rows) int {
 func (d *Device) cutGroups() {
 	b := d.batch
 	tokens, rows := len(b.IDs), len(b.Offsets)-1
-	n := max(1, min(tokens/groupTokens, rows, pool.MaxChains))
+	n := max(1, min(tokens/groupTokens, rows))
 	if d.options.Observe != nil {
 		n = 1 // observers want to see a batch at once
 	}
-	d.count = 0
-	for i, from := 0, 0; i < n; i++ {
-		to := from
+	d.cuts = append(d.cuts[:0], 0)
+	for i := range n {
+		to := d.cuts[len(d.cuts)-1]
+		from := to
 		for to < rows && int(b.Offsets[to])*n < tokens*(i+1) {
 			to++
 		}
-		if i == n-1 {
-			to = rows
-		}
 		if to > from {
-			d.addGroup(from, to)
+			d.cuts = append(d.cuts, to)
 		}
-		from = to
 	}
-	threads := (d.options.Threads + d.count - 1) / d.count
-	for i := range d.count {
-		d.groups[i].threads = threads
+	d.began.Store(0)
+}
+
+// groupCount is the number of groups that the batch was cut into.
+func (d *Device) groupCount() int { return len(d.cuts) - 1 }
+
+// largestGroup is the tokens and the rows of the groups that have most.
+func (d *Device) largestGroup() (tokens, rows int) {
+	for i := range d.groupCount() {
+		from, to := d.cuts[i], d.cuts[i+1]
+		tokens, rows = max(tokens, int(d.batch.Offsets[to]-d.batch.Offsets[from])), max(rows, to-from)
+	}
+	return tokens, rows
+}
+
+// mostArenaTokens bounds the tokens that the arena holds at once for a batch of
+// so many, by how batches are cut.
+func (d *Device) mostArenaTokens(tokens int) int {
+	if d.options.Observe != nil {
+		return tokens
+	}
+	return min(tokens, 2*d.options.Threads*(groupTokens+longestRow(d.program)))
+}
+
+// layLanes makes a lane for each thread that takes groups alone, in an arena
+// for the largest of them.
+func (d *Device) layLanes() {
+	d.lanes = min(d.groupCount(), d.options.Threads, pool.MaxChains)
+	d.sharing = (d.options.Threads + d.lanes - 1) / d.lanes
+	tokens, rows := d.largestGroup()
+	size := d.sizesOf(d.batch.Wanted).arena
+	for i, n := range [2]int{tokens, rows} {
+		each := n * size[i] / elementBytes
+		d.grow(i, each*d.lanes)
+		for lane := range d.lanes {
+			if lane == len(d.groups) {
+				d.groups = append(d.groups, &group{})
+			}
+			d.groups[lane].arena[i] = d.arena[i][lane*each : (lane+1)*each]
+		}
+	}
+	for _, g := range d.groups[:d.lanes] {
+		g.begun, g.step = false, len(d.steps)
 	}
 }
 
-// addGroup makes the next group of the rows from to to.
-func (d *Device) addGroup(from, to int) {
-	if d.count == len(d.groups) {
-		d.groups = append(d.groups, &group{})
+// beginGroup puts the next group of the batch into g, if one is left.
+func (d *Device) beginGroup(g *group) bool {
+	i := int(d.began.Add(1)) - 1
+	if i >= d.groupCount() {
+		return false
 	}
-	g, b := d.groups[d.count], d.batch
-	d.count++
+	b, from, to := d.batch, d.cuts[i], d.cuts[i+1]
 	first, last := int(b.Offsets[from]), int(b.Offsets[to])
 	g.firstToken, g.firstRow, g.step = first, from, -1
 	g.Bucket, g.Wanted = b.Bucket, b.Wanted
@@ -86,11 +123,8 @@ func (d *Device) addGroup(from, to int) {
 	for _, o := range b.Offsets[from : to+1] {
 		g.Offsets = append(g.Offsets, o-int32(first))
 	}
-	for i, at := range [2][2]int{{first, last}, {from, to}} {
-		size := d.sizesOf(b.Wanted).arena[i] / elementBytes
-		g.arena[i] = d.arena[i][at[0]*size : at[1]*size]
-	}
 	g.cutQueries()
+	return true
 }
 
 // part is v from first to last, nil where there is none.

@@ -80,7 +80,7 @@ func (d *Device) bindLinear(s *plan.Step) (step, int) {
 	return step{
 		Step: s,
 		cut: func(g *group) int {
-			g.grid = newGrid(g.count(out), layout.Blocks(n), g.threads)
+			g.grid = newGrid(g.count(out), layout.Blocks(n), d.sharing)
 			return g.grid.tasks()
 		},
 		task: func(g *group, worker, task int) {

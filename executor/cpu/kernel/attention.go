@@ -145,7 +145,7 @@ func (t *Table) denseGroups(rows, panels int, x []float32, xStride int, w []floa
 	for p := 0; p < panels; {
 		group := min(t.blockPanels(rows), panels-p)
 		own := w[p*panelStride:]
-		t.denseBlock(rows, group, x, xStride, own, stepStride, panelStride, y[p*lanes:], yStride, k, zeros[:], own, stepStride)
+		t.denseBlock(rows, group, x, xStride, own, stepStride, panelStride, y[p*lanes:], yStride, k, zeros[:], own, 4*stepStride)
 		p += group
 	}
 }
@@ -191,7 +191,7 @@ func (t *Table) weigh(a *Attention, s attentionScratch, first, n, fewest int, v 
 		for j := 0; j < panels*lanes; j += lanes {
 			y := out[i*outStride+j:]
 			own := v[fewest*vStride+j:]
-			t.denseBlock(1, 1, p, 0, own, vStride, lanes, y, 0, keys-fewest, y, own, vStride)
+			t.denseBlock(1, 1, p, 0, own, vStride, lanes, y, 0, keys-fewest, y, own, 4*vStride)
 		}
 	}
 }

@@ -308,3 +308,45 @@ func TestSparse24RunsAsCSR(t *testing.T) {
 		t.Error("expansion is empty or holds zeros")
 	}
 }
+
+// TestCutAll gives the blocks that cut gives one after another.
+func TestCutAll(t *testing.T) {
+	for most := 1; most <= maxRows; most++ {
+		for items := 1; items <= 100; items++ {
+			all, left := cutAll(items, most), items
+			for i := range all.count {
+				want := cut(left, most)
+				if got := all.size(i); got != want || got < 1 || got > most {
+					t.Fatalf("%d items, at most %d: block %d has %d, want %d", items, most, i, got, want)
+				}
+				left -= want
+			}
+			if left != 0 {
+				t.Fatalf("%d items, at most %d: %d are left", items, most, left)
+			}
+		}
+	}
+}
+
+// TestLookahead: what blocks ask for lies in the panel, and most of it is asked for.
+func TestLookahead(t *testing.T) {
+	for _, k := range []int{0, 1, 3, 16, 100, 384, 1536} {
+		for rows := 1; rows < 300; rows++ {
+			cuts := cutAll(rows, maxRows)
+			a := cuts.lookahead(k)
+			lines := map[int]bool{}
+			for b := range cuts.count {
+				for i := range k {
+					at := 4*a.from(b) + i*a.stride
+					if at >= k*vectorBytes {
+						t.Fatalf("k %d, %d rows: block %d asks for byte %d of %d", k, rows, b, at, k*vectorBytes)
+					}
+					lines[at/vectorBytes] = true
+				}
+			}
+			if k >= 100 && 10*len(lines) < 8*k {
+				t.Errorf("k %d, %d rows: %d of %d lines", k, rows, len(lines), k)
+			}
+		}
+	}
+}

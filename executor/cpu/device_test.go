@@ -311,6 +311,64 @@ func TestGroups(t *testing.T) {
 	}
 }
 
+// TestGroupsFillTheirResults: each row's and each token's results are at its place.
+func TestGroupsFillTheirResults(t *testing.T) {
+	for threads := 1; threads <= 3; threads++ {
+		d := newDevice(t, threads)
+		if err := d.Load(miniPlan(t), 4096, 3); err != nil {
+			t.Fatal(err)
+		}
+		b := &executor.Batch{Wanted: 3, Offsets: []int32{0}, Results: make([][]float32, 2)}
+		var means []float32
+		for i := range 300 {
+			sum := 0
+			n := 1 + i%8
+			for range n {
+				id := (i*7 + len(b.IDs)*3) % 10
+				sum += id
+				b.IDs = append(b.IDs, int32(id))
+			}
+			means = append(means, float32(sum)/float32(n))
+			b.Offsets = append(b.Offsets, int32(len(b.IDs)))
+		}
+		if err := d.Run(b); err != nil {
+			t.Fatal(err)
+		}
+		if d.groupCount() < 5 {
+			t.Fatalf("%d groups, want several", d.groupCount())
+		}
+		for i, want := range means {
+			if got := b.Results[0][i]; got != want {
+				t.Fatalf("%d threads: row %d is %v, want %v", threads, i, got, want)
+			}
+		}
+		for i, id := range b.IDs {
+			if got := b.Results[1][i*1000]; got != float32(id) {
+				t.Fatalf("%d threads: token %d is %v, want %v", threads, i, got, id)
+			}
+		}
+	}
+}
+
+// TestCutAttention: tasks are all items, in order, and short rows share one.
+func TestCutAttention(t *testing.T) {
+	p := &plan.Params{Heads: 12, D: 32, Dv: 32}
+	for _, c := range []struct{ rows, tokens, tasks int }{{1, 1, 1}, {1, 16, 3}, {32, 16, 96}, {1, 128, 12}, {2, 300, 72}, {3, 5, 1}} {
+		b := miniBatch(c.rows, c.tokens, 1)
+		g := &group{Batch: *b}
+		g.cutQueries()
+		n := g.cutAttention(p)
+		if n != c.tasks || g.attention[0] != 0 || g.attention[n] != len(g.queries)*p.Heads {
+			t.Errorf("%d rows of %d tokens: %d tasks %v of %d items, want %d tasks", c.rows, c.tokens, n, g.attention, len(g.queries)*p.Heads, c.tasks)
+		}
+		for i := range n {
+			if g.attention[i] >= g.attention[i+1] {
+				t.Errorf("%d rows of %d tokens: task %d is empty", c.rows, c.tokens, i)
+			}
+		}
+	}
+}
+
 // TestRunDoesNotAllocate once buffers have grown, whatever the groups.
 func TestRunDoesNotAllocate(t *testing.T) {
 	for _, rows := range []int{1, 300} {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -255,6 +256,45 @@ func TestIdleWorkersHelp(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestWorkersKeepTheirChains, which stay in their caches: one thread goes
+// through one chain after another.
+func TestWorkersKeepTheirChains(t *testing.T) {
+	p := New(1)
+	defer p.Close()
+	var at [3]int
+	var order []int
+	p.Run(len(at), func(c int) int {
+		at[c]++
+		return 2 * (4 - at[c])
+	}, func(_, c, _ int) { order = append(order, c) })
+	if len(order) != 3*12 || !slices.IsSorted(order) {
+		t.Errorf("tasks of chains in the order %v", order)
+	}
+}
+
+// TestNothingBeginsAfterAPanic, neither a task nor a step.
+func TestNothingBeginsAfterAPanic(t *testing.T) {
+	p := New(1)
+	defer p.Close()
+	var at [3]int
+	ran := 0
+	if got := recovered(func() {
+		p.Run(len(at), func(c int) int {
+			at[c]++
+			return 2 * (4 - at[c])
+		}, func(_, c, _ int) {
+			if ran++; ran == 8 {
+				panic("eighth task")
+			}
+		})
+	}); got != "eighth task" {
+		t.Fatalf("Run panicked with %v", got)
+	}
+	if ran != 8 || at != [3]int{2, 1, 1} {
+		t.Errorf("%d tasks ran, chains began %v steps", ran, at)
+	}
 }
 
 // TestPanicOfNext ends the request too.

@@ -11,7 +11,7 @@ MUTANTS ?= all
 # What make bench measures: MiniLM where it lies beside the checkout.
 BENCH_MODEL ?= $(firstword $(wildcard ../shared/models/all-MiniLM-L6-v2) testdata/tiny-sst2)
 
-.PHONY: help build nvrtc cuda cuda-test gpu-check gpu-bench run test test-models race mutants check generate bench fuzz clean
+.PHONY: help build nvrtc cuda cuda-test gpu-check gpu-bench run test test-models race mutants check generate bench bench-peers fuzz clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -102,6 +102,9 @@ bench: build ## tokens a second, start-up and memory of BENCH_MODEL, pruned agai
 	bin/etc prune $(BENCH_MODEL) -o out/bench/half --method neurons --sparsity 0.333 --calib testdata/sst2-dev.tsv --force
 	bin/etc compile out/bench/half -o out/bench/half.etp --force
 	bin/etc bench out/bench/half.etp --batch 1,8 --seqlen 32,128 --baseline out/bench/model.etp
+
+bench-peers: build ## etc beside OpenVINO and ONNX Runtime on this machine, MiniLM and BERT_BASE (makes a Python environment of 2 GB)
+	executor/cpu/peers.sh minilm bert-base
 
 clean:
 	rm -rf bin out

@@ -15,6 +15,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"etc/fault"
 	"etc/formats/mapped"
@@ -61,6 +62,9 @@ type Executor struct {
 	head    head
 	flights [2]flight
 	turn    int // the flight that begins next; the other one may be under way
+
+	times     Times // but for Tokenise
+	tokenised atomic.Int64
 }
 
 // New loads p, whose plan must have passed plan.Check and must outlive the

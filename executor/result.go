@@ -18,12 +18,12 @@ type Result struct {
 }
 
 // A head turns the outputs of a batch into the fields of results. The numbers
-// of all results of a window lie in values.
+// of all results of a window lie in its values.
 type head struct {
 	model         *plan.Model
 	probabilities bool
 	outputs       []string // names, by index
-	values        store[float32]
+	values        *store[float32]
 	scratch       []float32
 }
 

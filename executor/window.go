@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"time"
 
 	"etc/fault"
 	"etc/formats/rows"
@@ -61,26 +62,41 @@ type window struct {
 	encodings []tokenizer.Encoding // of rows of ids the row's own, else in ids
 	ids       []store[int32]       // by stripe
 	results   []Result
-	order     []int // rows of one bucket without an error, in input order
-	last      error // why reading ended, io.EOF at the end of the input
+	values    store[float32] // of results
+	order     []int          // rows of one bucket without an error, by length
+	last      error          // why reading ended, io.EOF at the end of the input
 }
 
-// Run runs every row of src and hands each result, in input order, to emit.
-// The result and its slices are valid during the call. Errors of rows are in
-// their results; Run's own error is the source's, the device's, emit's or
-// ctx's. When it is over, src is closed.
+// windows is how many there are: one is read and tokenised while another is
+// computed and a third written.
+const windows = 3
+
+// Run runs every row of src and hands each result, in input order, to emit,
+// which another goroutine calls while the rows that follow are computed. The
+// result and its slices are valid during the call. Errors of rows are in their
+// results; Run's own error is the source's, the device's, emit's or ctx's. When
+// it is over, src is closed.
 func (x *Executor) Run(ctx context.Context, src Source, emit func(*Result) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	context.AfterFunc(ctx, src.Close)
-	full, free := make(chan *window, 1), make(chan *window, 2)
-	free <- &window{}
-	free <- &window{}
+	full, done, free := make(chan *window, 1), make(chan *window, 1), make(chan *window, windows)
+	for range windows {
+		free <- &window{}
+	}
 	reader := fault.Go(func() error {
 		defer close(full)
 		return x.read(ctx, src, full, free)
 	})
-	err := x.consume(ctx, src, full, free, emit)
+	writer := fault.Go(func() error {
+		defer cancel()
+		return x.write(src, done, free, emit)
+	})
+	err := x.consume(ctx, full, done)
+	close(done)
+	if failed := writer.Wait(); failed != nil && (err == nil || errors.Is(err, context.Canceled)) {
+		err = failed
+	}
 	if err != nil {
 		cancel()
 	}
@@ -92,11 +108,27 @@ func (x *Executor) Run(ctx context.Context, src Source, emit func(*Result) error
 	return err
 }
 
-func (x *Executor) consume(ctx context.Context, src Source, full <-chan *window, free chan<- *window, emit func(*Result) error) error {
+// consume computes windows.
+func (x *Executor) consume(ctx context.Context, full <-chan *window, done chan<- *window) error {
 	for w := range full {
+		start := time.Now()
 		if err := x.compute(ctx, w); err != nil {
 			return err
 		}
+		x.times.Compute += time.Since(start)
+		select {
+		case done <- w:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return ctx.Err()
+}
+
+// write hands the results of windows to emit and frees the windows.
+func (x *Executor) write(src Source, done <-chan *window, free chan<- *window, emit func(*Result) error) error {
+	for w := range done {
+		start := time.Now()
 		w.results[len(w.rows)-1].Last = true
 		for i := range w.rows {
 			if err := emit(&w.results[i]); err != nil {
@@ -105,8 +137,18 @@ func (x *Executor) consume(ctx context.Context, src Source, full <-chan *window,
 		}
 		src.Release(w.rows...)
 		free <- w
+		x.times.Write += time.Since(start)
 	}
-	return ctx.Err()
+	return nil
+}
+
+// Times are how long the parts of Run took, which go on side by side. The time
+// to tokenise is that of all goroutines that do.
+type Times struct{ Tokenise, Compute, Write time.Duration }
+
+// Times is what Run took until now, once it is over.
+func (x *Executor) Times() Times {
+	return Times{time.Duration(x.tokenised.Load()), x.times.Compute, x.times.Write}
 }
 
 // read fills windows until the input ends, tokenised.
@@ -192,6 +234,8 @@ func (x *Executor) tokenise(w *window, stripes []encoder) error {
 
 // stripe encodes every row that is s modulo the number of stripes.
 func (x *Executor) stripe(w *window, s int, stripes []encoder) {
+	start := time.Now()
+	defer func() { x.tokenised.Add(int64(time.Since(start))) }()
 	w.ids[s].clear()
 	for i := s; i < len(w.rows); i += len(stripes) {
 		row, r := w.rows[i], &w.results[i]
@@ -210,6 +254,7 @@ func (x *Executor) compute(ctx context.Context, w *window) (err error) {
 			x.abandon()
 		}
 	}()
+	x.head.values = &w.values
 	x.head.values.clear()
 	for bucket := range x.program.Buckets {
 		w.order = w.order[:0]
@@ -218,6 +263,9 @@ func (x *Executor) compute(ctx context.Context, w *window) (err error) {
 				w.order = append(w.order, i)
 			}
 		}
+		slices.SortStableFunc(w.order, func(i, j int) int {
+			return len(w.encodings[i].IDs) - len(w.encodings[j].IDs)
+		})
 		if err := x.runBucket(ctx, w, bucket); err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"etc/executor/cpu"
 	"etc/fault"
 	"etc/formats/plan"
 	"etc/formats/tokenizer"
@@ -25,8 +26,10 @@ type cell struct {
 	Runs      int     `json:"runs"`
 	TokensPS  float64 `json:"tokens_per_s"`
 	GFLOPS    float64 `json:"gflops"`
-	Baseline  float64 `json:"baseline_ms,omitempty"` // median
-	Speedup   float64 `json:"speedup,omitempty"`     // baseline / this
+	Peak      float64 `json:"peak_gflops,omitempty"`      // of all threads, before and after this cell: the median
+	PeakBest  float64 `json:"peak_best_gflops,omitempty"` // and the best
+	Baseline  float64 `json:"baseline_ms,omitempty"`      // median
+	Speedup   float64 `json:"speedup,omitempty"`          // baseline / this
 	tokens    int
 	times     []float64
 	otherTime []float64
@@ -167,6 +170,7 @@ func measureCell(ctx context.Context, s, other *session, sh shape, seconds float
 		}
 	}
 	c.times, c.otherTime = nil, nil
+	peak := measurePeak(s)
 	before := s.Device().Counters().MultiplyAdds
 	for end := time.Now().Add(time.Duration(seconds * float64(time.Second))); len(c.times) < 3 || time.Now().Before(end); {
 		if err := both(); err != nil {
@@ -174,7 +178,23 @@ func measureCell(ctx context.Context, s, other *session, sh shape, seconds float
 		}
 	}
 	c.summarise(float64(s.Device().Counters().MultiplyAdds-before) / float64(len(c.times)))
+	if peak = append(peak, measurePeak(s)...); len(peak) > 0 {
+		slices.Sort(peak)
+		c.Peak, c.PeakBest = peak[len(peak)/2], peak[len(peak)-1]
+	}
 	return c, nil
+}
+
+// peakLoops is how often the peak is measured before a cell and after it, each
+// about 1 ms.
+const peakLoops = 20
+
+// measurePeak is the peak of a CPU in GFLOP/s, several times; none of others.
+func measurePeak(s *session) []float64 {
+	if d, ok := s.Device().(*cpu.Device); ok {
+		return d.Peak(peakLoops)
+	}
+	return nil
 }
 
 // summarise turns the times into figures; macs are multiply-adds of one run.

@@ -18,15 +18,15 @@ func (p *program) printBench(f *benchFlags, r *benchRecord) error {
 		}
 		b.Write(append(text, '\n'))
 	case formatCSV:
-		b.WriteString("batch,seqlen,median_ms,mean_ms,p90_ms,p99_ms,runs,tokens_per_s,gflops,baseline_ms,speedup\n")
+		b.WriteString("batch,seqlen,median_ms,mean_ms,p90_ms,p99_ms,runs,tokens_per_s,gflops,baseline_ms,speedup,peak_gflops,peak_best_gflops\n")
 		for _, c := range r.Results {
-			fmt.Fprintf(&b, "%d,%d,%g,%g,%g,%g,%d,%g,%g,%g,%g\n", c.Batch, c.SeqLen, c.Median, c.Mean, c.P90, c.P99, c.Runs, c.TokensPS, c.GFLOPS, c.Baseline, c.Speedup)
+			fmt.Fprintf(&b, "%d,%d,%g,%g,%g,%g,%d,%g,%g,%g,%g,%g,%g\n", c.Batch, c.SeqLen, c.Median, c.Mean, c.P90, c.P99, c.Runs, c.TokensPS, c.GFLOPS, c.Baseline, c.Speedup, c.Peak, c.PeakBest)
 		}
 	default:
 		fmt.Fprintf(&b, "%s, plan %.12s: load %.1f ms, first answer %.1f ms, peak %.0f MB\n\n", r.Device, r.Plan, r.Start.LoadMs, r.Start.FirstMs, r.Start.PeakMB)
-		b.WriteString("| batch | tokens | median ms | mean | p90 | p99 | runs | tokens/s | GFLOP/s | baseline ms | speed-up |\n|---|---|---|---|---|---|---|---|---|---|---|\n")
+		b.WriteString("| batch | tokens | median ms | mean | p90 | p99 | runs | tokens/s | GFLOP/s | of peak | baseline ms | speed-up |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 		for _, c := range r.Results {
-			fmt.Fprintf(&b, "| %d | %d | %.3f | %.3f | %.3f | %.3f | %d | %.0f | %.1f | %s |\n", c.Batch, c.SeqLen, c.Median, c.Mean, c.P90, c.P99, c.Runs, c.TokensPS, c.GFLOPS, c.compared())
+			fmt.Fprintf(&b, "| %d | %d | %.3f | %.3f | %.3f | %.3f | %d | %.0f | %.1f | %s | %s |\n", c.Batch, c.SeqLen, c.Median, c.Mean, c.P90, c.P99, c.Runs, c.TokensPS, c.GFLOPS, c.ofPeak(), c.compared())
 		}
 	}
 	if f.output == stdio {
@@ -44,4 +44,12 @@ func (c *cell) compared() string {
 		return "– | –"
 	}
 	return fmt.Sprintf("%.3f | %.2f×", c.Baseline, c.Speedup)
+}
+
+// ofPeak is the share of the peak that was measured beside the cell.
+func (c *cell) ofPeak() string {
+	if c.Peak == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.0f %%", 100*c.GFLOPS/c.Peak)
 }

@@ -22,7 +22,8 @@ type deviceFlags struct {
 	device, level, trustKey string
 	threads, maxBatchTokens int
 	truncate                bool
-	why                     string // auto took its device
+	why                     string   // auto took its device
+	trace                   *profile // of the steps, or nil
 }
 
 func (f *deviceFlags) add(c *cobra.Command) {
@@ -110,6 +111,9 @@ func (f *deviceFlags) openCPU() (executor.Device, error) {
 			return nil, err
 		}
 		o.Level = level
+	}
+	if f.trace != nil {
+		o.Profile = f.trace.add
 	}
 	d, err := cpu.New(o)
 	if err != nil {

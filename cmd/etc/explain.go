@@ -10,6 +10,7 @@ import (
 
 	"etc/compiler"
 	"etc/compiler/frontend"
+	"etc/executor/cpu"
 	"etc/fault"
 	"etc/formats/checkpoint"
 	"etc/formats/plan"
@@ -24,7 +25,7 @@ func explainCommand(p *program) *cobra.Command {
 		Short: "Say what each block of the model becomes, and why",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			e, err := explain(c, args[0], &f)
+			e, err := p.explain(c, args[0], &f)
 			if err != nil {
 				return err
 			}
@@ -40,7 +41,8 @@ func explainCommand(p *program) *cobra.Command {
 }
 
 // An explanation says what the blocks of a model are in its plan. Of a plan
-// it has no Imported and no Predicted: the plan does not record them.
+// it has no Imported and no Predicted: the plan does not record them. What the
+// steps of a plan take is measured.
 type explanation struct {
 	Schema       int              `json:"schema"`
 	Plan         string           `json:"plan,omitempty"`
@@ -53,7 +55,9 @@ type explanation struct {
 	Blocks       []blockStory     `json:"blocks"`
 	Attention    []attentionStory `json:"attention"`
 	Products     []productStory   `json:"products,omitempty"`
+	Steps        []stepStory      `json:"steps,omitempty"` // of the CPU program of a plan
 	Unclaimed    []string         `json:"unclaimed,omitempty"`
+	tokens, runs int              // that Steps were measured with
 }
 
 type blockStory struct {
@@ -79,7 +83,7 @@ type prediction struct {
 	Why    string  `json:"why,omitempty"` // on a GPU
 }
 
-func explain(c *cobra.Command, path string, f *compileFlags) (*explanation, error) {
+func (p *program) explain(c *cobra.Command, path string, f *compileFlags) (*explanation, error) {
 	if !isPlan(path) {
 		return explainModel(path, f)
 	}
@@ -107,6 +111,11 @@ func explain(c *cobra.Command, path string, f *compileFlags) (*explanation, erro
 			for _, c := range b.Choices {
 				e.Attention = append(e.Attention, attentionStory{Block: labelOf(q, q.Steps[c.Step].Label), Tokens: b.MaxTokens, Chosen: c.Op.String(), Workspace: c.Workspace})
 			}
+		}
+	}
+	if file.Plan.Program(cpu.Target) != nil {
+		if err := e.explainSteps(file); err != nil {
+			p.note("steps are not measured: %v", err)
 		}
 	}
 	return e, nil
@@ -194,6 +203,7 @@ func (e *explanation) print(w io.Writer) {
 		fmt.Fprintln(w, line)
 	}
 	e.printGPU(w)
+	e.printSteps(w)
 	if len(e.Unclaimed) > 0 {
 		fmt.Fprintf(w, "\nnot used\t%s\n", strings.Join(e.Unclaimed, ", "))
 	}

@@ -23,7 +23,6 @@ var later = map[string]map[string]int{
 		"speedup": 7, "target": 7, "report": 7, "latency-table": 7, "measure": 7,
 		"budget": 7, "keep-best": 7, "recipe": 7,
 	},
-	"run": {"profile": 6},
 }
 
 // laterTargets come with quantised kernels (issue 6).

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 
@@ -16,6 +17,7 @@ type runFlags struct {
 	deviceFlags
 	want                  executor.Want
 	input, format, output string
+	profile               string
 	skipErrors            bool
 }
 
@@ -36,6 +38,7 @@ func runCommand(p *program) *cobra.Command {
 	c.Flags().BoolVar(&f.want.Logits, "logits", false, "language model: logits of every token")
 	c.Flags().BoolVar(&f.want.LastLogits, "last-logits", false, "language model: logits after the last token")
 	c.Flags().BoolVar(&f.want.Hidden, "hidden", false, "embedding: last hidden state of every token")
+	c.Flags().StringVar(&f.profile, "profile", "", "write a Chrome trace with the time of each step to this file")
 	c.Flags().BoolVar(&f.skipErrors, "skip-errors", false, "exit with 0 although rows had errors")
 	p.addForce(c)
 	return c
@@ -45,7 +48,10 @@ func runCommand(p *program) *cobra.Command {
 const stdio = "-"
 
 // A tally counts rows that were answered, and those that had errors.
-type tally struct{ rows, bad int }
+type tally struct {
+	rows, bad int
+	tokens    int64 // of rows that were computed
+}
 
 func (p *program) run(ctx context.Context, path string, f *runFlags) error {
 	format, err := rows.ParseFormat(f.format)
@@ -62,19 +68,31 @@ func (p *program) run(ctx context.Context, path string, f *runFlags) error {
 		return err
 	}
 	defer in.Close()
-	s, err := p.openSession(path, &f.deviceFlags, f.want)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	reader := rows.NewReader(ctx, in, name, format)
-	defer reader.Close()
 	var t tally
-	if f.output == stdio {
-		err = t.stream(ctx, s, reader, p.out)
-	} else {
-		err = p.create(f.output, func(w *os.File) error { return t.stream(ctx, s, reader, w) })
-	}
+	err = p.profiled(f.profile, func(trace *profile) error {
+		f.trace = trace
+		s, err := p.openSession(path, &f.deviceFlags, f.want)
+		if err != nil {
+			return err
+		}
+		defer s.close()
+		if trace != nil {
+			if err := checkProfile(s); err != nil {
+				return err
+			}
+		}
+		reader := rows.NewReader(ctx, in, name, format)
+		defer reader.Close()
+		if f.output == stdio {
+			err = t.stream(ctx, s, reader, p.out)
+		} else {
+			err = p.create(f.output, func(w *os.File) error { return t.stream(ctx, s, reader, w) })
+		}
+		if p.verbose {
+			p.note("%s", t.summary(s))
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -86,6 +104,7 @@ func (t *tally) stream(ctx context.Context, s *session, reader *rows.Reader, out
 	w := rows.NewWriter(out)
 	err := s.Run(ctx, reader, func(r *executor.Result) error {
 		t.rows++
+		t.tokens += int64(r.Tokens)
 		if r.Err != nil {
 			t.bad++
 		}
@@ -101,6 +120,14 @@ func (t *tally) stream(ctx context.Context, s *session, reader *rows.Reader, out
 		err = flushed
 	}
 	return err
+}
+
+// summary says what a run computed, and how long its parts took side by side.
+func (t *tally) summary(s *session) string {
+	c, times := s.Device().Counters(), s.Times()
+	return fmt.Sprintf("%d rows in %d batches, %d real / %d computed tokens (%.1f %%); tokenised in %.3f s of one thread, computed in %.3f s, written in %.3f s, side by side",
+		t.rows, c.Batches, t.tokens, c.Tokens, 100*float64(t.tokens)/float64(max(1, c.Tokens)),
+		times.Tokenise.Seconds(), times.Compute.Seconds(), times.Write.Seconds())
 }
 
 // fault is what rows with errors mean for the run as a whole.

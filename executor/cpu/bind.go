@@ -3,6 +3,7 @@ package cpu
 import (
 	"fmt"
 
+	"etc/executor"
 	"etc/formats/plan"
 )
 
@@ -38,23 +39,18 @@ func (d *Device) bind(i int) (step, int) {
 }
 
 // lines is how many rows a task of a row-wise operator takes.
-const lines = 32
+const lines = 16
 
-// rowwise binds an operator that computes each row by itself. prepare is
-// called once a batch and returns how many rows there are.
-func rowwise(s *plan.Step, prepare func() int, row func(worker, r int)) step {
-	var count int
+// rowwise binds an operator that computes each row by itself. Buffer counted
+// says how many rows there are; rows computes those from from to to.
+func (d *Device) rowwise(s *plan.Step, counted int, rows func(g *group, worker, from, to int)) step {
+	kind := d.program.Buffers[counted].Rows
 	return step{
 		Step: s,
-		cut: func() int {
-			count = prepare()
-			return (count + lines - 1) / lines
+		cut:  func(g *group) int { return (g.count(kind) + lines - 1) / lines },
+		task: func(g *group, worker, task int) {
+			rows(g, worker, task*lines, min((task+1)*lines, g.count(kind)))
 		},
-		task: func(worker, task int) {
-			for r := task * lines; r < min((task+1)*lines, count); r++ {
-				row(worker, r)
-			}
-		},
-		macs: func() int64 { return 0 },
+		macs: func(*executor.Batch) int64 { return 0 },
 	}
 }

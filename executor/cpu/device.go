@@ -2,14 +2,17 @@
 //
 // A checked plan is bound once: every step becomes a function over views of
 // the mapped weights and of the arena. A batch then costs no allocation: its
-// buffers lie in an arena that grows to the largest batch seen, and tasks are
-// claimed by the workers of one pool. How a step is cut into tasks follows
-// the batch; a row's bits do not, see package kernel.
+// buffers lie in an arena that grows to the largest group of rows seen, and tasks are
+// claimed by the workers of one pool. How a batch is cut into groups, and a
+// step of a group into tasks, follows the batch; a row's bits do not, see
+// package kernel.
 package cpu
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"unsafe"
 
 	"etc/executor"
@@ -29,6 +32,9 @@ type Options struct {
 	// the step's label, the weight's name and the rows that went in: how
 	// calibration sees activations.
 	Observe func(label, weight string, x Rows)
+	// Profile, if set, is called after each batch with what each worker did. The
+	// events are valid during the call.
+	Profile func(p *plan.Program, events []Event)
 }
 
 // Rows is a matrix of float32 in the arena: Count rows of Width values, each
@@ -57,18 +63,25 @@ type Device struct {
 	checked     int64 // bytes that there was memory for
 	available   func() int64
 	batch       *executor.Batch
-	queries     []queryBlock
+	cuts        []int // the first row of each group of the batch, and the end
+	began       atomic.Int32
+	groups      []*group // under way, by lane; what lies behind lanes is to be used again
+	lanes       int
+	sharing     int // threads that are expected to share a group's steps
+	next        func(chain int) int
+	do          func(worker, chain, task int)
 	results     [][]float32
+	events      [][]Event // by worker
 	counters    executor.Counters
 }
 
-// A step is a plan step bound to the device. Run calls cut for the number of
-// tasks that the batch gives, then task for each, on any worker.
+// A step is a plan step bound to the device. cut is called for the number of
+// tasks that a group gives, then task for each, on any worker.
 type step struct {
 	*plan.Step
-	cut  func() int
-	task func(worker, task int)
-	macs func() int64 // multiply-adds for the batch
+	cut  func(g *group) int
+	task func(g *group, worker, task int)
+	macs func(b *executor.Batch) int64 // multiply-adds for a batch, or for a group's part
 }
 
 // New makes a device. Nothing runs on a level the machine lacks.
@@ -79,7 +92,9 @@ func New(o Options) (*Device, error) {
 	if o.Threads < 1 {
 		return nil, fault.Newf(fault.Usage, "%d threads: want at least 1", o.Threads)
 	}
-	return &Device{options: o, table: kernel.For(o.Level), pool: pool.New(o.Threads), available: memory.Available}, nil
+	d := &Device{options: o, table: kernel.For(o.Level), pool: pool.New(o.Threads), available: memory.Available}
+	d.next, d.do, d.events = d.nextStep, d.doTask, make([][]Event, o.Threads)
+	return d, nil
 }
 
 func (d *Device) Name() string {
@@ -154,34 +169,75 @@ func (d *Device) Run(b *executor.Batch) (err error) {
 
 func (d *Device) runSteps() error {
 	d.begin()
-	for i := range d.steps {
-		s := &d.steps[i]
-		if s.Needed&d.batch.Wanted == 0 {
-			continue
-		}
-		d.pool.Run(s.cut(), s.task)
-		d.counters.MultiplyAdds += s.macs()
-		d.observe(s)
-		d.copyTaps(i)
+	d.pool.Run(d.lanes, d.next, d.do)
+	if d.options.Profile != nil {
+		d.report(d.program)
 	}
-	d.copyOutputs()
 	return nil
 }
 
-// begin points the arena at the batch.
+// nextStep ends the step that the group in a lane is at and begins the next one
+// that the wanted outputs need, of the next group where there is none.
+func (d *Device) nextStep(lane int) int {
+	g := d.groups[lane]
+	if g.step < len(d.steps) {
+		d.observe(g, &d.steps[g.step])
+		d.copyTaps(g)
+	}
+	for {
+		for g.step++; g.step < len(d.steps); g.step++ {
+			s := &d.steps[g.step]
+			if s.Needed&g.Wanted == 0 {
+				continue
+			}
+			if n := s.cut(g); n > 0 {
+				g.tasks, g.macs = n, s.macs(&g.Batch)
+				return n
+			}
+		}
+		if g.begun {
+			d.copyOutputs(g)
+		}
+		if g.begun = d.beginGroup(g); !g.begun {
+			return 0
+		}
+	}
+}
+
+func (d *Device) doTask(worker, chain, task int) {
+	g := d.groups[chain]
+	if d.options.Profile != nil {
+		d.timed(g, worker, chain, task)
+		return
+	}
+	d.steps[g.step].task(g, worker, task)
+}
+
+// begin counts what will run for the batch, makes room for its results, and cuts it.
 func (d *Device) begin() {
 	d.counters.Batches++
 	d.counters.Tokens += int64(d.tokens())
 	d.counters.Rows += int64(d.rows())
-	arena := d.sizesOf(d.batch.Wanted).arena
-	d.grow(plan.PerToken, arena[0]/elementBytes*d.tokens())
-	d.grow(plan.PerRow, arena[1]/elementBytes*d.rows())
-	d.cutQueries()
+	for i := range d.steps {
+		if s := &d.steps[i]; s.Needed&d.batch.Wanted != 0 {
+			d.counters.MultiplyAdds += s.macs(d.batch)
+		}
+	}
+	for j, o := range d.program.Outputs {
+		if d.batch.Wanted>>j&1 != 0 {
+			b := &d.program.Buffers[o.Buffer]
+			n := batchCount(d.batch, b.Rows) * b.Width
+			d.results[j] = slices.Grow(d.results[j][:0], n)[:n]
+			d.batch.Results[j] = d.results[j]
+		}
+	}
+	d.cutGroups()
+	d.layLanes()
 }
 
-// grow makes an arena of at least n values. The old one is let go first.
-func (d *Device) grow(kind plan.Rows, n int) {
-	if a := &d.arena[kind-plan.PerToken]; len(*a) < n {
+// grow makes arena i one of at least n values. The old one is let go first.
+func (d *Device) grow(i, n int) {
+	if a := &d.arena[i]; len(*a) < n {
 		*a = nil
 		*a = alignedFloats(n)
 	}
@@ -190,73 +246,51 @@ func (d *Device) grow(kind plan.Rows, n int) {
 func (d *Device) tokens() int { return len(d.batch.IDs) }
 func (d *Device) rows() int   { return len(d.batch.Offsets) - 1 }
 
-// count is the number of rows of a buffer in this batch.
-func (d *Device) count(r plan.Rows) int {
+// batchCount is the number of rows of a buffer in b.
+func batchCount(b *executor.Batch, r plan.Rows) int {
 	if r == plan.PerRow {
-		return d.rows()
+		return len(b.Offsets) - 1
 	}
-	return d.tokens()
+	return len(b.IDs)
 }
 
-// view is buffer i in this batch.
-func (d *Device) view(i int) Rows {
-	b := &d.program.Buffers[i]
-	n := d.count(b.Rows)
-	from := b.Offset / elementBytes * n
-	return Rows{d.arena[b.Rows-plan.PerToken][from : from+n*b.Stride/elementBytes], n, b.Width, b.Stride / elementBytes}
-}
-
-// input is the view of operand i of s, which is a buffer.
-func (d *Device) input(s *plan.Step, i int) Rows { return d.view(s.Args[i].Index) }
-
-// optional is input, empty where the operand is absent.
-func (d *Device) optional(s *plan.Step, i int) Rows {
-	if s.Args[i].Kind == plan.None {
-		return Rows{}
-	}
-	return d.input(s, i)
-}
-
-// output is the view of result i, empty where nothing reads it.
-func (d *Device) output(s *plan.Step, i int) Rows {
-	if s.Results[i] == plan.Unused {
-		return Rows{}
-	}
-	return d.view(s.Results[i])
-}
-
-// copyTaps copies the outputs that step i defines and a later one may write
-// over; copyOutputs the others, at the end.
-func (d *Device) copyTaps(i int) {
+// copyTaps copies the outputs that the step a group is at defines and a later
+// one may write over; copyOutputs the others, at the end.
+func (d *Device) copyTaps(g *group) {
 	for j, o := range d.program.Outputs {
-		if o.When == plan.Tap && o.After == i && d.batch.Wanted>>j&1 != 0 {
-			d.copyOut(j)
+		if o.When == plan.Tap && o.After == g.step && g.Wanted>>j&1 != 0 {
+			d.copyOut(g, j)
 		}
 	}
 }
 
-func (d *Device) copyOutputs() {
+func (d *Device) copyOutputs(g *group) {
 	for j, o := range d.program.Outputs {
-		if o.When != plan.Tap && d.batch.Wanted>>j&1 != 0 {
-			d.copyOut(j)
+		if o.When != plan.Tap && g.Wanted>>j&1 != 0 {
+			d.copyOut(g, j)
 		}
 	}
 }
 
-func (d *Device) copyOut(j int) {
-	v := d.view(d.program.Outputs[j].Buffer)
-	out := d.results[j][:0]
+// copyOut copies a group's part of output j, without gaps.
+func (d *Device) copyOut(g *group, j int) {
+	o := d.program.Outputs[j]
+	v := d.view(g, o.Buffer)
+	first := g.firstToken
+	if d.program.Buffers[o.Buffer].Rows == plan.PerRow {
+		first = g.firstRow
+	}
+	out := d.results[j][first*v.Width:]
 	for r := range v.Count {
-		out = append(out, v.Row(r)...)
+		copy(out[r*v.Width:], v.Row(r))
 	}
-	d.results[j], d.batch.Results[j] = out, out
 }
 
-func (d *Device) observe(s *step) {
+func (d *Device) observe(g *group, s *step) {
 	if d.options.Observe == nil || s.Op < plan.Linear || s.Op > plan.Sparse24Linear {
 		return
 	}
-	d.options.Observe(s.Label, d.program.Weights[s.Args[linearW].Index].Name, d.input(s.Step, linearX))
+	d.options.Observe(s.Label, d.program.Weights[s.Args[linearW].Index].Name, d.input(g, s.Step, linearX))
 }
 
 const (

@@ -85,19 +85,20 @@ func miniBatch(rows, tokens int, wanted uint64) *executor.Batch {
 // for a batch larger than what Load heard of.
 func TestMemoryIsChecked(t *testing.T) {
 	p := miniPlan(t)
-	const always, demanded = 64 + 64 + 4, 4032 + 4000 // bytes for each token, which may be a row
-	fixed := int64(reserve + len(p.Data))
 	const tokens = 1 << 20
+	const held = 2 * (groupTokens + 8) // tokens in the arena of one thread
+	const always, demanded = (64+64)*held + 4*tokens, 4032*held + 4000*tokens
+	fixed := int64(reserve + len(p.Data))
 	for _, c := range []struct {
 		what   string
 		wanted uint64
 		free   int64
 		ok     bool
 	}{
-		{"exactly enough", 1, fixed + always*tokens, true},
-		{"a byte less", 1, fixed + always*tokens - 1, false},
-		{"an output on demand", 3, fixed + (always+demanded)*tokens - 1, false},
-		{"an output on demand fits", 3, fixed + (always+demanded)*tokens, true},
+		{"exactly enough", 1, fixed + always, true},
+		{"a byte less", 1, fixed + always - 1, false},
+		{"an output on demand", 3, fixed + always + demanded - 1, false},
+		{"an output on demand fits", 3, fixed + always + demanded, true},
 		{"not known", 3, 0, true},
 	} {
 		d := newDevice(t, 1)
@@ -233,5 +234,172 @@ func TestDeviceRefuses(t *testing.T) {
 	p.Target = Target
 	if q, err := newDevice(t, 1).Program(p.Plan); err != nil || q != p {
 		t.Errorf("a plan for the CPU: %v", err)
+	}
+}
+
+// TestProfile: the events of a batch are all of its steps and tasks, and their
+// work is what the counters say.
+func TestProfile(t *testing.T) {
+	for threads := 1; threads <= 3; threads++ {
+		tasks, macs := map[int]int{}, 0.0
+		d, err := New(Options{Level: kernel.Best(), Threads: threads, Profile: func(p *plan.Program, events []Event) {
+			for _, e := range events {
+				if e.To.Before(e.From) || e.Busy > e.To.Sub(e.From) || e.Worker >= threads || e.Tokens == 0 {
+					t.Errorf("event %+v", e)
+				}
+				tasks[e.Step] += e.Tasks
+				macs += e.MACs
+			}
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		if err := d.Load(miniPlan(t), 4096, 3); err != nil {
+			t.Fatal(err)
+		}
+		for _, rows := range []int{1, 200} {
+			if err := d.Run(miniBatch(rows, 8, 3)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(tasks) != 3 || tasks[0] == 0 || tasks[1] == 0 || tasks[2] == 0 {
+			t.Errorf("%d threads: tasks of steps %v", threads, tasks)
+		}
+		if want := float64(d.Counters().MultiplyAdds); macs < 0.999*want || macs > 1.001*want {
+			t.Errorf("%d threads: %g multiply-adds in events, %g counted", threads, macs, want)
+		}
+	}
+}
+
+// TestGroups cover a batch, each row once, in order; few tokens are one group;
+// lanes are no more than threads, and their parts of the arena do not overlap.
+func TestGroups(t *testing.T) {
+	for threads := 1; threads <= 3; threads++ {
+		d := newDevice(t, threads)
+		if err := d.Load(miniPlan(t), 4096, 3); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct{ rows, tokens, groups int }{{1, 1, 1}, {1, 8, 1}, {31, 8, 1}, {32, 8, 2}, {200, 8, 12}, {4096, 1, 32}, {8000, 8, 500}} {
+			d.batch = miniBatch(c.rows, c.tokens, 3)
+			d.begin()
+			if d.groupCount() != c.groups || d.lanes != min(threads, c.groups) {
+				t.Errorf("%d rows of %d tokens: %d groups in %d lanes, want %d", c.rows, c.tokens, d.groupCount(), d.lanes, c.groups)
+			}
+			if held := d.mostArenaTokens(len(d.batch.IDs)) * d.sizesOf(3).arena[0] / elementBytes; len(d.arena[0]) > held {
+				t.Errorf("%d rows of %d tokens: the arena has %d values, at most %d were checked for", c.rows, c.tokens, len(d.arena[0]), held)
+			}
+			for i, g := range d.groups[:d.lanes] {
+				tokens, rows := d.largestGroup()
+				if each := tokens * d.sizesOf(3).arena[0] / elementBytes; len(g.arena[0]) != each || &g.arena[0][0] != &d.arena[0][i*each] {
+					t.Fatalf("lane %d has %d values, want %d of its own", i, len(g.arena[0]), each)
+				}
+				if each := rows * d.sizesOf(3).arena[1] / elementBytes; len(g.arena[1]) != each || &g.arena[1][0] != &d.arena[1][i*each] {
+					t.Fatalf("lane %d has %d values by row, want %d of its own", i, len(g.arena[1]), each)
+				}
+			}
+			row := 0
+			for g := d.groups[0]; d.beginGroup(g); row += g.rows() {
+				if g.firstRow != row || g.firstToken != row*c.tokens || g.tokens() != g.rows()*c.tokens || g.rows() == 0 {
+					t.Fatalf("group of %d rows begins at row %d, token %d; want row %d", g.rows(), g.firstRow, g.firstToken, row)
+				}
+			}
+			if row != c.rows {
+				t.Errorf("groups have %d rows of %d", row, c.rows)
+			}
+		}
+	}
+}
+
+// TestGroupsFillTheirResults: each row's and each token's results are at its place.
+func TestGroupsFillTheirResults(t *testing.T) {
+	for threads := 1; threads <= 3; threads++ {
+		d := newDevice(t, threads)
+		if err := d.Load(miniPlan(t), 4096, 3); err != nil {
+			t.Fatal(err)
+		}
+		b := &executor.Batch{Wanted: 3, Offsets: []int32{0}, Results: make([][]float32, 2)}
+		var means []float32
+		for i := range 300 {
+			sum := 0
+			n := 1 + i%8
+			for range n {
+				id := (i*7 + len(b.IDs)*3) % 10
+				sum += id
+				b.IDs = append(b.IDs, int32(id))
+			}
+			means = append(means, float32(sum)/float32(n))
+			b.Offsets = append(b.Offsets, int32(len(b.IDs)))
+		}
+		if err := d.Run(b); err != nil {
+			t.Fatal(err)
+		}
+		if d.groupCount() < 5 {
+			t.Fatalf("%d groups, want several", d.groupCount())
+		}
+		for i, want := range means {
+			if got := b.Results[0][i]; got != want {
+				t.Fatalf("%d threads: row %d is %v, want %v", threads, i, got, want)
+			}
+		}
+		for i, id := range b.IDs {
+			if got := b.Results[1][i*1000]; got != float32(id) {
+				t.Fatalf("%d threads: token %d is %v, want %v", threads, i, got, id)
+			}
+		}
+	}
+}
+
+// TestCutAttention: tasks are all items, in order, and short rows share one.
+func TestCutAttention(t *testing.T) {
+	p := &plan.Params{Heads: 12, D: 32, Dv: 32}
+	for _, c := range []struct{ rows, tokens, tasks int }{{1, 1, 1}, {1, 16, 3}, {32, 16, 96}, {1, 128, 12}, {2, 300, 72}, {3, 5, 1}} {
+		b := miniBatch(c.rows, c.tokens, 1)
+		g := &group{Batch: *b}
+		g.cutQueries()
+		n := g.cutAttention(p)
+		if n != c.tasks || g.attention[0] != 0 || g.attention[n] != len(g.queries)*p.Heads {
+			t.Errorf("%d rows of %d tokens: %d tasks %v of %d items, want %d tasks", c.rows, c.tokens, n, g.attention, len(g.queries)*p.Heads, c.tasks)
+		}
+		for i := range n {
+			if g.attention[i] >= g.attention[i+1] {
+				t.Errorf("%d rows of %d tokens: task %d is empty", c.rows, c.tokens, i)
+			}
+		}
+	}
+}
+
+// TestRunDoesNotAllocate once buffers have grown, whatever the groups.
+func TestRunDoesNotAllocate(t *testing.T) {
+	for _, rows := range []int{1, 300} {
+		d := newDevice(t, 2)
+		if err := d.Load(miniPlan(t), 4096, 3); err != nil {
+			t.Fatal(err)
+		}
+		b := miniBatch(rows, 8, 3)
+		if n := testing.AllocsPerRun(50, func() {
+			if err := d.Run(b); err != nil {
+				t.Error(err)
+			}
+		}); n != 0 {
+			t.Errorf("%d rows: %g allocations a Run", rows, n)
+		}
+	}
+}
+
+// TestPeak is a rate for each loop, of all threads; there is none in portable Go.
+func TestPeak(t *testing.T) {
+	for _, r := range newDevice(t, 2).Peak(3) {
+		if r < 0.1 || r > 1e5 {
+			t.Errorf("peak %g GFLOP/s", r)
+		}
+	}
+	d, err := New(Options{Level: kernel.Generic, Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if got := d.Peak(3); got != nil {
+		t.Errorf("peak %v at level generic", got)
 	}
 }

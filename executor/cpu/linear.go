@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"etc/executor"
 	"etc/executor/cpu/kernel"
 	"etc/formats/plan"
 	"etc/formats/plan/layout"
@@ -76,17 +77,15 @@ func (d *Device) bindLinear(s *plan.Step) (step, int) {
 		Activation: kernel.Activation(s.Params.Act),
 	}
 	out := d.program.Buffers[s.Results[0]].Rows
-	var g grid
-	var x, y, residual Rows
 	return step{
 		Step: s,
-		cut: func() int {
-			x, y, residual = d.input(s, linearX), d.output(s, 0), d.optional(s, linearResidual)
-			g = newGrid(y.Count, layout.Blocks(n), d.options.Threads)
-			return g.tasks()
+		cut: func(g *group) int {
+			g.grid = newGrid(g.count(out), layout.Blocks(n), d.sharing)
+			return g.grid.tasks()
 		},
-		task: func(worker, task int) {
-			from, to, first, last := g.at(task)
+		task: func(g *group, worker, task int) {
+			x, y, residual := d.input(g, s, linearX), d.output(g, s, 0), d.optional(g, s, linearResidual)
+			from, to, first, last := g.grid.at(task)
 			l := base
 			l.Rows, l.X, l.XStride = to-from, x.Data[from*x.Stride:], x.Stride
 			l.Y, l.YStride = y.Data[from*y.Stride:], y.Stride
@@ -106,7 +105,7 @@ func (d *Device) bindLinear(s *plan.Step) (step, int) {
 				d.table.CSR(&l, w.csr, first, last, d.scratch[worker][gathered:])
 			}
 		},
-		macs: func() int64 { return int64(d.count(out)) * w.kept(s.Op) },
+		macs: func(b *executor.Batch) int64 { return int64(batchCount(b, out)) * w.kept(s.Op) },
 	}, scratch
 }
 

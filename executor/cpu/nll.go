@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"etc/executor"
 	"etc/executor/cpu/kernel"
 	"etc/formats/plan"
 	"etc/formats/plan/layout"
@@ -19,6 +20,9 @@ const (
 // steps of the log-sum-exp. Part of the bits of a result, so fixed.
 const nllPanels = 64
 
+// nllTokens is how many tokens a task takes through the vocabulary.
+const nllTokens = 32
+
 // bindLinearNLL binds the loss of a causal language model: the vocabulary
 // product of a token in blocks, whose logits are gathered into a log-sum-exp
 // and forgotten. Token t predicts token t+1 of its row, so a task for tokens
@@ -27,17 +31,14 @@ func (d *Device) bindLinearNLL(s *plan.Step) (step, int) {
 	w := d.weights[s.Args[nllW].Index].panels
 	bias := d.vector(s, nllB)
 	width := nllPanels * layout.Width
-	var x, nll, hit Rows
 	st := step{
 		Step: s,
-		cut: func() int {
-			x, nll, hit = d.input(s, nllX), d.output(s, 0), d.output(s, 1)
-			return (x.Count + lines - 1) / lines
-		},
-		task: func(worker, task int) {
-			from, to := task*lines, min((task+1)*lines, x.Count)
-			var sums [lines]kernel.LogSumExp
-			var targets [lines]float32
+		cut:  func(g *group) int { return (g.tokens() + nllTokens - 1) / nllTokens },
+		task: func(g *group, worker, task int) {
+			x, nll, hit := d.input(g, s, nllX), d.output(g, s, 0), d.output(g, s, 1)
+			from, to := task*nllTokens, min((task+1)*nllTokens, x.Count)
+			var sums [nllTokens]kernel.LogSumExp
+			var targets [nllTokens]float32
 			logits := d.scratch[worker]
 			for first := 0; first < layout.Blocks(w.N); first += nllPanels {
 				last := min(first+nllPanels, layout.Blocks(w.N))
@@ -50,16 +51,16 @@ func (d *Device) bindLinearNLL(s *plan.Step) (step, int) {
 				for i := range to - from {
 					row := logits[i*width:][:block.N]
 					d.table.Extend(&sums[i], row, first*layout.Width)
-					if at := d.nextID(from+i) - first*layout.Width; at >= 0 && at < block.N {
+					if at := g.nextID(from+i) - first*layout.Width; at >= 0 && at < block.N {
 						targets[i] = row[at]
 					}
 				}
 			}
-			d.storeNLL(nll, hit, from, sums[:to-from], targets[:])
+			g.storeNLL(nll, hit, from, sums[:to-from], targets[:])
 		},
-		macs: func() int64 { return int64(d.tokens()) * int64(w.N) * int64(w.K) },
+		macs: func(b *executor.Batch) int64 { return int64(len(b.IDs)) * int64(w.N) * int64(w.K) },
 	}
-	return st, lines * width
+	return st, nllTokens * width
 }
 
 // panelsOf is the part of w that holds the panels first to last.
@@ -70,29 +71,29 @@ func panelsOf(w layout.Panels, first, last int) layout.Panels {
 }
 
 // nextID is the id of the token after t in its row, or -1 after the last.
-func (d *Device) nextID(t int) int {
-	if t+1 == len(d.batch.IDs) || d.startsRow(t+1) {
+func (g *group) nextID(t int) int {
+	if t+1 == len(g.IDs) || g.startsRow(t+1) {
 		return -1
 	}
-	return int(d.batch.IDs[t+1])
+	return int(g.IDs[t+1])
 }
 
 // startsRow reports whether token t is the first of its row.
-func (d *Device) startsRow(t int) bool {
-	low, high := 0, d.rows()
+func (g *group) startsRow(t int) bool {
+	low, high := 0, g.rows()
 	for low < high {
 		mid := (low + high) / 2
-		if int(d.batch.Offsets[mid]) < t {
+		if int(g.Offsets[mid]) < t {
 			low = mid + 1
 		} else {
 			high = mid
 		}
 	}
-	return int(d.batch.Offsets[low]) == t
+	return int(g.Offsets[low]) == t
 }
 
 // storeNLL writes the results that the tokens from from on decide.
-func (d *Device) storeNLL(nll, hit Rows, from int, sums []kernel.LogSumExp, targets []float32) {
+func (g *group) storeNLL(nll, hit Rows, from int, sums []kernel.LogSumExp, targets []float32) {
 	put := func(to Rows, t int, v float32) {
 		if to.Data != nil {
 			to.Row(t)[0] = v
@@ -100,11 +101,11 @@ func (d *Device) storeNLL(nll, hit Rows, from int, sums []kernel.LogSumExp, targ
 	}
 	for i := range sums {
 		t := from + i
-		if d.startsRow(t) {
+		if g.startsRow(t) {
 			put(nll, t, 0)
 			put(hit, t, 0)
 		}
-		next := d.nextID(t)
+		next := g.nextID(t)
 		if next < 0 {
 			continue
 		}

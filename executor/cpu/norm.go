@@ -5,11 +5,12 @@ import "etc/formats/plan"
 // bindLayerNorm: operands x gamma beta.
 func (d *Device) bindLayerNorm(s *plan.Step) step {
 	gamma, beta, eps := d.vector(s, 1), d.vector(s, 2), float32(s.Params.Eps)
-	var x, y Rows
-	return rowwise(s, func() int {
-		x, y = d.input(s, 0), d.output(s, 0)
-		return x.Count
-	}, func(_, r int) { d.table.LayerNorm(y.Row(r), x.Row(r), gamma, beta, eps) })
+	return d.rowwise(s, s.Args[0].Index, func(g *group, _, from, to int) {
+		x, y := d.input(g, s, 0), d.output(g, s, 0)
+		for r := from; r < to; r++ {
+			d.table.LayerNorm(y.Row(r), x.Row(r), gamma, beta, eps)
+		}
+	})
 }
 
 // Operands of skip_layernorm.
@@ -31,23 +32,22 @@ func (d *Device) bindSkipLayerNorm(s *plan.Step) (step, int) {
 	if columns != nil {
 		scratch = len(gamma)
 	}
-	var x, residual, sum, norm Rows
-	return rowwise(s, func() int {
-		x, residual, sum, norm = d.input(s, skipX), d.input(s, skipResidual), d.output(s, 0), d.output(s, 1)
-		return x.Count
-	}, func(worker, r int) {
-		var sumRow, normRow []float32
-		if sum.Data != nil {
-			sumRow = sum.Row(r)
+	return d.rowwise(s, s.Args[skipX].Index, func(g *group, worker, from, to int) {
+		x, residual, sum, norm := d.input(g, s, skipX), d.input(g, s, skipResidual), d.output(g, s, 0), d.output(g, s, 1)
+		for r := from; r < to; r++ {
+			var sumRow, normRow []float32
+			if sum.Data != nil {
+				sumRow = sum.Row(r)
+			}
+			if norm.Data != nil {
+				normRow = norm.Row(r)
+			}
+			row := x.Row(r)
+			if columns != nil {
+				row = scatter(d.scratch[worker][:scratch], row, columns)
+			}
+			d.table.SkipLayerNorm(sumRow, normRow, row, residual.Row(r), bias, gamma, beta, eps)
 		}
-		if norm.Data != nil {
-			normRow = norm.Row(r)
-		}
-		row := x.Row(r)
-		if columns != nil {
-			row = scatter(d.scratch[worker][:scratch], row, columns)
-		}
-		d.table.SkipLayerNorm(sumRow, normRow, row, residual.Row(r), bias, gamma, beta, eps)
 	}), scratch
 }
 

@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"etc/executor"
 	"etc/executor/cpu/kernel"
 	"etc/formats/plan"
 	"etc/formats/plan/layout"
@@ -25,15 +26,12 @@ func (d *Device) bindVOAttention(s *plan.Step) (step, int) {
 	scale, _ := softmaxScales(p)
 	longest := longestRow(d.program)
 	values, result := longest*m.N, longest*p.Dv
-	var qk, x, out Rows
 	return step{
 		Step: s,
-		cut: func() int {
-			qk, x, out = d.input(s, voQK), d.input(s, voX), d.output(s, 0)
-			return d.rows()
-		},
-		task: func(worker, row int) {
-			start, n := int(d.batch.Offsets[row]), d.rowLength(row)
+		cut:  func(g *group) int { return g.rows() },
+		task: func(g *group, worker, row int) {
+			qk, x, out := d.input(g, s, voQK), d.input(g, s, voX), d.output(g, s, 0)
+			start, n := int(g.Offsets[row]), g.rowLength(row)
 			scratch := d.scratch[worker]
 			xm, y, rest := scratch[:values], scratch[values:values+result], scratch[values+result:]
 			d.table.Dense(&kernel.Linear{
@@ -60,8 +58,8 @@ func (d *Device) bindVOAttention(s *plan.Step) (step, int) {
 				}
 			}
 		},
-		macs: func() int64 {
-			return int64(d.tokens())*int64(m.N)*int64(m.K) + d.attentionMACs(p)
+		macs: func(b *executor.Batch) int64 {
+			return int64(len(b.IDs))*int64(m.N)*int64(m.K) + attentionMACs(b, p)
 		},
 	}, values + result + kernel.AttentionScratch(longest, p.D, p.Dv)
 }

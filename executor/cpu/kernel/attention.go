@@ -128,20 +128,24 @@ func (t *Table) attend(a *Attention, s attentionScratch, first, n int) {
 
 // scores computes the scores of n queries with the first keys, or a few more.
 func (t *Table) scores(a *Attention, s attentionScratch, first, n, keys int) {
-	for i := range n {
-		row := s.q[i*a.D : (i+1)*a.D]
-		for j, v := range a.Q[(first+i)*a.QStride:][:a.D] {
-			row[j] = v * a.Scale
+	q, stride := a.Q[first*a.QStride:], a.QStride
+	if a.Scale != 1 {
+		for i := range n {
+			row := s.q[i*a.D : (i+1)*a.D]
+			copy(row, q[i*stride:])
+			t.Scale(row, a.Scale)
 		}
+		q, stride = s.q, a.D
 	}
-	t.denseGroups(n, vectors(keys), s.q, a.D, s.keys, lanes, a.D*lanes, s.scores, s.stride, a.D)
+	t.denseGroups(n, vectors(keys), q, stride, s.keys, lanes, a.D*lanes, s.scores, s.stride, a.D)
 }
 
 // denseGroups is denseBlock without bias for any number of panels.
 func (t *Table) denseGroups(rows, panels int, x []float32, xStride int, w []float32, stepStride, panelStride int, y []float32, yStride, k int) {
 	for p := 0; p < panels; {
 		group := min(t.blockPanels(rows), panels-p)
-		t.denseBlock(rows, group, x, xStride, w[p*panelStride:], stepStride, panelStride, y[p*lanes:], yStride, k, zeros[:])
+		own := w[p*panelStride:]
+		t.denseBlock(rows, group, x, xStride, own, stepStride, panelStride, y[p*lanes:], yStride, k, zeros[:], own, 4*stepStride)
 		p += group
 	}
 }
@@ -186,7 +190,8 @@ func (t *Table) weigh(a *Attention, s attentionScratch, first, n, fewest int, v 
 		p := s.scores[i*s.stride+fewest:]
 		for j := 0; j < panels*lanes; j += lanes {
 			y := out[i*outStride+j:]
-			t.denseBlock(1, 1, p, 0, v[fewest*vStride+j:], vStride, lanes, y, 0, keys-fewest, y)
+			own := v[fewest*vStride+j:]
+			t.denseBlock(1, 1, p, 0, own, vStride, lanes, y, 0, keys-fewest, y, own, 4*vStride)
 		}
 	}
 }

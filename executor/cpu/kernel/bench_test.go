@@ -43,11 +43,18 @@ func BenchmarkDense(b *testing.B) {
 						workers := pool.New(threads)
 						defer workers.Close()
 						const tasks = 8
-						task := func(_, i int) {
+						task := func(_, _, i int) {
 							n := layout.Blocks(p.n)
 							t.Dense(&p.linear, p.panels, i*n/tasks, (i+1)*n/tasks)
 						}
-						rate(b, 2*rows*p.n*p.k, func() { workers.Run(tasks, task) })
+						begun := false
+						next := func(int) int {
+							if begun = !begun; begun {
+								return tasks
+							}
+							return 0
+						}
+						rate(b, 2*rows*p.n*p.k, func() { workers.Run(1, next, task) })
 					})
 				}
 			}

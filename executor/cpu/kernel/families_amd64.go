@@ -2,28 +2,28 @@
 
 package kernel
 
-func denseAVX2(rows, panels int, x *float32, xStride int, w *float32, stepStride, panelStride int, y *float32, yStride, k int, bias *float32) {
+func denseAVX2(rows, panels int, x *float32, xStride int, w *float32, stepStride, panelStride int, y *float32, yStride, k int, bias, next *float32, nextStride int) {
 	switch rows*4 + panels {
 	case 1*4 + 1:
-		dense1x1AVX2(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense1x1AVX2(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 1*4 + 2:
-		dense1x2AVX2(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense1x2AVX2(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 1*4 + 3:
-		dense1x3AVX2(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense1x3AVX2(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 2*4 + 1:
-		dense2x1AVX2(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense2x1AVX2(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 2*4 + 2:
-		dense2x2AVX2(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense2x2AVX2(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 2*4 + 3:
-		dense2x3AVX2(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense2x3AVX2(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 3*4 + 1:
-		dense3x1AVX2(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense3x1AVX2(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 4*4 + 1:
-		dense4x1AVX2(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense4x1AVX2(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 5*4 + 1:
-		dense5x1AVX2(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense5x1AVX2(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 6*4 + 1:
-		dense6x1AVX2(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense6x1AVX2(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	default:
 		panic("bug: no dense kernel of that shape")
 	}
@@ -67,56 +67,56 @@ func csrAVX2(vecs int, xt *float32, masks *uint64, values *float32, rows int, su
 	}
 }
 
-func denseAVX512(rows, panels int, x *float32, xStride int, w *float32, stepStride, panelStride int, y *float32, yStride, k int, bias *float32) {
+func denseAVX512(rows, panels int, x *float32, xStride int, w *float32, stepStride, panelStride int, y *float32, yStride, k int, bias, next *float32, nextStride int) {
 	switch rows*4 + panels {
 	case 1*4 + 1:
-		dense1x1AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense1x1AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 1*4 + 2:
-		dense1x2AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense1x2AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 1*4 + 3:
-		dense1x3AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense1x3AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 2*4 + 1:
-		dense2x1AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense2x1AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 2*4 + 2:
-		dense2x2AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense2x2AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 2*4 + 3:
-		dense2x3AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense2x3AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 3*4 + 1:
-		dense3x1AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense3x1AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 3*4 + 2:
-		dense3x2AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense3x2AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 3*4 + 3:
-		dense3x3AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense3x3AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 4*4 + 1:
-		dense4x1AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense4x1AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 4*4 + 2:
-		dense4x2AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense4x2AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 4*4 + 3:
-		dense4x3AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense4x3AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 5*4 + 1:
-		dense5x1AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense5x1AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 5*4 + 2:
-		dense5x2AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense5x2AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 5*4 + 3:
-		dense5x3AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense5x3AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 6*4 + 1:
-		dense6x1AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense6x1AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 6*4 + 2:
-		dense6x2AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense6x2AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 6*4 + 3:
-		dense6x3AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense6x3AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 7*4 + 1:
-		dense7x1AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense7x1AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 7*4 + 2:
-		dense7x2AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense7x2AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 7*4 + 3:
-		dense7x3AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense7x3AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 8*4 + 1:
-		dense8x1AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense8x1AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 8*4 + 2:
-		dense8x2AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense8x2AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	case 8*4 + 3:
-		dense8x3AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
+		dense8x3AVX512(x, xStride, w, stepStride, panelStride, y, yStride, k, bias, next, nextStride)
 	default:
 		panic("bug: no dense kernel of that shape")
 	}

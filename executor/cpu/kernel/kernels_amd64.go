@@ -8,34 +8,34 @@ package kernel
 func peakAVX2(n int)
 
 //go:noescape
-func dense1x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense1x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense1x2AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense1x2AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense1x3AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense1x3AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense2x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense2x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense2x2AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense2x2AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense2x3AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense2x3AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense3x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense3x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense4x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense4x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense5x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense5x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense6x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense6x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
 func tiles1AVX2(x *float32, xStride int, w *float32, columns *int32, n int, rest int, y *float32, yStride int, bias *float32)
@@ -110,76 +110,76 @@ func normalizeAVX2(y *float32, x *float32, gamma *float32, beta *float32, vecs i
 func peakAVX512(n int)
 
 //go:noescape
-func dense1x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense1x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense1x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense1x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense1x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense1x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense2x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense2x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense2x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense2x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense2x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense2x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense3x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense3x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense3x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense3x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense3x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense3x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense4x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense4x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense4x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense4x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense4x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense4x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense5x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense5x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense5x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense5x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense5x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense5x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense6x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense6x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense6x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense6x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense6x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense6x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense7x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense7x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense7x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense7x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense7x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense7x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense8x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense8x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense8x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense8x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
-func dense8x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+func dense8x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 
 //go:noescape
 func tiles1AVX512(x *float32, xStride int, w *float32, columns *int32, n int, rest int, y *float32, yStride int, bias *float32)

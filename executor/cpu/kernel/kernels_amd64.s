@@ -667,76 +667,88 @@ loop:
 	VZEROUPPER
 	RET
 
-// func dense1x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense1x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·dense1x1AVX2(SB), NOSPLIT, $0-72
-	// y[1, 16] = bias + x·w; strides are in bytes.
+TEXT ·dense1x1AVX2(SB), NOSPLIT, $0-88
+	// y[1, 16] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
 	MOVQ    x+0(FP), AX
 	MOVQ    xStride+8(FP), CX
 	MOVQ    w+16(FP), CX
-	MOVQ    stepStride+24(FP), BX
-	MOVQ    BX, DX
+	MOVQ    next+72(FP), BX
+	MOVQ    stepStride+24(FP), SI
+	MOVQ    nextStride+80(FP), DI
+	MOVQ    SI, DX
 	SHLQ    $0x04, DX
 	ADDQ    CX, DX
-	MOVQ    k+56(FP), SI
-	SUBQ    $0x04, SI
+	MOVQ    k+56(FP), R8
+	SUBQ    $0x04, R8
 	JLT     tail
 
 loop:
 	VMOVUPS      (CX), Y2
 	VMOVUPS      32(CX), Y3
 	PREFETCHT0   (DX)
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	PREFETCHT1   (BX)
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	VBROADCASTSS (AX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
 	VMOVUPS      (CX), Y2
 	VMOVUPS      32(CX), Y3
 	PREFETCHT0   (DX)
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	PREFETCHT1   (BX)
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	VBROADCASTSS 4(AX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
 	VMOVUPS      (CX), Y2
 	VMOVUPS      32(CX), Y3
 	PREFETCHT0   (DX)
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	PREFETCHT1   (BX)
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	VBROADCASTSS 8(AX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
 	VMOVUPS      (CX), Y2
 	VMOVUPS      32(CX), Y3
 	PREFETCHT0   (DX)
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	PREFETCHT1   (BX)
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	VBROADCASTSS 12(AX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         $+16, AX
-	SUBQ         $0x04, SI
+	SUBQ         $0x04, R8
 	JGE          loop
 
 tail:
-	ADDQ $0x04, SI
+	ADDQ $0x04, R8
 	JEQ  done
 
 step:
 	VMOVUPS      (CX), Y2
 	VMOVUPS      32(CX), Y3
 	PREFETCHT0   (DX)
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	PREFETCHT1   (BX)
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	VBROADCASTSS (AX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         $+4, AX
-	DECQ         SI
+	DECQ         R8
 	JNE          step
 
 done:
@@ -747,10 +759,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense1x2AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense1x2AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·dense1x2AVX2(SB), NOSPLIT, $0-72
-	// y[1, 32] = bias + x·w; strides are in bytes.
+TEXT ·dense1x2AVX2(SB), NOSPLIT, $0-88
+	// y[1, 32] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -759,13 +771,15 @@ TEXT ·dense1x2AVX2(SB), NOSPLIT, $0-72
 	MOVQ    x+0(FP), AX
 	MOVQ    xStride+8(FP), CX
 	MOVQ    w+16(FP), CX
-	MOVQ    stepStride+24(FP), BX
-	MOVQ    panelStride+32(FP), SI
-	MOVQ    BX, DX
+	MOVQ    next+72(FP), BX
+	MOVQ    stepStride+24(FP), SI
+	MOVQ    nextStride+80(FP), DI
+	MOVQ    panelStride+32(FP), R8
+	MOVQ    SI, DX
 	SHLQ    $0x04, DX
 	ADDQ    CX, DX
-	MOVQ    k+56(FP), DI
-	SUBQ    $0x04, DI
+	MOVQ    k+56(FP), R9
+	SUBQ    $0x04, R9
 	JLT     tail
 
 loop:
@@ -773,60 +787,72 @@ loop:
 	VMOVUPS      (CX), Y5
 	VMOVUPS      32(CX), Y6
 	PREFETCHT0   (DX)
+	PREFETCHT1   (BX)
 	VFMADD231PS  Y5, Y4, Y0
 	VFMADD231PS  Y6, Y4, Y1
-	VMOVUPS      (CX)(SI*1), Y5
-	VMOVUPS      32(CX)(SI*1), Y6
-	PREFETCHT0   (DX)(SI*1)
+	VMOVUPS      (CX)(R8*1), Y5
+	VMOVUPS      32(CX)(R8*1), Y6
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT1   (BX)(R8*1)
 	VFMADD231PS  Y5, Y4, Y2
 	VFMADD231PS  Y6, Y4, Y3
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	VBROADCASTSS 4(AX), Y4
 	VMOVUPS      (CX), Y5
 	VMOVUPS      32(CX), Y6
 	PREFETCHT0   (DX)
+	PREFETCHT1   (BX)
 	VFMADD231PS  Y5, Y4, Y0
 	VFMADD231PS  Y6, Y4, Y1
-	VMOVUPS      (CX)(SI*1), Y5
-	VMOVUPS      32(CX)(SI*1), Y6
-	PREFETCHT0   (DX)(SI*1)
+	VMOVUPS      (CX)(R8*1), Y5
+	VMOVUPS      32(CX)(R8*1), Y6
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT1   (BX)(R8*1)
 	VFMADD231PS  Y5, Y4, Y2
 	VFMADD231PS  Y6, Y4, Y3
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	VBROADCASTSS 8(AX), Y4
 	VMOVUPS      (CX), Y5
 	VMOVUPS      32(CX), Y6
 	PREFETCHT0   (DX)
+	PREFETCHT1   (BX)
 	VFMADD231PS  Y5, Y4, Y0
 	VFMADD231PS  Y6, Y4, Y1
-	VMOVUPS      (CX)(SI*1), Y5
-	VMOVUPS      32(CX)(SI*1), Y6
-	PREFETCHT0   (DX)(SI*1)
+	VMOVUPS      (CX)(R8*1), Y5
+	VMOVUPS      32(CX)(R8*1), Y6
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT1   (BX)(R8*1)
 	VFMADD231PS  Y5, Y4, Y2
 	VFMADD231PS  Y6, Y4, Y3
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	VBROADCASTSS 12(AX), Y4
 	VMOVUPS      (CX), Y5
 	VMOVUPS      32(CX), Y6
 	PREFETCHT0   (DX)
+	PREFETCHT1   (BX)
 	VFMADD231PS  Y5, Y4, Y0
 	VFMADD231PS  Y6, Y4, Y1
-	VMOVUPS      (CX)(SI*1), Y5
-	VMOVUPS      32(CX)(SI*1), Y6
-	PREFETCHT0   (DX)(SI*1)
+	VMOVUPS      (CX)(R8*1), Y5
+	VMOVUPS      32(CX)(R8*1), Y6
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT1   (BX)(R8*1)
 	VFMADD231PS  Y5, Y4, Y2
 	VFMADD231PS  Y6, Y4, Y3
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	ADDQ         $+16, AX
-	SUBQ         $0x04, DI
+	SUBQ         $0x04, R9
 	JGE          loop
 
 tail:
-	ADDQ $0x04, DI
+	ADDQ $0x04, R9
 	JEQ  done
 
 step:
@@ -834,17 +860,20 @@ step:
 	VMOVUPS      (CX), Y5
 	VMOVUPS      32(CX), Y6
 	PREFETCHT0   (DX)
+	PREFETCHT1   (BX)
 	VFMADD231PS  Y5, Y4, Y0
 	VFMADD231PS  Y6, Y4, Y1
-	VMOVUPS      (CX)(SI*1), Y5
-	VMOVUPS      32(CX)(SI*1), Y6
-	PREFETCHT0   (DX)(SI*1)
+	VMOVUPS      (CX)(R8*1), Y5
+	VMOVUPS      32(CX)(R8*1), Y6
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT1   (BX)(R8*1)
 	VFMADD231PS  Y5, Y4, Y2
 	VFMADD231PS  Y6, Y4, Y3
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	ADDQ         $+4, AX
-	DECQ         DI
+	DECQ         R9
 	JNE          step
 
 done:
@@ -857,10 +886,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense1x3AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense1x3AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·dense1x3AVX2(SB), NOSPLIT, $0-72
-	// y[1, 48] = bias + x·w; strides are in bytes.
+TEXT ·dense1x3AVX2(SB), NOSPLIT, $0-88
+	// y[1, 48] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -871,13 +900,15 @@ TEXT ·dense1x3AVX2(SB), NOSPLIT, $0-72
 	MOVQ    x+0(FP), AX
 	MOVQ    xStride+8(FP), CX
 	MOVQ    w+16(FP), CX
-	MOVQ    stepStride+24(FP), BX
-	MOVQ    panelStride+32(FP), SI
-	MOVQ    BX, DX
+	MOVQ    next+72(FP), BX
+	MOVQ    stepStride+24(FP), SI
+	MOVQ    nextStride+80(FP), DI
+	MOVQ    panelStride+32(FP), R8
+	MOVQ    SI, DX
 	SHLQ    $0x04, DX
 	ADDQ    CX, DX
-	MOVQ    k+56(FP), DI
-	SUBQ    $0x04, DI
+	MOVQ    k+56(FP), R9
+	SUBQ    $0x04, R9
 	JLT     tail
 
 loop:
@@ -885,80 +916,96 @@ loop:
 	VMOVUPS      (CX), Y7
 	VMOVUPS      32(CX), Y8
 	PREFETCHT0   (DX)
+	PREFETCHT1   (BX)
 	VFMADD231PS  Y7, Y6, Y0
 	VFMADD231PS  Y8, Y6, Y1
-	VMOVUPS      (CX)(SI*1), Y7
-	VMOVUPS      32(CX)(SI*1), Y8
-	PREFETCHT0   (DX)(SI*1)
+	VMOVUPS      (CX)(R8*1), Y7
+	VMOVUPS      32(CX)(R8*1), Y8
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT1   (BX)(R8*1)
 	VFMADD231PS  Y7, Y6, Y2
 	VFMADD231PS  Y8, Y6, Y3
-	VMOVUPS      (CX)(SI*2), Y7
-	VMOVUPS      32(CX)(SI*2), Y8
-	PREFETCHT0   (DX)(SI*2)
+	VMOVUPS      (CX)(R8*2), Y7
+	VMOVUPS      32(CX)(R8*2), Y8
+	PREFETCHT0   (DX)(R8*2)
+	PREFETCHT1   (BX)(R8*2)
 	VFMADD231PS  Y7, Y6, Y4
 	VFMADD231PS  Y8, Y6, Y5
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	VBROADCASTSS 4(AX), Y6
 	VMOVUPS      (CX), Y7
 	VMOVUPS      32(CX), Y8
 	PREFETCHT0   (DX)
+	PREFETCHT1   (BX)
 	VFMADD231PS  Y7, Y6, Y0
 	VFMADD231PS  Y8, Y6, Y1
-	VMOVUPS      (CX)(SI*1), Y7
-	VMOVUPS      32(CX)(SI*1), Y8
-	PREFETCHT0   (DX)(SI*1)
+	VMOVUPS      (CX)(R8*1), Y7
+	VMOVUPS      32(CX)(R8*1), Y8
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT1   (BX)(R8*1)
 	VFMADD231PS  Y7, Y6, Y2
 	VFMADD231PS  Y8, Y6, Y3
-	VMOVUPS      (CX)(SI*2), Y7
-	VMOVUPS      32(CX)(SI*2), Y8
-	PREFETCHT0   (DX)(SI*2)
+	VMOVUPS      (CX)(R8*2), Y7
+	VMOVUPS      32(CX)(R8*2), Y8
+	PREFETCHT0   (DX)(R8*2)
+	PREFETCHT1   (BX)(R8*2)
 	VFMADD231PS  Y7, Y6, Y4
 	VFMADD231PS  Y8, Y6, Y5
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	VBROADCASTSS 8(AX), Y6
 	VMOVUPS      (CX), Y7
 	VMOVUPS      32(CX), Y8
 	PREFETCHT0   (DX)
+	PREFETCHT1   (BX)
 	VFMADD231PS  Y7, Y6, Y0
 	VFMADD231PS  Y8, Y6, Y1
-	VMOVUPS      (CX)(SI*1), Y7
-	VMOVUPS      32(CX)(SI*1), Y8
-	PREFETCHT0   (DX)(SI*1)
+	VMOVUPS      (CX)(R8*1), Y7
+	VMOVUPS      32(CX)(R8*1), Y8
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT1   (BX)(R8*1)
 	VFMADD231PS  Y7, Y6, Y2
 	VFMADD231PS  Y8, Y6, Y3
-	VMOVUPS      (CX)(SI*2), Y7
-	VMOVUPS      32(CX)(SI*2), Y8
-	PREFETCHT0   (DX)(SI*2)
+	VMOVUPS      (CX)(R8*2), Y7
+	VMOVUPS      32(CX)(R8*2), Y8
+	PREFETCHT0   (DX)(R8*2)
+	PREFETCHT1   (BX)(R8*2)
 	VFMADD231PS  Y7, Y6, Y4
 	VFMADD231PS  Y8, Y6, Y5
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	VBROADCASTSS 12(AX), Y6
 	VMOVUPS      (CX), Y7
 	VMOVUPS      32(CX), Y8
 	PREFETCHT0   (DX)
+	PREFETCHT1   (BX)
 	VFMADD231PS  Y7, Y6, Y0
 	VFMADD231PS  Y8, Y6, Y1
-	VMOVUPS      (CX)(SI*1), Y7
-	VMOVUPS      32(CX)(SI*1), Y8
-	PREFETCHT0   (DX)(SI*1)
+	VMOVUPS      (CX)(R8*1), Y7
+	VMOVUPS      32(CX)(R8*1), Y8
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT1   (BX)(R8*1)
 	VFMADD231PS  Y7, Y6, Y2
 	VFMADD231PS  Y8, Y6, Y3
-	VMOVUPS      (CX)(SI*2), Y7
-	VMOVUPS      32(CX)(SI*2), Y8
-	PREFETCHT0   (DX)(SI*2)
+	VMOVUPS      (CX)(R8*2), Y7
+	VMOVUPS      32(CX)(R8*2), Y8
+	PREFETCHT0   (DX)(R8*2)
+	PREFETCHT1   (BX)(R8*2)
 	VFMADD231PS  Y7, Y6, Y4
 	VFMADD231PS  Y8, Y6, Y5
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	ADDQ         $+16, AX
-	SUBQ         $0x04, DI
+	SUBQ         $0x04, R9
 	JGE          loop
 
 tail:
-	ADDQ $0x04, DI
+	ADDQ $0x04, R9
 	JEQ  done
 
 step:
@@ -966,22 +1013,26 @@ step:
 	VMOVUPS      (CX), Y7
 	VMOVUPS      32(CX), Y8
 	PREFETCHT0   (DX)
+	PREFETCHT1   (BX)
 	VFMADD231PS  Y7, Y6, Y0
 	VFMADD231PS  Y8, Y6, Y1
-	VMOVUPS      (CX)(SI*1), Y7
-	VMOVUPS      32(CX)(SI*1), Y8
-	PREFETCHT0   (DX)(SI*1)
+	VMOVUPS      (CX)(R8*1), Y7
+	VMOVUPS      32(CX)(R8*1), Y8
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT1   (BX)(R8*1)
 	VFMADD231PS  Y7, Y6, Y2
 	VFMADD231PS  Y8, Y6, Y3
-	VMOVUPS      (CX)(SI*2), Y7
-	VMOVUPS      32(CX)(SI*2), Y8
-	PREFETCHT0   (DX)(SI*2)
+	VMOVUPS      (CX)(R8*2), Y7
+	VMOVUPS      32(CX)(R8*2), Y8
+	PREFETCHT0   (DX)(R8*2)
+	PREFETCHT1   (BX)(R8*2)
 	VFMADD231PS  Y7, Y6, Y4
 	VFMADD231PS  Y8, Y6, Y5
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	ADDQ         $+4, AX
-	DECQ         DI
+	DECQ         R9
 	JNE          step
 
 done:
@@ -996,10 +1047,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense2x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense2x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·dense2x1AVX2(SB), NOSPLIT, $0-72
-	// y[2, 16] = bias + x·w; strides are in bytes.
+TEXT ·dense2x1AVX2(SB), NOSPLIT, $0-88
+	// y[2, 16] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -1008,20 +1059,24 @@ TEXT ·dense2x1AVX2(SB), NOSPLIT, $0-72
 	MOVQ    x+0(FP), AX
 	MOVQ    xStride+8(FP), CX
 	MOVQ    w+16(FP), DX
-	MOVQ    stepStride+24(FP), SI
-	MOVQ    SI, BX
+	MOVQ    next+72(FP), SI
+	MOVQ    stepStride+24(FP), DI
+	MOVQ    nextStride+80(FP), R8
+	MOVQ    DI, BX
 	SHLQ    $0x04, BX
 	ADDQ    DX, BX
-	MOVQ    k+56(FP), DI
-	SUBQ    $0x04, DI
+	MOVQ    k+56(FP), R9
+	SUBQ    $0x04, R9
 	JLT     tail
 
 loop:
 	VMOVUPS      (DX), Y4
 	VMOVUPS      32(DX), Y5
 	PREFETCHT0   (BX)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS (AX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
@@ -1031,8 +1086,10 @@ loop:
 	VMOVUPS      (DX), Y4
 	VMOVUPS      32(DX), Y5
 	PREFETCHT0   (BX)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 4(AX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
@@ -1042,8 +1099,10 @@ loop:
 	VMOVUPS      (DX), Y4
 	VMOVUPS      32(DX), Y5
 	PREFETCHT0   (BX)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 8(AX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
@@ -1053,8 +1112,10 @@ loop:
 	VMOVUPS      (DX), Y4
 	VMOVUPS      32(DX), Y5
 	PREFETCHT0   (BX)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 12(AX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
@@ -1062,19 +1123,21 @@ loop:
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
 	ADDQ         $+16, AX
-	SUBQ         $0x04, DI
+	SUBQ         $0x04, R9
 	JGE          loop
 
 tail:
-	ADDQ $0x04, DI
+	ADDQ $0x04, R9
 	JEQ  done
 
 step:
 	VMOVUPS      (DX), Y4
 	VMOVUPS      32(DX), Y5
 	PREFETCHT0   (BX)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS (AX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
@@ -1082,7 +1145,7 @@ step:
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
 	ADDQ         $+4, AX
-	DECQ         DI
+	DECQ         R9
 	JNE          step
 
 done:
@@ -1096,10 +1159,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense2x2AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense2x2AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·dense2x2AVX2(SB), NOSPLIT, $0-72
-	// y[2, 32] = bias + x·w; strides are in bytes.
+TEXT ·dense2x2AVX2(SB), NOSPLIT, $0-88
+	// y[2, 32] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -1112,13 +1175,15 @@ TEXT ·dense2x2AVX2(SB), NOSPLIT, $0-72
 	MOVQ    x+0(FP), AX
 	MOVQ    xStride+8(FP), CX
 	MOVQ    w+16(FP), DX
-	MOVQ    stepStride+24(FP), SI
-	MOVQ    panelStride+32(FP), DI
-	MOVQ    SI, BX
+	MOVQ    next+72(FP), SI
+	MOVQ    stepStride+24(FP), DI
+	MOVQ    nextStride+80(FP), R8
+	MOVQ    panelStride+32(FP), R9
+	MOVQ    DI, BX
 	SHLQ    $0x04, BX
 	ADDQ    DX, BX
-	MOVQ    k+56(FP), R8
-	SUBQ    $0x04, R8
+	MOVQ    k+56(FP), R10
+	SUBQ    $0x04, R10
 	JLT     tail
 
 loop:
@@ -1127,79 +1192,91 @@ loop:
 	VMOVUPS      (DX), Y10
 	VMOVUPS      32(DX), Y11
 	PREFETCHT0   (BX)
+	PREFETCHT1   (SI)
 	VFMADD231PS  Y10, Y8, Y0
 	VFMADD231PS  Y11, Y8, Y1
 	VFMADD231PS  Y10, Y9, Y4
 	VFMADD231PS  Y11, Y9, Y5
-	VMOVUPS      (DX)(DI*1), Y10
-	VMOVUPS      32(DX)(DI*1), Y11
-	PREFETCHT0   (BX)(DI*1)
+	VMOVUPS      (DX)(R9*1), Y10
+	VMOVUPS      32(DX)(R9*1), Y11
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
 	VFMADD231PS  Y10, Y8, Y2
 	VFMADD231PS  Y11, Y8, Y3
 	VFMADD231PS  Y10, Y9, Y6
 	VFMADD231PS  Y11, Y9, Y7
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 4(AX), Y8
 	VBROADCASTSS 4(AX)(CX*1), Y9
 	VMOVUPS      (DX), Y10
 	VMOVUPS      32(DX), Y11
 	PREFETCHT0   (BX)
+	PREFETCHT1   (SI)
 	VFMADD231PS  Y10, Y8, Y0
 	VFMADD231PS  Y11, Y8, Y1
 	VFMADD231PS  Y10, Y9, Y4
 	VFMADD231PS  Y11, Y9, Y5
-	VMOVUPS      (DX)(DI*1), Y10
-	VMOVUPS      32(DX)(DI*1), Y11
-	PREFETCHT0   (BX)(DI*1)
+	VMOVUPS      (DX)(R9*1), Y10
+	VMOVUPS      32(DX)(R9*1), Y11
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
 	VFMADD231PS  Y10, Y8, Y2
 	VFMADD231PS  Y11, Y8, Y3
 	VFMADD231PS  Y10, Y9, Y6
 	VFMADD231PS  Y11, Y9, Y7
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 8(AX), Y8
 	VBROADCASTSS 8(AX)(CX*1), Y9
 	VMOVUPS      (DX), Y10
 	VMOVUPS      32(DX), Y11
 	PREFETCHT0   (BX)
+	PREFETCHT1   (SI)
 	VFMADD231PS  Y10, Y8, Y0
 	VFMADD231PS  Y11, Y8, Y1
 	VFMADD231PS  Y10, Y9, Y4
 	VFMADD231PS  Y11, Y9, Y5
-	VMOVUPS      (DX)(DI*1), Y10
-	VMOVUPS      32(DX)(DI*1), Y11
-	PREFETCHT0   (BX)(DI*1)
+	VMOVUPS      (DX)(R9*1), Y10
+	VMOVUPS      32(DX)(R9*1), Y11
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
 	VFMADD231PS  Y10, Y8, Y2
 	VFMADD231PS  Y11, Y8, Y3
 	VFMADD231PS  Y10, Y9, Y6
 	VFMADD231PS  Y11, Y9, Y7
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 12(AX), Y8
 	VBROADCASTSS 12(AX)(CX*1), Y9
 	VMOVUPS      (DX), Y10
 	VMOVUPS      32(DX), Y11
 	PREFETCHT0   (BX)
+	PREFETCHT1   (SI)
 	VFMADD231PS  Y10, Y8, Y0
 	VFMADD231PS  Y11, Y8, Y1
 	VFMADD231PS  Y10, Y9, Y4
 	VFMADD231PS  Y11, Y9, Y5
-	VMOVUPS      (DX)(DI*1), Y10
-	VMOVUPS      32(DX)(DI*1), Y11
-	PREFETCHT0   (BX)(DI*1)
+	VMOVUPS      (DX)(R9*1), Y10
+	VMOVUPS      32(DX)(R9*1), Y11
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
 	VFMADD231PS  Y10, Y8, Y2
 	VFMADD231PS  Y11, Y8, Y3
 	VFMADD231PS  Y10, Y9, Y6
 	VFMADD231PS  Y11, Y9, Y7
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	ADDQ         $+16, AX
-	SUBQ         $0x04, R8
+	SUBQ         $0x04, R10
 	JGE          loop
 
 tail:
-	ADDQ $0x04, R8
+	ADDQ $0x04, R10
 	JEQ  done
 
 step:
@@ -1208,21 +1285,24 @@ step:
 	VMOVUPS      (DX), Y10
 	VMOVUPS      32(DX), Y11
 	PREFETCHT0   (BX)
+	PREFETCHT1   (SI)
 	VFMADD231PS  Y10, Y8, Y0
 	VFMADD231PS  Y11, Y8, Y1
 	VFMADD231PS  Y10, Y9, Y4
 	VFMADD231PS  Y11, Y9, Y5
-	VMOVUPS      (DX)(DI*1), Y10
-	VMOVUPS      32(DX)(DI*1), Y11
-	PREFETCHT0   (BX)(DI*1)
+	VMOVUPS      (DX)(R9*1), Y10
+	VMOVUPS      32(DX)(R9*1), Y11
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
 	VFMADD231PS  Y10, Y8, Y2
 	VFMADD231PS  Y11, Y8, Y3
 	VFMADD231PS  Y10, Y9, Y6
 	VFMADD231PS  Y11, Y9, Y7
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	ADDQ         $+4, AX
-	DECQ         R8
+	DECQ         R10
 	JNE          step
 
 done:
@@ -1240,10 +1320,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense2x3AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense2x3AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·dense2x3AVX2(SB), NOSPLIT, $0-72
-	// y[2, 48] = bias + x·w; strides are in bytes.
+TEXT ·dense2x3AVX2(SB), NOSPLIT, $0-88
+	// y[2, 48] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -1260,13 +1340,15 @@ TEXT ·dense2x3AVX2(SB), NOSPLIT, $0-72
 	MOVQ    x+0(FP), AX
 	MOVQ    xStride+8(FP), CX
 	MOVQ    w+16(FP), DX
-	MOVQ    stepStride+24(FP), SI
-	MOVQ    panelStride+32(FP), DI
-	MOVQ    SI, BX
+	MOVQ    next+72(FP), SI
+	MOVQ    stepStride+24(FP), DI
+	MOVQ    nextStride+80(FP), R8
+	MOVQ    panelStride+32(FP), R9
+	MOVQ    DI, BX
 	SHLQ    $0x04, BX
 	ADDQ    DX, BX
-	MOVQ    k+56(FP), R8
-	SUBQ    $0x04, R8
+	MOVQ    k+56(FP), R10
+	SUBQ    $0x04, R10
 	JLT     tail
 
 loop:
@@ -1275,107 +1357,123 @@ loop:
 	VMOVUPS      (DX), Y14
 	VMOVUPS      32(DX), Y15
 	PREFETCHT0   (BX)
+	PREFETCHT1   (SI)
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y15, Y12, Y1
 	VFMADD231PS  Y14, Y13, Y6
 	VFMADD231PS  Y15, Y13, Y7
-	VMOVUPS      (DX)(DI*1), Y14
-	VMOVUPS      32(DX)(DI*1), Y15
-	PREFETCHT0   (BX)(DI*1)
+	VMOVUPS      (DX)(R9*1), Y14
+	VMOVUPS      32(DX)(R9*1), Y15
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
 	VFMADD231PS  Y14, Y12, Y2
 	VFMADD231PS  Y15, Y12, Y3
 	VFMADD231PS  Y14, Y13, Y8
 	VFMADD231PS  Y15, Y13, Y9
-	VMOVUPS      (DX)(DI*2), Y14
-	VMOVUPS      32(DX)(DI*2), Y15
-	PREFETCHT0   (BX)(DI*2)
+	VMOVUPS      (DX)(R9*2), Y14
+	VMOVUPS      32(DX)(R9*2), Y15
+	PREFETCHT0   (BX)(R9*2)
+	PREFETCHT1   (SI)(R9*2)
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y15, Y12, Y5
 	VFMADD231PS  Y14, Y13, Y10
 	VFMADD231PS  Y15, Y13, Y11
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 4(AX), Y12
 	VBROADCASTSS 4(AX)(CX*1), Y13
 	VMOVUPS      (DX), Y14
 	VMOVUPS      32(DX), Y15
 	PREFETCHT0   (BX)
+	PREFETCHT1   (SI)
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y15, Y12, Y1
 	VFMADD231PS  Y14, Y13, Y6
 	VFMADD231PS  Y15, Y13, Y7
-	VMOVUPS      (DX)(DI*1), Y14
-	VMOVUPS      32(DX)(DI*1), Y15
-	PREFETCHT0   (BX)(DI*1)
+	VMOVUPS      (DX)(R9*1), Y14
+	VMOVUPS      32(DX)(R9*1), Y15
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
 	VFMADD231PS  Y14, Y12, Y2
 	VFMADD231PS  Y15, Y12, Y3
 	VFMADD231PS  Y14, Y13, Y8
 	VFMADD231PS  Y15, Y13, Y9
-	VMOVUPS      (DX)(DI*2), Y14
-	VMOVUPS      32(DX)(DI*2), Y15
-	PREFETCHT0   (BX)(DI*2)
+	VMOVUPS      (DX)(R9*2), Y14
+	VMOVUPS      32(DX)(R9*2), Y15
+	PREFETCHT0   (BX)(R9*2)
+	PREFETCHT1   (SI)(R9*2)
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y15, Y12, Y5
 	VFMADD231PS  Y14, Y13, Y10
 	VFMADD231PS  Y15, Y13, Y11
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 8(AX), Y12
 	VBROADCASTSS 8(AX)(CX*1), Y13
 	VMOVUPS      (DX), Y14
 	VMOVUPS      32(DX), Y15
 	PREFETCHT0   (BX)
+	PREFETCHT1   (SI)
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y15, Y12, Y1
 	VFMADD231PS  Y14, Y13, Y6
 	VFMADD231PS  Y15, Y13, Y7
-	VMOVUPS      (DX)(DI*1), Y14
-	VMOVUPS      32(DX)(DI*1), Y15
-	PREFETCHT0   (BX)(DI*1)
+	VMOVUPS      (DX)(R9*1), Y14
+	VMOVUPS      32(DX)(R9*1), Y15
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
 	VFMADD231PS  Y14, Y12, Y2
 	VFMADD231PS  Y15, Y12, Y3
 	VFMADD231PS  Y14, Y13, Y8
 	VFMADD231PS  Y15, Y13, Y9
-	VMOVUPS      (DX)(DI*2), Y14
-	VMOVUPS      32(DX)(DI*2), Y15
-	PREFETCHT0   (BX)(DI*2)
+	VMOVUPS      (DX)(R9*2), Y14
+	VMOVUPS      32(DX)(R9*2), Y15
+	PREFETCHT0   (BX)(R9*2)
+	PREFETCHT1   (SI)(R9*2)
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y15, Y12, Y5
 	VFMADD231PS  Y14, Y13, Y10
 	VFMADD231PS  Y15, Y13, Y11
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 12(AX), Y12
 	VBROADCASTSS 12(AX)(CX*1), Y13
 	VMOVUPS      (DX), Y14
 	VMOVUPS      32(DX), Y15
 	PREFETCHT0   (BX)
+	PREFETCHT1   (SI)
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y15, Y12, Y1
 	VFMADD231PS  Y14, Y13, Y6
 	VFMADD231PS  Y15, Y13, Y7
-	VMOVUPS      (DX)(DI*1), Y14
-	VMOVUPS      32(DX)(DI*1), Y15
-	PREFETCHT0   (BX)(DI*1)
+	VMOVUPS      (DX)(R9*1), Y14
+	VMOVUPS      32(DX)(R9*1), Y15
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
 	VFMADD231PS  Y14, Y12, Y2
 	VFMADD231PS  Y15, Y12, Y3
 	VFMADD231PS  Y14, Y13, Y8
 	VFMADD231PS  Y15, Y13, Y9
-	VMOVUPS      (DX)(DI*2), Y14
-	VMOVUPS      32(DX)(DI*2), Y15
-	PREFETCHT0   (BX)(DI*2)
+	VMOVUPS      (DX)(R9*2), Y14
+	VMOVUPS      32(DX)(R9*2), Y15
+	PREFETCHT0   (BX)(R9*2)
+	PREFETCHT1   (SI)(R9*2)
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y15, Y12, Y5
 	VFMADD231PS  Y14, Y13, Y10
 	VFMADD231PS  Y15, Y13, Y11
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	ADDQ         $+16, AX
-	SUBQ         $0x04, R8
+	SUBQ         $0x04, R10
 	JGE          loop
 
 tail:
-	ADDQ $0x04, R8
+	ADDQ $0x04, R10
 	JEQ  done
 
 step:
@@ -1384,28 +1482,32 @@ step:
 	VMOVUPS      (DX), Y14
 	VMOVUPS      32(DX), Y15
 	PREFETCHT0   (BX)
+	PREFETCHT1   (SI)
 	VFMADD231PS  Y14, Y12, Y0
 	VFMADD231PS  Y15, Y12, Y1
 	VFMADD231PS  Y14, Y13, Y6
 	VFMADD231PS  Y15, Y13, Y7
-	VMOVUPS      (DX)(DI*1), Y14
-	VMOVUPS      32(DX)(DI*1), Y15
-	PREFETCHT0   (BX)(DI*1)
+	VMOVUPS      (DX)(R9*1), Y14
+	VMOVUPS      32(DX)(R9*1), Y15
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
 	VFMADD231PS  Y14, Y12, Y2
 	VFMADD231PS  Y15, Y12, Y3
 	VFMADD231PS  Y14, Y13, Y8
 	VFMADD231PS  Y15, Y13, Y9
-	VMOVUPS      (DX)(DI*2), Y14
-	VMOVUPS      32(DX)(DI*2), Y15
-	PREFETCHT0   (BX)(DI*2)
+	VMOVUPS      (DX)(R9*2), Y14
+	VMOVUPS      32(DX)(R9*2), Y15
+	PREFETCHT0   (BX)(R9*2)
+	PREFETCHT1   (SI)(R9*2)
 	VFMADD231PS  Y14, Y12, Y4
 	VFMADD231PS  Y15, Y12, Y5
 	VFMADD231PS  Y14, Y13, Y10
 	VFMADD231PS  Y15, Y13, Y11
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	ADDQ         $+4, AX
-	DECQ         R8
+	DECQ         R10
 	JNE          step
 
 done:
@@ -1427,10 +1529,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense3x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense3x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·dense3x1AVX2(SB), NOSPLIT, $0-72
-	// y[3, 16] = bias + x·w; strides are in bytes.
+TEXT ·dense3x1AVX2(SB), NOSPLIT, $0-88
+	// y[3, 16] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -1441,20 +1543,24 @@ TEXT ·dense3x1AVX2(SB), NOSPLIT, $0-72
 	MOVQ    x+0(FP), AX
 	MOVQ    xStride+8(FP), CX
 	MOVQ    w+16(FP), DX
-	MOVQ    stepStride+24(FP), SI
-	MOVQ    SI, BX
+	MOVQ    next+72(FP), SI
+	MOVQ    stepStride+24(FP), DI
+	MOVQ    nextStride+80(FP), R8
+	MOVQ    DI, BX
 	SHLQ    $0x04, BX
 	ADDQ    DX, BX
-	MOVQ    k+56(FP), DI
-	SUBQ    $0x04, DI
+	MOVQ    k+56(FP), R9
+	SUBQ    $0x04, R9
 	JLT     tail
 
 loop:
 	VMOVUPS      (DX), Y6
 	VMOVUPS      32(DX), Y7
 	PREFETCHT0   (BX)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS (AX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -1467,8 +1573,10 @@ loop:
 	VMOVUPS      (DX), Y6
 	VMOVUPS      32(DX), Y7
 	PREFETCHT0   (BX)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 4(AX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -1481,8 +1589,10 @@ loop:
 	VMOVUPS      (DX), Y6
 	VMOVUPS      32(DX), Y7
 	PREFETCHT0   (BX)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 8(AX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -1495,8 +1605,10 @@ loop:
 	VMOVUPS      (DX), Y6
 	VMOVUPS      32(DX), Y7
 	PREFETCHT0   (BX)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 12(AX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -1507,19 +1619,21 @@ loop:
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         $+16, AX
-	SUBQ         $0x04, DI
+	SUBQ         $0x04, R9
 	JGE          loop
 
 tail:
-	ADDQ $0x04, DI
+	ADDQ $0x04, R9
 	JEQ  done
 
 step:
 	VMOVUPS      (DX), Y6
 	VMOVUPS      32(DX), Y7
 	PREFETCHT0   (BX)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS (AX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -1530,7 +1644,7 @@ step:
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         $+4, AX
-	DECQ         DI
+	DECQ         R9
 	JNE          step
 
 done:
@@ -1547,10 +1661,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense4x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense4x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·dense4x1AVX2(SB), NOSPLIT, $0-72
-	// y[4, 16] = bias + x·w; strides are in bytes.
+TEXT ·dense4x1AVX2(SB), NOSPLIT, $0-88
+	// y[4, 16] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -1565,20 +1679,24 @@ TEXT ·dense4x1AVX2(SB), NOSPLIT, $0-72
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
 	MOVQ    w+16(FP), BX
-	MOVQ    stepStride+24(FP), DI
-	MOVQ    DI, SI
+	MOVQ    next+72(FP), DI
+	MOVQ    stepStride+24(FP), R8
+	MOVQ    nextStride+80(FP), R9
+	MOVQ    R8, SI
 	SHLQ    $0x04, SI
 	ADDQ    BX, SI
-	MOVQ    k+56(FP), R8
-	SUBQ    $0x04, R8
+	MOVQ    k+56(FP), R10
+	SUBQ    $0x04, R10
 	JLT     tail
 
 loop:
 	VMOVUPS      (BX), Y8
 	VMOVUPS      32(BX), Y9
 	PREFETCHT0   (SI)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS (AX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -1594,8 +1712,10 @@ loop:
 	VMOVUPS      (BX), Y8
 	VMOVUPS      32(BX), Y9
 	PREFETCHT0   (SI)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 4(AX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -1611,8 +1731,10 @@ loop:
 	VMOVUPS      (BX), Y8
 	VMOVUPS      32(BX), Y9
 	PREFETCHT0   (SI)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 8(AX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -1628,8 +1750,10 @@ loop:
 	VMOVUPS      (BX), Y8
 	VMOVUPS      32(BX), Y9
 	PREFETCHT0   (SI)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 12(AX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -1644,19 +1768,21 @@ loop:
 	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         $+16, AX
 	ADDQ         $+16, DX
-	SUBQ         $0x04, R8
+	SUBQ         $0x04, R10
 	JGE          loop
 
 tail:
-	ADDQ $0x04, R8
+	ADDQ $0x04, R10
 	JEQ  done
 
 step:
 	VMOVUPS      (BX), Y8
 	VMOVUPS      32(BX), Y9
 	PREFETCHT0   (SI)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS (AX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -1671,7 +1797,7 @@ step:
 	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         $+4, AX
 	ADDQ         $+4, DX
-	DECQ         R8
+	DECQ         R10
 	JNE          step
 
 done:
@@ -1691,10 +1817,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense5x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense5x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·dense5x1AVX2(SB), NOSPLIT, $0-72
-	// y[5, 16] = bias + x·w; strides are in bytes.
+TEXT ·dense5x1AVX2(SB), NOSPLIT, $0-88
+	// y[5, 16] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -1711,20 +1837,24 @@ TEXT ·dense5x1AVX2(SB), NOSPLIT, $0-72
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
 	MOVQ    w+16(FP), BX
-	MOVQ    stepStride+24(FP), DI
-	MOVQ    DI, SI
+	MOVQ    next+72(FP), DI
+	MOVQ    stepStride+24(FP), R8
+	MOVQ    nextStride+80(FP), R9
+	MOVQ    R8, SI
 	SHLQ    $0x04, SI
 	ADDQ    BX, SI
-	MOVQ    k+56(FP), R8
-	SUBQ    $0x04, R8
+	MOVQ    k+56(FP), R10
+	SUBQ    $0x04, R10
 	JLT     tail
 
 loop:
 	VMOVUPS      (BX), Y10
 	VMOVUPS      32(BX), Y11
 	PREFETCHT0   (SI)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS (AX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -1743,8 +1873,10 @@ loop:
 	VMOVUPS      (BX), Y10
 	VMOVUPS      32(BX), Y11
 	PREFETCHT0   (SI)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 4(AX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -1763,8 +1895,10 @@ loop:
 	VMOVUPS      (BX), Y10
 	VMOVUPS      32(BX), Y11
 	PREFETCHT0   (SI)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 8(AX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -1783,8 +1917,10 @@ loop:
 	VMOVUPS      (BX), Y10
 	VMOVUPS      32(BX), Y11
 	PREFETCHT0   (SI)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 12(AX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -1802,19 +1938,21 @@ loop:
 	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         $+16, AX
 	ADDQ         $+16, DX
-	SUBQ         $0x04, R8
+	SUBQ         $0x04, R10
 	JGE          loop
 
 tail:
-	ADDQ $0x04, R8
+	ADDQ $0x04, R10
 	JEQ  done
 
 step:
 	VMOVUPS      (BX), Y10
 	VMOVUPS      32(BX), Y11
 	PREFETCHT0   (SI)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS (AX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -1832,7 +1970,7 @@ step:
 	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         $+4, AX
 	ADDQ         $+4, DX
-	DECQ         R8
+	DECQ         R10
 	JNE          step
 
 done:
@@ -1855,10 +1993,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense6x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense6x1AVX2(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, FMA3, MMX+
-TEXT ·dense6x1AVX2(SB), NOSPLIT, $0-72
-	// y[6, 16] = bias + x·w; strides are in bytes.
+TEXT ·dense6x1AVX2(SB), NOSPLIT, $0-88
+	// y[6, 16] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -1877,20 +2015,24 @@ TEXT ·dense6x1AVX2(SB), NOSPLIT, $0-72
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
 	MOVQ    w+16(FP), BX
-	MOVQ    stepStride+24(FP), DI
-	MOVQ    DI, SI
+	MOVQ    next+72(FP), DI
+	MOVQ    stepStride+24(FP), R8
+	MOVQ    nextStride+80(FP), R9
+	MOVQ    R8, SI
 	SHLQ    $0x04, SI
 	ADDQ    BX, SI
-	MOVQ    k+56(FP), R8
-	SUBQ    $0x04, R8
+	MOVQ    k+56(FP), R10
+	SUBQ    $0x04, R10
 	JLT     tail
 
 loop:
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
 	PREFETCHT0   (SI)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS (AX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -1912,8 +2054,10 @@ loop:
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
 	PREFETCHT0   (SI)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 4(AX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -1935,8 +2079,10 @@ loop:
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
 	PREFETCHT0   (SI)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 8(AX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -1958,8 +2104,10 @@ loop:
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
 	PREFETCHT0   (SI)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 12(AX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -1980,19 +2128,21 @@ loop:
 	VFMADD231PS  Y13, Y14, Y11
 	ADDQ         $+16, AX
 	ADDQ         $+16, DX
-	SUBQ         $0x04, R8
+	SUBQ         $0x04, R10
 	JGE          loop
 
 tail:
-	ADDQ $0x04, R8
+	ADDQ $0x04, R10
 	JEQ  done
 
 step:
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
 	PREFETCHT0   (SI)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS (AX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -2013,7 +2163,7 @@ step:
 	VFMADD231PS  Y13, Y14, Y11
 	ADDQ         $+4, AX
 	ADDQ         $+4, DX
-	DECQ         R8
+	DECQ         R10
 	JNE          step
 
 done:
@@ -4885,60 +5035,72 @@ loop:
 	VZEROUPPER
 	RET
 
-// func dense1x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense1x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense1x1AVX512(SB), NOSPLIT, $0-72
-	// y[1, 16] = bias + x·w; strides are in bytes.
+TEXT ·dense1x1AVX512(SB), NOSPLIT, $0-88
+	// y[1, 16] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	MOVQ    x+0(FP), AX
 	MOVQ    xStride+8(FP), CX
 	MOVQ    w+16(FP), CX
-	MOVQ    stepStride+24(FP), BX
-	MOVQ    BX, DX
+	MOVQ    next+72(FP), BX
+	MOVQ    stepStride+24(FP), SI
+	MOVQ    nextStride+80(FP), DI
+	MOVQ    SI, DX
 	SHLQ    $0x04, DX
 	ADDQ    CX, DX
-	MOVQ    k+56(FP), SI
-	SUBQ    $0x04, SI
+	MOVQ    k+56(FP), R8
+	SUBQ    $0x04, R8
 	JLT     tail
 
 loop:
 	VMOVUPS          (CX), Z1
 	PREFETCHT0       (DX)
-	ADDQ             BX, CX
-	ADDQ             BX, DX
+	PREFETCHT1       (BX)
+	ADDQ             SI, CX
+	ADDQ             SI, DX
+	ADDQ             DI, BX
 	VFMADD231PS.BCST (AX), Z1, Z0
 	VMOVUPS          (CX), Z1
 	PREFETCHT0       (DX)
-	ADDQ             BX, CX
-	ADDQ             BX, DX
+	PREFETCHT1       (BX)
+	ADDQ             SI, CX
+	ADDQ             SI, DX
+	ADDQ             DI, BX
 	VFMADD231PS.BCST 4(AX), Z1, Z0
 	VMOVUPS          (CX), Z1
 	PREFETCHT0       (DX)
-	ADDQ             BX, CX
-	ADDQ             BX, DX
+	PREFETCHT1       (BX)
+	ADDQ             SI, CX
+	ADDQ             SI, DX
+	ADDQ             DI, BX
 	VFMADD231PS.BCST 8(AX), Z1, Z0
 	VMOVUPS          (CX), Z1
 	PREFETCHT0       (DX)
-	ADDQ             BX, CX
-	ADDQ             BX, DX
+	PREFETCHT1       (BX)
+	ADDQ             SI, CX
+	ADDQ             SI, DX
+	ADDQ             DI, BX
 	VFMADD231PS.BCST 12(AX), Z1, Z0
 	ADDQ             $+16, AX
-	SUBQ             $0x04, SI
+	SUBQ             $0x04, R8
 	JGE              loop
 
 tail:
-	ADDQ $0x04, SI
+	ADDQ $0x04, R8
 	JEQ  done
 
 step:
 	VMOVUPS          (CX), Z1
 	PREFETCHT0       (DX)
-	ADDQ             BX, CX
-	ADDQ             BX, DX
+	PREFETCHT1       (BX)
+	ADDQ             SI, CX
+	ADDQ             SI, DX
+	ADDQ             DI, BX
 	VFMADD231PS.BCST (AX), Z1, Z0
 	ADDQ             $+4, AX
-	DECQ             SI
+	DECQ             R8
 	JNE              step
 
 done:
@@ -4948,82 +5110,99 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense1x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense1x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense1x2AVX512(SB), NOSPLIT, $0-72
-	// y[1, 32] = bias + x·w; strides are in bytes.
+TEXT ·dense1x2AVX512(SB), NOSPLIT, $0-88
+	// y[1, 32] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
 	MOVQ    x+0(FP), AX
 	MOVQ    xStride+8(FP), CX
 	MOVQ    w+16(FP), CX
-	MOVQ    stepStride+24(FP), BX
-	MOVQ    panelStride+32(FP), SI
-	MOVQ    BX, DX
+	MOVQ    next+72(FP), BX
+	MOVQ    stepStride+24(FP), SI
+	MOVQ    nextStride+80(FP), DI
+	MOVQ    panelStride+32(FP), R8
+	MOVQ    SI, DX
 	SHLQ    $0x04, DX
 	ADDQ    CX, DX
-	MOVQ    k+56(FP), DI
-	SUBQ    $0x04, DI
+	MOVQ    k+56(FP), R9
+	SUBQ    $0x04, R9
 	JLT     tail
 
 loop:
 	VMOVUPS      (CX), Z2
 	PREFETCHT0   (DX)
-	VMOVUPS      (CX)(SI*1), Z3
-	PREFETCHT0   (DX)(SI*1)
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	PREFETCHT1   (BX)
+	VMOVUPS      (CX)(R8*1), Z3
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT1   (BX)(R8*1)
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	VBROADCASTSS (AX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
 	VMOVUPS      (CX), Z2
 	PREFETCHT0   (DX)
-	VMOVUPS      (CX)(SI*1), Z3
-	PREFETCHT0   (DX)(SI*1)
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	PREFETCHT1   (BX)
+	VMOVUPS      (CX)(R8*1), Z3
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT1   (BX)(R8*1)
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	VBROADCASTSS 4(AX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
 	VMOVUPS      (CX), Z2
 	PREFETCHT0   (DX)
-	VMOVUPS      (CX)(SI*1), Z3
-	PREFETCHT0   (DX)(SI*1)
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	PREFETCHT1   (BX)
+	VMOVUPS      (CX)(R8*1), Z3
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT1   (BX)(R8*1)
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	VBROADCASTSS 8(AX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
 	VMOVUPS      (CX), Z2
 	PREFETCHT0   (DX)
-	VMOVUPS      (CX)(SI*1), Z3
-	PREFETCHT0   (DX)(SI*1)
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	PREFETCHT1   (BX)
+	VMOVUPS      (CX)(R8*1), Z3
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT1   (BX)(R8*1)
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	VBROADCASTSS 12(AX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
 	ADDQ         $+16, AX
-	SUBQ         $0x04, DI
+	SUBQ         $0x04, R9
 	JGE          loop
 
 tail:
-	ADDQ $0x04, DI
+	ADDQ $0x04, R9
 	JEQ  done
 
 step:
 	VMOVUPS      (CX), Z2
 	PREFETCHT0   (DX)
-	VMOVUPS      (CX)(SI*1), Z3
-	PREFETCHT0   (DX)(SI*1)
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	PREFETCHT1   (BX)
+	VMOVUPS      (CX)(R8*1), Z3
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT1   (BX)(R8*1)
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	VBROADCASTSS (AX), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
 	ADDQ         $+4, AX
-	DECQ         DI
+	DECQ         R9
 	JNE          step
 
 done:
@@ -5034,10 +5213,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense1x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense1x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense1x3AVX512(SB), NOSPLIT, $0-72
-	// y[1, 48] = bias + x·w; strides are in bytes.
+TEXT ·dense1x3AVX512(SB), NOSPLIT, $0-88
+	// y[1, 48] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVUPS 64(AX), Z1
@@ -5045,87 +5224,109 @@ TEXT ·dense1x3AVX512(SB), NOSPLIT, $0-72
 	MOVQ    x+0(FP), AX
 	MOVQ    xStride+8(FP), CX
 	MOVQ    w+16(FP), CX
-	MOVQ    stepStride+24(FP), BX
-	MOVQ    panelStride+32(FP), SI
-	MOVQ    BX, DX
+	MOVQ    next+72(FP), BX
+	MOVQ    stepStride+24(FP), SI
+	MOVQ    nextStride+80(FP), DI
+	MOVQ    panelStride+32(FP), R8
+	MOVQ    SI, DX
 	SHLQ    $0x04, DX
 	ADDQ    CX, DX
-	MOVQ    k+56(FP), DI
-	SUBQ    $0x04, DI
+	MOVQ    k+56(FP), R9
+	SUBQ    $0x04, R9
 	JLT     tail
 
 loop:
 	VMOVUPS      (CX), Z3
 	PREFETCHT0   (DX)
-	VMOVUPS      (CX)(SI*1), Z4
-	PREFETCHT0   (DX)(SI*1)
-	VMOVUPS      (CX)(SI*2), Z5
-	PREFETCHT0   (DX)(SI*2)
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	PREFETCHT1   (BX)
+	VMOVUPS      (CX)(R8*1), Z4
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT1   (BX)(R8*1)
+	VMOVUPS      (CX)(R8*2), Z5
+	PREFETCHT0   (DX)(R8*2)
+	PREFETCHT1   (BX)(R8*2)
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	VBROADCASTSS (AX), Z6
 	VFMADD231PS  Z3, Z6, Z0
 	VFMADD231PS  Z4, Z6, Z1
 	VFMADD231PS  Z5, Z6, Z2
 	VMOVUPS      (CX), Z3
 	PREFETCHT0   (DX)
-	VMOVUPS      (CX)(SI*1), Z4
-	PREFETCHT0   (DX)(SI*1)
-	VMOVUPS      (CX)(SI*2), Z5
-	PREFETCHT0   (DX)(SI*2)
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	PREFETCHT1   (BX)
+	VMOVUPS      (CX)(R8*1), Z4
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT1   (BX)(R8*1)
+	VMOVUPS      (CX)(R8*2), Z5
+	PREFETCHT0   (DX)(R8*2)
+	PREFETCHT1   (BX)(R8*2)
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	VBROADCASTSS 4(AX), Z6
 	VFMADD231PS  Z3, Z6, Z0
 	VFMADD231PS  Z4, Z6, Z1
 	VFMADD231PS  Z5, Z6, Z2
 	VMOVUPS      (CX), Z3
 	PREFETCHT0   (DX)
-	VMOVUPS      (CX)(SI*1), Z4
-	PREFETCHT0   (DX)(SI*1)
-	VMOVUPS      (CX)(SI*2), Z5
-	PREFETCHT0   (DX)(SI*2)
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	PREFETCHT1   (BX)
+	VMOVUPS      (CX)(R8*1), Z4
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT1   (BX)(R8*1)
+	VMOVUPS      (CX)(R8*2), Z5
+	PREFETCHT0   (DX)(R8*2)
+	PREFETCHT1   (BX)(R8*2)
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	VBROADCASTSS 8(AX), Z6
 	VFMADD231PS  Z3, Z6, Z0
 	VFMADD231PS  Z4, Z6, Z1
 	VFMADD231PS  Z5, Z6, Z2
 	VMOVUPS      (CX), Z3
 	PREFETCHT0   (DX)
-	VMOVUPS      (CX)(SI*1), Z4
-	PREFETCHT0   (DX)(SI*1)
-	VMOVUPS      (CX)(SI*2), Z5
-	PREFETCHT0   (DX)(SI*2)
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	PREFETCHT1   (BX)
+	VMOVUPS      (CX)(R8*1), Z4
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT1   (BX)(R8*1)
+	VMOVUPS      (CX)(R8*2), Z5
+	PREFETCHT0   (DX)(R8*2)
+	PREFETCHT1   (BX)(R8*2)
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	VBROADCASTSS 12(AX), Z6
 	VFMADD231PS  Z3, Z6, Z0
 	VFMADD231PS  Z4, Z6, Z1
 	VFMADD231PS  Z5, Z6, Z2
 	ADDQ         $+16, AX
-	SUBQ         $0x04, DI
+	SUBQ         $0x04, R9
 	JGE          loop
 
 tail:
-	ADDQ $0x04, DI
+	ADDQ $0x04, R9
 	JEQ  done
 
 step:
 	VMOVUPS      (CX), Z3
 	PREFETCHT0   (DX)
-	VMOVUPS      (CX)(SI*1), Z4
-	PREFETCHT0   (DX)(SI*1)
-	VMOVUPS      (CX)(SI*2), Z5
-	PREFETCHT0   (DX)(SI*2)
-	ADDQ         BX, CX
-	ADDQ         BX, DX
+	PREFETCHT1   (BX)
+	VMOVUPS      (CX)(R8*1), Z4
+	PREFETCHT0   (DX)(R8*1)
+	PREFETCHT1   (BX)(R8*1)
+	VMOVUPS      (CX)(R8*2), Z5
+	PREFETCHT0   (DX)(R8*2)
+	PREFETCHT1   (BX)(R8*2)
+	ADDQ         SI, CX
+	ADDQ         SI, DX
+	ADDQ         DI, BX
 	VBROADCASTSS (AX), Z6
 	VFMADD231PS  Z3, Z6, Z0
 	VFMADD231PS  Z4, Z6, Z1
 	VFMADD231PS  Z5, Z6, Z2
 	ADDQ         $+4, AX
-	DECQ         DI
+	DECQ         R9
 	JNE          step
 
 done:
@@ -5137,66 +5338,78 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense2x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense2x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense2x1AVX512(SB), NOSPLIT, $0-72
-	// y[2, 16] = bias + x·w; strides are in bytes.
+TEXT ·dense2x1AVX512(SB), NOSPLIT, $0-88
+	// y[2, 16] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
 	MOVQ    x+0(FP), AX
 	MOVQ    xStride+8(FP), CX
 	MOVQ    w+16(FP), DX
-	MOVQ    stepStride+24(FP), SI
-	MOVQ    SI, BX
+	MOVQ    next+72(FP), SI
+	MOVQ    stepStride+24(FP), DI
+	MOVQ    nextStride+80(FP), R8
+	MOVQ    DI, BX
 	SHLQ    $0x04, BX
 	ADDQ    DX, BX
-	MOVQ    k+56(FP), DI
-	SUBQ    $0x04, DI
+	MOVQ    k+56(FP), R9
+	SUBQ    $0x04, R9
 	JLT     tail
 
 loop:
 	VMOVUPS          (DX), Z2
 	PREFETCHT0       (BX)
-	ADDQ             SI, DX
-	ADDQ             SI, BX
+	PREFETCHT1       (SI)
+	ADDQ             DI, DX
+	ADDQ             DI, BX
+	ADDQ             R8, SI
 	VFMADD231PS.BCST (AX), Z2, Z0
 	VFMADD231PS.BCST (AX)(CX*1), Z2, Z1
 	VMOVUPS          (DX), Z2
 	PREFETCHT0       (BX)
-	ADDQ             SI, DX
-	ADDQ             SI, BX
+	PREFETCHT1       (SI)
+	ADDQ             DI, DX
+	ADDQ             DI, BX
+	ADDQ             R8, SI
 	VFMADD231PS.BCST 4(AX), Z2, Z0
 	VFMADD231PS.BCST 4(AX)(CX*1), Z2, Z1
 	VMOVUPS          (DX), Z2
 	PREFETCHT0       (BX)
-	ADDQ             SI, DX
-	ADDQ             SI, BX
+	PREFETCHT1       (SI)
+	ADDQ             DI, DX
+	ADDQ             DI, BX
+	ADDQ             R8, SI
 	VFMADD231PS.BCST 8(AX), Z2, Z0
 	VFMADD231PS.BCST 8(AX)(CX*1), Z2, Z1
 	VMOVUPS          (DX), Z2
 	PREFETCHT0       (BX)
-	ADDQ             SI, DX
-	ADDQ             SI, BX
+	PREFETCHT1       (SI)
+	ADDQ             DI, DX
+	ADDQ             DI, BX
+	ADDQ             R8, SI
 	VFMADD231PS.BCST 12(AX), Z2, Z0
 	VFMADD231PS.BCST 12(AX)(CX*1), Z2, Z1
 	ADDQ             $+16, AX
-	SUBQ             $0x04, DI
+	SUBQ             $0x04, R9
 	JGE              loop
 
 tail:
-	ADDQ $0x04, DI
+	ADDQ $0x04, R9
 	JEQ  done
 
 step:
 	VMOVUPS          (DX), Z2
 	PREFETCHT0       (BX)
-	ADDQ             SI, DX
-	ADDQ             SI, BX
+	PREFETCHT1       (SI)
+	ADDQ             DI, DX
+	ADDQ             DI, BX
+	ADDQ             R8, SI
 	VFMADD231PS.BCST (AX), Z2, Z0
 	VFMADD231PS.BCST (AX)(CX*1), Z2, Z1
 	ADDQ             $+4, AX
-	DECQ             DI
+	DECQ             R9
 	JNE              step
 
 done:
@@ -5208,10 +5421,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense2x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense2x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense2x2AVX512(SB), NOSPLIT, $0-72
-	// y[2, 32] = bias + x·w; strides are in bytes.
+TEXT ·dense2x2AVX512(SB), NOSPLIT, $0-88
+	// y[2, 32] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z2
@@ -5220,22 +5433,27 @@ TEXT ·dense2x2AVX512(SB), NOSPLIT, $0-72
 	MOVQ    x+0(FP), AX
 	MOVQ    xStride+8(FP), CX
 	MOVQ    w+16(FP), DX
-	MOVQ    stepStride+24(FP), SI
-	MOVQ    panelStride+32(FP), DI
-	MOVQ    SI, BX
+	MOVQ    next+72(FP), SI
+	MOVQ    stepStride+24(FP), DI
+	MOVQ    nextStride+80(FP), R8
+	MOVQ    panelStride+32(FP), R9
+	MOVQ    DI, BX
 	SHLQ    $0x04, BX
 	ADDQ    DX, BX
-	MOVQ    k+56(FP), R8
-	SUBQ    $0x04, R8
+	MOVQ    k+56(FP), R10
+	SUBQ    $0x04, R10
 	JLT     tail
 
 loop:
 	VMOVUPS      (DX), Z4
 	PREFETCHT0   (BX)
-	VMOVUPS      (DX)(DI*1), Z5
-	PREFETCHT0   (BX)(DI*1)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	VMOVUPS      (DX)(R9*1), Z5
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS (AX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
@@ -5244,10 +5462,13 @@ loop:
 	VFMADD231PS  Z5, Z6, Z3
 	VMOVUPS      (DX), Z4
 	PREFETCHT0   (BX)
-	VMOVUPS      (DX)(DI*1), Z5
-	PREFETCHT0   (BX)(DI*1)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	VMOVUPS      (DX)(R9*1), Z5
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 4(AX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
@@ -5256,10 +5477,13 @@ loop:
 	VFMADD231PS  Z5, Z6, Z3
 	VMOVUPS      (DX), Z4
 	PREFETCHT0   (BX)
-	VMOVUPS      (DX)(DI*1), Z5
-	PREFETCHT0   (BX)(DI*1)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	VMOVUPS      (DX)(R9*1), Z5
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 8(AX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
@@ -5268,10 +5492,13 @@ loop:
 	VFMADD231PS  Z5, Z6, Z3
 	VMOVUPS      (DX), Z4
 	PREFETCHT0   (BX)
-	VMOVUPS      (DX)(DI*1), Z5
-	PREFETCHT0   (BX)(DI*1)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	VMOVUPS      (DX)(R9*1), Z5
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 12(AX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
@@ -5279,20 +5506,23 @@ loop:
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
 	ADDQ         $+16, AX
-	SUBQ         $0x04, R8
+	SUBQ         $0x04, R10
 	JGE          loop
 
 tail:
-	ADDQ $0x04, R8
+	ADDQ $0x04, R10
 	JEQ  done
 
 step:
 	VMOVUPS      (DX), Z4
 	PREFETCHT0   (BX)
-	VMOVUPS      (DX)(DI*1), Z5
-	PREFETCHT0   (BX)(DI*1)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	VMOVUPS      (DX)(R9*1), Z5
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS (AX), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
@@ -5300,7 +5530,7 @@ step:
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
 	ADDQ         $+4, AX
-	DECQ         R8
+	DECQ         R10
 	JNE          step
 
 done:
@@ -5314,10 +5544,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense2x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense2x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense2x3AVX512(SB), NOSPLIT, $0-72
-	// y[2, 48] = bias + x·w; strides are in bytes.
+TEXT ·dense2x3AVX512(SB), NOSPLIT, $0-88
+	// y[2, 48] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z3
@@ -5328,24 +5558,30 @@ TEXT ·dense2x3AVX512(SB), NOSPLIT, $0-72
 	MOVQ    x+0(FP), AX
 	MOVQ    xStride+8(FP), CX
 	MOVQ    w+16(FP), DX
-	MOVQ    stepStride+24(FP), SI
-	MOVQ    panelStride+32(FP), DI
-	MOVQ    SI, BX
+	MOVQ    next+72(FP), SI
+	MOVQ    stepStride+24(FP), DI
+	MOVQ    nextStride+80(FP), R8
+	MOVQ    panelStride+32(FP), R9
+	MOVQ    DI, BX
 	SHLQ    $0x04, BX
 	ADDQ    DX, BX
-	MOVQ    k+56(FP), R8
-	SUBQ    $0x04, R8
+	MOVQ    k+56(FP), R10
+	SUBQ    $0x04, R10
 	JLT     tail
 
 loop:
 	VMOVUPS      (DX), Z6
 	PREFETCHT0   (BX)
-	VMOVUPS      (DX)(DI*1), Z7
-	PREFETCHT0   (BX)(DI*1)
-	VMOVUPS      (DX)(DI*2), Z8
-	PREFETCHT0   (BX)(DI*2)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	VMOVUPS      (DX)(R9*1), Z7
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
+	VMOVUPS      (DX)(R9*2), Z8
+	PREFETCHT0   (BX)(R9*2)
+	PREFETCHT1   (SI)(R9*2)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS (AX), Z9
 	VFMADD231PS  Z6, Z9, Z0
 	VFMADD231PS  Z7, Z9, Z1
@@ -5356,12 +5592,16 @@ loop:
 	VFMADD231PS  Z8, Z9, Z5
 	VMOVUPS      (DX), Z6
 	PREFETCHT0   (BX)
-	VMOVUPS      (DX)(DI*1), Z7
-	PREFETCHT0   (BX)(DI*1)
-	VMOVUPS      (DX)(DI*2), Z8
-	PREFETCHT0   (BX)(DI*2)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	VMOVUPS      (DX)(R9*1), Z7
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
+	VMOVUPS      (DX)(R9*2), Z8
+	PREFETCHT0   (BX)(R9*2)
+	PREFETCHT1   (SI)(R9*2)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 4(AX), Z9
 	VFMADD231PS  Z6, Z9, Z0
 	VFMADD231PS  Z7, Z9, Z1
@@ -5372,12 +5612,16 @@ loop:
 	VFMADD231PS  Z8, Z9, Z5
 	VMOVUPS      (DX), Z6
 	PREFETCHT0   (BX)
-	VMOVUPS      (DX)(DI*1), Z7
-	PREFETCHT0   (BX)(DI*1)
-	VMOVUPS      (DX)(DI*2), Z8
-	PREFETCHT0   (BX)(DI*2)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	VMOVUPS      (DX)(R9*1), Z7
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
+	VMOVUPS      (DX)(R9*2), Z8
+	PREFETCHT0   (BX)(R9*2)
+	PREFETCHT1   (SI)(R9*2)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 8(AX), Z9
 	VFMADD231PS  Z6, Z9, Z0
 	VFMADD231PS  Z7, Z9, Z1
@@ -5388,12 +5632,16 @@ loop:
 	VFMADD231PS  Z8, Z9, Z5
 	VMOVUPS      (DX), Z6
 	PREFETCHT0   (BX)
-	VMOVUPS      (DX)(DI*1), Z7
-	PREFETCHT0   (BX)(DI*1)
-	VMOVUPS      (DX)(DI*2), Z8
-	PREFETCHT0   (BX)(DI*2)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	VMOVUPS      (DX)(R9*1), Z7
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
+	VMOVUPS      (DX)(R9*2), Z8
+	PREFETCHT0   (BX)(R9*2)
+	PREFETCHT1   (SI)(R9*2)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 12(AX), Z9
 	VFMADD231PS  Z6, Z9, Z0
 	VFMADD231PS  Z7, Z9, Z1
@@ -5403,22 +5651,26 @@ loop:
 	VFMADD231PS  Z7, Z9, Z4
 	VFMADD231PS  Z8, Z9, Z5
 	ADDQ         $+16, AX
-	SUBQ         $0x04, R8
+	SUBQ         $0x04, R10
 	JGE          loop
 
 tail:
-	ADDQ $0x04, R8
+	ADDQ $0x04, R10
 	JEQ  done
 
 step:
 	VMOVUPS      (DX), Z6
 	PREFETCHT0   (BX)
-	VMOVUPS      (DX)(DI*1), Z7
-	PREFETCHT0   (BX)(DI*1)
-	VMOVUPS      (DX)(DI*2), Z8
-	PREFETCHT0   (BX)(DI*2)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	VMOVUPS      (DX)(R9*1), Z7
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
+	VMOVUPS      (DX)(R9*2), Z8
+	PREFETCHT0   (BX)(R9*2)
+	PREFETCHT1   (SI)(R9*2)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS (AX), Z9
 	VFMADD231PS  Z6, Z9, Z0
 	VFMADD231PS  Z7, Z9, Z1
@@ -5428,7 +5680,7 @@ step:
 	VFMADD231PS  Z7, Z9, Z4
 	VFMADD231PS  Z8, Z9, Z5
 	ADDQ         $+4, AX
-	DECQ         R8
+	DECQ         R10
 	JNE          step
 
 done:
@@ -5444,10 +5696,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense3x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense3x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense3x1AVX512(SB), NOSPLIT, $0-72
-	// y[3, 16] = bias + x·w; strides are in bytes.
+TEXT ·dense3x1AVX512(SB), NOSPLIT, $0-88
+	// y[3, 16] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
@@ -5455,61 +5707,73 @@ TEXT ·dense3x1AVX512(SB), NOSPLIT, $0-72
 	MOVQ    x+0(FP), AX
 	MOVQ    xStride+8(FP), CX
 	MOVQ    w+16(FP), DX
-	MOVQ    stepStride+24(FP), SI
-	MOVQ    SI, BX
+	MOVQ    next+72(FP), SI
+	MOVQ    stepStride+24(FP), DI
+	MOVQ    nextStride+80(FP), R8
+	MOVQ    DI, BX
 	SHLQ    $0x04, BX
 	ADDQ    DX, BX
-	MOVQ    k+56(FP), DI
-	SUBQ    $0x04, DI
+	MOVQ    k+56(FP), R9
+	SUBQ    $0x04, R9
 	JLT     tail
 
 loop:
 	VMOVUPS          (DX), Z3
 	PREFETCHT0       (BX)
-	ADDQ             SI, DX
-	ADDQ             SI, BX
+	PREFETCHT1       (SI)
+	ADDQ             DI, DX
+	ADDQ             DI, BX
+	ADDQ             R8, SI
 	VFMADD231PS.BCST (AX), Z3, Z0
 	VFMADD231PS.BCST (AX)(CX*1), Z3, Z1
 	VFMADD231PS.BCST (AX)(CX*2), Z3, Z2
 	VMOVUPS          (DX), Z3
 	PREFETCHT0       (BX)
-	ADDQ             SI, DX
-	ADDQ             SI, BX
+	PREFETCHT1       (SI)
+	ADDQ             DI, DX
+	ADDQ             DI, BX
+	ADDQ             R8, SI
 	VFMADD231PS.BCST 4(AX), Z3, Z0
 	VFMADD231PS.BCST 4(AX)(CX*1), Z3, Z1
 	VFMADD231PS.BCST 4(AX)(CX*2), Z3, Z2
 	VMOVUPS          (DX), Z3
 	PREFETCHT0       (BX)
-	ADDQ             SI, DX
-	ADDQ             SI, BX
+	PREFETCHT1       (SI)
+	ADDQ             DI, DX
+	ADDQ             DI, BX
+	ADDQ             R8, SI
 	VFMADD231PS.BCST 8(AX), Z3, Z0
 	VFMADD231PS.BCST 8(AX)(CX*1), Z3, Z1
 	VFMADD231PS.BCST 8(AX)(CX*2), Z3, Z2
 	VMOVUPS          (DX), Z3
 	PREFETCHT0       (BX)
-	ADDQ             SI, DX
-	ADDQ             SI, BX
+	PREFETCHT1       (SI)
+	ADDQ             DI, DX
+	ADDQ             DI, BX
+	ADDQ             R8, SI
 	VFMADD231PS.BCST 12(AX), Z3, Z0
 	VFMADD231PS.BCST 12(AX)(CX*1), Z3, Z1
 	VFMADD231PS.BCST 12(AX)(CX*2), Z3, Z2
 	ADDQ             $+16, AX
-	SUBQ             $0x04, DI
+	SUBQ             $0x04, R9
 	JGE              loop
 
 tail:
-	ADDQ $0x04, DI
+	ADDQ $0x04, R9
 	JEQ  done
 
 step:
 	VMOVUPS          (DX), Z3
 	PREFETCHT0       (BX)
-	ADDQ             SI, DX
-	ADDQ             SI, BX
+	PREFETCHT1       (SI)
+	ADDQ             DI, DX
+	ADDQ             DI, BX
+	ADDQ             R8, SI
 	VFMADD231PS.BCST (AX), Z3, Z0
 	VFMADD231PS.BCST (AX)(CX*1), Z3, Z1
 	VFMADD231PS.BCST (AX)(CX*2), Z3, Z2
 	ADDQ             $+4, AX
-	DECQ             DI
+	DECQ             R9
 	JNE              step
 
 done:
@@ -5523,10 +5787,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense3x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense3x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense3x2AVX512(SB), NOSPLIT, $0-72
-	// y[3, 32] = bias + x·w; strides are in bytes.
+TEXT ·dense3x2AVX512(SB), NOSPLIT, $0-88
+	// y[3, 32] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z2
@@ -5537,22 +5801,27 @@ TEXT ·dense3x2AVX512(SB), NOSPLIT, $0-72
 	MOVQ    x+0(FP), AX
 	MOVQ    xStride+8(FP), CX
 	MOVQ    w+16(FP), DX
-	MOVQ    stepStride+24(FP), SI
-	MOVQ    panelStride+32(FP), DI
-	MOVQ    SI, BX
+	MOVQ    next+72(FP), SI
+	MOVQ    stepStride+24(FP), DI
+	MOVQ    nextStride+80(FP), R8
+	MOVQ    panelStride+32(FP), R9
+	MOVQ    DI, BX
 	SHLQ    $0x04, BX
 	ADDQ    DX, BX
-	MOVQ    k+56(FP), R8
-	SUBQ    $0x04, R8
+	MOVQ    k+56(FP), R10
+	SUBQ    $0x04, R10
 	JLT     tail
 
 loop:
 	VMOVUPS      (DX), Z6
 	PREFETCHT0   (BX)
-	VMOVUPS      (DX)(DI*1), Z7
-	PREFETCHT0   (BX)(DI*1)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	VMOVUPS      (DX)(R9*1), Z7
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS (AX), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
@@ -5564,10 +5833,13 @@ loop:
 	VFMADD231PS  Z7, Z8, Z5
 	VMOVUPS      (DX), Z6
 	PREFETCHT0   (BX)
-	VMOVUPS      (DX)(DI*1), Z7
-	PREFETCHT0   (BX)(DI*1)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	VMOVUPS      (DX)(R9*1), Z7
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 4(AX), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
@@ -5579,10 +5851,13 @@ loop:
 	VFMADD231PS  Z7, Z8, Z5
 	VMOVUPS      (DX), Z6
 	PREFETCHT0   (BX)
-	VMOVUPS      (DX)(DI*1), Z7
-	PREFETCHT0   (BX)(DI*1)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	VMOVUPS      (DX)(R9*1), Z7
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 8(AX), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
@@ -5594,10 +5869,13 @@ loop:
 	VFMADD231PS  Z7, Z8, Z5
 	VMOVUPS      (DX), Z6
 	PREFETCHT0   (BX)
-	VMOVUPS      (DX)(DI*1), Z7
-	PREFETCHT0   (BX)(DI*1)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	VMOVUPS      (DX)(R9*1), Z7
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 12(AX), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
@@ -5608,20 +5886,23 @@ loop:
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
 	ADDQ         $+16, AX
-	SUBQ         $0x04, R8
+	SUBQ         $0x04, R10
 	JGE          loop
 
 tail:
-	ADDQ $0x04, R8
+	ADDQ $0x04, R10
 	JEQ  done
 
 step:
 	VMOVUPS      (DX), Z6
 	PREFETCHT0   (BX)
-	VMOVUPS      (DX)(DI*1), Z7
-	PREFETCHT0   (BX)(DI*1)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	VMOVUPS      (DX)(R9*1), Z7
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS (AX), Z8
 	VFMADD231PS  Z6, Z8, Z0
 	VFMADD231PS  Z7, Z8, Z1
@@ -5632,7 +5913,7 @@ step:
 	VFMADD231PS  Z6, Z8, Z4
 	VFMADD231PS  Z7, Z8, Z5
 	ADDQ         $+4, AX
-	DECQ         R8
+	DECQ         R10
 	JNE          step
 
 done:
@@ -5649,10 +5930,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense3x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense3x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense3x3AVX512(SB), NOSPLIT, $0-72
-	// y[3, 48] = bias + x·w; strides are in bytes.
+TEXT ·dense3x3AVX512(SB), NOSPLIT, $0-88
+	// y[3, 48] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z3
@@ -5666,24 +5947,30 @@ TEXT ·dense3x3AVX512(SB), NOSPLIT, $0-72
 	MOVQ    x+0(FP), AX
 	MOVQ    xStride+8(FP), CX
 	MOVQ    w+16(FP), DX
-	MOVQ    stepStride+24(FP), SI
-	MOVQ    panelStride+32(FP), DI
-	MOVQ    SI, BX
+	MOVQ    next+72(FP), SI
+	MOVQ    stepStride+24(FP), DI
+	MOVQ    nextStride+80(FP), R8
+	MOVQ    panelStride+32(FP), R9
+	MOVQ    DI, BX
 	SHLQ    $0x04, BX
 	ADDQ    DX, BX
-	MOVQ    k+56(FP), R8
-	SUBQ    $0x04, R8
+	MOVQ    k+56(FP), R10
+	SUBQ    $0x04, R10
 	JLT     tail
 
 loop:
 	VMOVUPS      (DX), Z9
 	PREFETCHT0   (BX)
-	VMOVUPS      (DX)(DI*1), Z10
-	PREFETCHT0   (BX)(DI*1)
-	VMOVUPS      (DX)(DI*2), Z11
-	PREFETCHT0   (BX)(DI*2)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	VMOVUPS      (DX)(R9*1), Z10
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
+	VMOVUPS      (DX)(R9*2), Z11
+	PREFETCHT0   (BX)(R9*2)
+	PREFETCHT1   (SI)(R9*2)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS (AX), Z12
 	VFMADD231PS  Z9, Z12, Z0
 	VFMADD231PS  Z10, Z12, Z1
@@ -5698,12 +5985,16 @@ loop:
 	VFMADD231PS  Z11, Z12, Z8
 	VMOVUPS      (DX), Z9
 	PREFETCHT0   (BX)
-	VMOVUPS      (DX)(DI*1), Z10
-	PREFETCHT0   (BX)(DI*1)
-	VMOVUPS      (DX)(DI*2), Z11
-	PREFETCHT0   (BX)(DI*2)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	VMOVUPS      (DX)(R9*1), Z10
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
+	VMOVUPS      (DX)(R9*2), Z11
+	PREFETCHT0   (BX)(R9*2)
+	PREFETCHT1   (SI)(R9*2)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 4(AX), Z12
 	VFMADD231PS  Z9, Z12, Z0
 	VFMADD231PS  Z10, Z12, Z1
@@ -5718,12 +6009,16 @@ loop:
 	VFMADD231PS  Z11, Z12, Z8
 	VMOVUPS      (DX), Z9
 	PREFETCHT0   (BX)
-	VMOVUPS      (DX)(DI*1), Z10
-	PREFETCHT0   (BX)(DI*1)
-	VMOVUPS      (DX)(DI*2), Z11
-	PREFETCHT0   (BX)(DI*2)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	VMOVUPS      (DX)(R9*1), Z10
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
+	VMOVUPS      (DX)(R9*2), Z11
+	PREFETCHT0   (BX)(R9*2)
+	PREFETCHT1   (SI)(R9*2)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 8(AX), Z12
 	VFMADD231PS  Z9, Z12, Z0
 	VFMADD231PS  Z10, Z12, Z1
@@ -5738,12 +6033,16 @@ loop:
 	VFMADD231PS  Z11, Z12, Z8
 	VMOVUPS      (DX), Z9
 	PREFETCHT0   (BX)
-	VMOVUPS      (DX)(DI*1), Z10
-	PREFETCHT0   (BX)(DI*1)
-	VMOVUPS      (DX)(DI*2), Z11
-	PREFETCHT0   (BX)(DI*2)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	VMOVUPS      (DX)(R9*1), Z10
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
+	VMOVUPS      (DX)(R9*2), Z11
+	PREFETCHT0   (BX)(R9*2)
+	PREFETCHT1   (SI)(R9*2)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS 12(AX), Z12
 	VFMADD231PS  Z9, Z12, Z0
 	VFMADD231PS  Z10, Z12, Z1
@@ -5757,22 +6056,26 @@ loop:
 	VFMADD231PS  Z10, Z12, Z7
 	VFMADD231PS  Z11, Z12, Z8
 	ADDQ         $+16, AX
-	SUBQ         $0x04, R8
+	SUBQ         $0x04, R10
 	JGE          loop
 
 tail:
-	ADDQ $0x04, R8
+	ADDQ $0x04, R10
 	JEQ  done
 
 step:
 	VMOVUPS      (DX), Z9
 	PREFETCHT0   (BX)
-	VMOVUPS      (DX)(DI*1), Z10
-	PREFETCHT0   (BX)(DI*1)
-	VMOVUPS      (DX)(DI*2), Z11
-	PREFETCHT0   (BX)(DI*2)
-	ADDQ         SI, DX
-	ADDQ         SI, BX
+	PREFETCHT1   (SI)
+	VMOVUPS      (DX)(R9*1), Z10
+	PREFETCHT0   (BX)(R9*1)
+	PREFETCHT1   (SI)(R9*1)
+	VMOVUPS      (DX)(R9*2), Z11
+	PREFETCHT0   (BX)(R9*2)
+	PREFETCHT1   (SI)(R9*2)
+	ADDQ         DI, DX
+	ADDQ         DI, BX
+	ADDQ         R8, SI
 	VBROADCASTSS (AX), Z12
 	VFMADD231PS  Z9, Z12, Z0
 	VFMADD231PS  Z10, Z12, Z1
@@ -5786,7 +6089,7 @@ step:
 	VFMADD231PS  Z10, Z12, Z7
 	VFMADD231PS  Z11, Z12, Z8
 	ADDQ         $+4, AX
-	DECQ         R8
+	DECQ         R10
 	JNE          step
 
 done:
@@ -5806,10 +6109,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense4x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense4x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense4x1AVX512(SB), NOSPLIT, $0-72
-	// y[4, 16] = bias + x·w; strides are in bytes.
+TEXT ·dense4x1AVX512(SB), NOSPLIT, $0-88
+	// y[4, 16] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
@@ -5820,68 +6123,80 @@ TEXT ·dense4x1AVX512(SB), NOSPLIT, $0-72
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
 	MOVQ    w+16(FP), BX
-	MOVQ    stepStride+24(FP), DI
-	MOVQ    DI, SI
+	MOVQ    next+72(FP), DI
+	MOVQ    stepStride+24(FP), R8
+	MOVQ    nextStride+80(FP), R9
+	MOVQ    R8, SI
 	SHLQ    $0x04, SI
 	ADDQ    BX, SI
-	MOVQ    k+56(FP), R8
-	SUBQ    $0x04, R8
+	MOVQ    k+56(FP), R10
+	SUBQ    $0x04, R10
 	JLT     tail
 
 loop:
 	VMOVUPS          (BX), Z4
 	PREFETCHT0       (SI)
-	ADDQ             DI, BX
-	ADDQ             DI, SI
+	PREFETCHT1       (DI)
+	ADDQ             R8, BX
+	ADDQ             R8, SI
+	ADDQ             R9, DI
 	VFMADD231PS.BCST (AX), Z4, Z0
 	VFMADD231PS.BCST (AX)(CX*1), Z4, Z1
 	VFMADD231PS.BCST (AX)(CX*2), Z4, Z2
 	VFMADD231PS.BCST (DX), Z4, Z3
 	VMOVUPS          (BX), Z4
 	PREFETCHT0       (SI)
-	ADDQ             DI, BX
-	ADDQ             DI, SI
+	PREFETCHT1       (DI)
+	ADDQ             R8, BX
+	ADDQ             R8, SI
+	ADDQ             R9, DI
 	VFMADD231PS.BCST 4(AX), Z4, Z0
 	VFMADD231PS.BCST 4(AX)(CX*1), Z4, Z1
 	VFMADD231PS.BCST 4(AX)(CX*2), Z4, Z2
 	VFMADD231PS.BCST 4(DX), Z4, Z3
 	VMOVUPS          (BX), Z4
 	PREFETCHT0       (SI)
-	ADDQ             DI, BX
-	ADDQ             DI, SI
+	PREFETCHT1       (DI)
+	ADDQ             R8, BX
+	ADDQ             R8, SI
+	ADDQ             R9, DI
 	VFMADD231PS.BCST 8(AX), Z4, Z0
 	VFMADD231PS.BCST 8(AX)(CX*1), Z4, Z1
 	VFMADD231PS.BCST 8(AX)(CX*2), Z4, Z2
 	VFMADD231PS.BCST 8(DX), Z4, Z3
 	VMOVUPS          (BX), Z4
 	PREFETCHT0       (SI)
-	ADDQ             DI, BX
-	ADDQ             DI, SI
+	PREFETCHT1       (DI)
+	ADDQ             R8, BX
+	ADDQ             R8, SI
+	ADDQ             R9, DI
 	VFMADD231PS.BCST 12(AX), Z4, Z0
 	VFMADD231PS.BCST 12(AX)(CX*1), Z4, Z1
 	VFMADD231PS.BCST 12(AX)(CX*2), Z4, Z2
 	VFMADD231PS.BCST 12(DX), Z4, Z3
 	ADDQ             $+16, AX
 	ADDQ             $+16, DX
-	SUBQ             $0x04, R8
+	SUBQ             $0x04, R10
 	JGE              loop
 
 tail:
-	ADDQ $0x04, R8
+	ADDQ $0x04, R10
 	JEQ  done
 
 step:
 	VMOVUPS          (BX), Z4
 	PREFETCHT0       (SI)
-	ADDQ             DI, BX
-	ADDQ             DI, SI
+	PREFETCHT1       (DI)
+	ADDQ             R8, BX
+	ADDQ             R8, SI
+	ADDQ             R9, DI
 	VFMADD231PS.BCST (AX), Z4, Z0
 	VFMADD231PS.BCST (AX)(CX*1), Z4, Z1
 	VFMADD231PS.BCST (AX)(CX*2), Z4, Z2
 	VFMADD231PS.BCST (DX), Z4, Z3
 	ADDQ             $+4, AX
 	ADDQ             $+4, DX
-	DECQ             R8
+	DECQ             R10
 	JNE              step
 
 done:
@@ -5897,10 +6212,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense4x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense4x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense4x2AVX512(SB), NOSPLIT, $0-72
-	// y[4, 32] = bias + x·w; strides are in bytes.
+TEXT ·dense4x2AVX512(SB), NOSPLIT, $0-88
+	// y[4, 32] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z2
@@ -5915,22 +6230,27 @@ TEXT ·dense4x2AVX512(SB), NOSPLIT, $0-72
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
 	MOVQ    w+16(FP), BX
-	MOVQ    stepStride+24(FP), DI
-	MOVQ    panelStride+32(FP), R8
-	MOVQ    DI, SI
+	MOVQ    next+72(FP), DI
+	MOVQ    stepStride+24(FP), R8
+	MOVQ    nextStride+80(FP), R9
+	MOVQ    panelStride+32(FP), R10
+	MOVQ    R8, SI
 	SHLQ    $0x04, SI
 	ADDQ    BX, SI
-	MOVQ    k+56(FP), R9
-	SUBQ    $0x04, R9
+	MOVQ    k+56(FP), R11
+	SUBQ    $0x04, R11
 	JLT     tail
 
 loop:
 	VMOVUPS      (BX), Z8
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z9
-	PREFETCHT0   (SI)(R8*1)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z9
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS (AX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -5945,10 +6265,13 @@ loop:
 	VFMADD231PS  Z9, Z10, Z7
 	VMOVUPS      (BX), Z8
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z9
-	PREFETCHT0   (SI)(R8*1)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z9
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 4(AX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -5963,10 +6286,13 @@ loop:
 	VFMADD231PS  Z9, Z10, Z7
 	VMOVUPS      (BX), Z8
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z9
-	PREFETCHT0   (SI)(R8*1)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z9
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 8(AX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -5981,10 +6307,13 @@ loop:
 	VFMADD231PS  Z9, Z10, Z7
 	VMOVUPS      (BX), Z8
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z9
-	PREFETCHT0   (SI)(R8*1)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z9
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 12(AX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -5999,20 +6328,23 @@ loop:
 	VFMADD231PS  Z9, Z10, Z7
 	ADDQ         $+16, AX
 	ADDQ         $+16, DX
-	SUBQ         $0x04, R9
+	SUBQ         $0x04, R11
 	JGE          loop
 
 tail:
-	ADDQ $0x04, R9
+	ADDQ $0x04, R11
 	JEQ  done
 
 step:
 	VMOVUPS      (BX), Z8
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z9
-	PREFETCHT0   (SI)(R8*1)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z9
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS (AX), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -6027,7 +6359,7 @@ step:
 	VFMADD231PS  Z9, Z10, Z7
 	ADDQ         $+4, AX
 	ADDQ         $+4, DX
-	DECQ         R9
+	DECQ         R11
 	JNE          step
 
 done:
@@ -6047,10 +6379,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense4x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense4x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense4x3AVX512(SB), NOSPLIT, $0-72
-	// y[4, 48] = bias + x·w; strides are in bytes.
+TEXT ·dense4x3AVX512(SB), NOSPLIT, $0-88
+	// y[4, 48] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z3
@@ -6069,24 +6401,30 @@ TEXT ·dense4x3AVX512(SB), NOSPLIT, $0-72
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
 	MOVQ    w+16(FP), BX
-	MOVQ    stepStride+24(FP), DI
-	MOVQ    panelStride+32(FP), R8
-	MOVQ    DI, SI
+	MOVQ    next+72(FP), DI
+	MOVQ    stepStride+24(FP), R8
+	MOVQ    nextStride+80(FP), R9
+	MOVQ    panelStride+32(FP), R10
+	MOVQ    R8, SI
 	SHLQ    $0x04, SI
 	ADDQ    BX, SI
-	MOVQ    k+56(FP), R9
-	SUBQ    $0x04, R9
+	MOVQ    k+56(FP), R11
+	SUBQ    $0x04, R11
 	JLT     tail
 
 loop:
 	VMOVUPS      (BX), Z12
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z13
-	PREFETCHT0   (SI)(R8*1)
-	VMOVUPS      (BX)(R8*2), Z14
-	PREFETCHT0   (SI)(R8*2)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z13
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	VMOVUPS      (BX)(R10*2), Z14
+	PREFETCHT0   (SI)(R10*2)
+	PREFETCHT1   (DI)(R10*2)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS (AX), Z15
 	VFMADD231PS  Z12, Z15, Z0
 	VFMADD231PS  Z13, Z15, Z1
@@ -6105,12 +6443,16 @@ loop:
 	VFMADD231PS  Z14, Z15, Z11
 	VMOVUPS      (BX), Z12
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z13
-	PREFETCHT0   (SI)(R8*1)
-	VMOVUPS      (BX)(R8*2), Z14
-	PREFETCHT0   (SI)(R8*2)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z13
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	VMOVUPS      (BX)(R10*2), Z14
+	PREFETCHT0   (SI)(R10*2)
+	PREFETCHT1   (DI)(R10*2)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 4(AX), Z15
 	VFMADD231PS  Z12, Z15, Z0
 	VFMADD231PS  Z13, Z15, Z1
@@ -6129,12 +6471,16 @@ loop:
 	VFMADD231PS  Z14, Z15, Z11
 	VMOVUPS      (BX), Z12
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z13
-	PREFETCHT0   (SI)(R8*1)
-	VMOVUPS      (BX)(R8*2), Z14
-	PREFETCHT0   (SI)(R8*2)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z13
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	VMOVUPS      (BX)(R10*2), Z14
+	PREFETCHT0   (SI)(R10*2)
+	PREFETCHT1   (DI)(R10*2)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 8(AX), Z15
 	VFMADD231PS  Z12, Z15, Z0
 	VFMADD231PS  Z13, Z15, Z1
@@ -6153,12 +6499,16 @@ loop:
 	VFMADD231PS  Z14, Z15, Z11
 	VMOVUPS      (BX), Z12
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z13
-	PREFETCHT0   (SI)(R8*1)
-	VMOVUPS      (BX)(R8*2), Z14
-	PREFETCHT0   (SI)(R8*2)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z13
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	VMOVUPS      (BX)(R10*2), Z14
+	PREFETCHT0   (SI)(R10*2)
+	PREFETCHT1   (DI)(R10*2)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 12(AX), Z15
 	VFMADD231PS  Z12, Z15, Z0
 	VFMADD231PS  Z13, Z15, Z1
@@ -6177,22 +6527,26 @@ loop:
 	VFMADD231PS  Z14, Z15, Z11
 	ADDQ         $+16, AX
 	ADDQ         $+16, DX
-	SUBQ         $0x04, R9
+	SUBQ         $0x04, R11
 	JGE          loop
 
 tail:
-	ADDQ $0x04, R9
+	ADDQ $0x04, R11
 	JEQ  done
 
 step:
 	VMOVUPS      (BX), Z12
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z13
-	PREFETCHT0   (SI)(R8*1)
-	VMOVUPS      (BX)(R8*2), Z14
-	PREFETCHT0   (SI)(R8*2)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z13
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	VMOVUPS      (BX)(R10*2), Z14
+	PREFETCHT0   (SI)(R10*2)
+	PREFETCHT1   (DI)(R10*2)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS (AX), Z15
 	VFMADD231PS  Z12, Z15, Z0
 	VFMADD231PS  Z13, Z15, Z1
@@ -6211,7 +6565,7 @@ step:
 	VFMADD231PS  Z14, Z15, Z11
 	ADDQ         $+4, AX
 	ADDQ         $+4, DX
-	DECQ         R9
+	DECQ         R11
 	JNE          step
 
 done:
@@ -6235,10 +6589,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense5x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense5x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense5x1AVX512(SB), NOSPLIT, $0-72
-	// y[5, 16] = bias + x·w; strides are in bytes.
+TEXT ·dense5x1AVX512(SB), NOSPLIT, $0-88
+	// y[5, 16] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
@@ -6250,19 +6604,23 @@ TEXT ·dense5x1AVX512(SB), NOSPLIT, $0-72
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
 	MOVQ    w+16(FP), BX
-	MOVQ    stepStride+24(FP), DI
-	MOVQ    DI, SI
+	MOVQ    next+72(FP), DI
+	MOVQ    stepStride+24(FP), R8
+	MOVQ    nextStride+80(FP), R9
+	MOVQ    R8, SI
 	SHLQ    $0x04, SI
 	ADDQ    BX, SI
-	MOVQ    k+56(FP), R8
-	SUBQ    $0x04, R8
+	MOVQ    k+56(FP), R10
+	SUBQ    $0x04, R10
 	JLT     tail
 
 loop:
 	VMOVUPS          (BX), Z5
 	PREFETCHT0       (SI)
-	ADDQ             DI, BX
-	ADDQ             DI, SI
+	PREFETCHT1       (DI)
+	ADDQ             R8, BX
+	ADDQ             R8, SI
+	ADDQ             R9, DI
 	VFMADD231PS.BCST (AX), Z5, Z0
 	VFMADD231PS.BCST (AX)(CX*1), Z5, Z1
 	VFMADD231PS.BCST (AX)(CX*2), Z5, Z2
@@ -6270,8 +6628,10 @@ loop:
 	VFMADD231PS.BCST (DX)(CX*1), Z5, Z4
 	VMOVUPS          (BX), Z5
 	PREFETCHT0       (SI)
-	ADDQ             DI, BX
-	ADDQ             DI, SI
+	PREFETCHT1       (DI)
+	ADDQ             R8, BX
+	ADDQ             R8, SI
+	ADDQ             R9, DI
 	VFMADD231PS.BCST 4(AX), Z5, Z0
 	VFMADD231PS.BCST 4(AX)(CX*1), Z5, Z1
 	VFMADD231PS.BCST 4(AX)(CX*2), Z5, Z2
@@ -6279,8 +6639,10 @@ loop:
 	VFMADD231PS.BCST 4(DX)(CX*1), Z5, Z4
 	VMOVUPS          (BX), Z5
 	PREFETCHT0       (SI)
-	ADDQ             DI, BX
-	ADDQ             DI, SI
+	PREFETCHT1       (DI)
+	ADDQ             R8, BX
+	ADDQ             R8, SI
+	ADDQ             R9, DI
 	VFMADD231PS.BCST 8(AX), Z5, Z0
 	VFMADD231PS.BCST 8(AX)(CX*1), Z5, Z1
 	VFMADD231PS.BCST 8(AX)(CX*2), Z5, Z2
@@ -6288,8 +6650,10 @@ loop:
 	VFMADD231PS.BCST 8(DX)(CX*1), Z5, Z4
 	VMOVUPS          (BX), Z5
 	PREFETCHT0       (SI)
-	ADDQ             DI, BX
-	ADDQ             DI, SI
+	PREFETCHT1       (DI)
+	ADDQ             R8, BX
+	ADDQ             R8, SI
+	ADDQ             R9, DI
 	VFMADD231PS.BCST 12(AX), Z5, Z0
 	VFMADD231PS.BCST 12(AX)(CX*1), Z5, Z1
 	VFMADD231PS.BCST 12(AX)(CX*2), Z5, Z2
@@ -6297,18 +6661,20 @@ loop:
 	VFMADD231PS.BCST 12(DX)(CX*1), Z5, Z4
 	ADDQ             $+16, AX
 	ADDQ             $+16, DX
-	SUBQ             $0x04, R8
+	SUBQ             $0x04, R10
 	JGE              loop
 
 tail:
-	ADDQ $0x04, R8
+	ADDQ $0x04, R10
 	JEQ  done
 
 step:
 	VMOVUPS          (BX), Z5
 	PREFETCHT0       (SI)
-	ADDQ             DI, BX
-	ADDQ             DI, SI
+	PREFETCHT1       (DI)
+	ADDQ             R8, BX
+	ADDQ             R8, SI
+	ADDQ             R9, DI
 	VFMADD231PS.BCST (AX), Z5, Z0
 	VFMADD231PS.BCST (AX)(CX*1), Z5, Z1
 	VFMADD231PS.BCST (AX)(CX*2), Z5, Z2
@@ -6316,7 +6682,7 @@ step:
 	VFMADD231PS.BCST (DX)(CX*1), Z5, Z4
 	ADDQ             $+4, AX
 	ADDQ             $+4, DX
-	DECQ             R8
+	DECQ             R10
 	JNE              step
 
 done:
@@ -6334,10 +6700,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense5x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense5x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense5x2AVX512(SB), NOSPLIT, $0-72
-	// y[5, 32] = bias + x·w; strides are in bytes.
+TEXT ·dense5x2AVX512(SB), NOSPLIT, $0-88
+	// y[5, 32] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z2
@@ -6354,22 +6720,27 @@ TEXT ·dense5x2AVX512(SB), NOSPLIT, $0-72
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
 	MOVQ    w+16(FP), BX
-	MOVQ    stepStride+24(FP), DI
-	MOVQ    panelStride+32(FP), R8
-	MOVQ    DI, SI
+	MOVQ    next+72(FP), DI
+	MOVQ    stepStride+24(FP), R8
+	MOVQ    nextStride+80(FP), R9
+	MOVQ    panelStride+32(FP), R10
+	MOVQ    R8, SI
 	SHLQ    $0x04, SI
 	ADDQ    BX, SI
-	MOVQ    k+56(FP), R9
-	SUBQ    $0x04, R9
+	MOVQ    k+56(FP), R11
+	SUBQ    $0x04, R11
 	JLT     tail
 
 loop:
 	VMOVUPS      (BX), Z10
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z11
-	PREFETCHT0   (SI)(R8*1)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z11
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS (AX), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -6387,10 +6758,13 @@ loop:
 	VFMADD231PS  Z11, Z12, Z9
 	VMOVUPS      (BX), Z10
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z11
-	PREFETCHT0   (SI)(R8*1)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z11
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 4(AX), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -6408,10 +6782,13 @@ loop:
 	VFMADD231PS  Z11, Z12, Z9
 	VMOVUPS      (BX), Z10
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z11
-	PREFETCHT0   (SI)(R8*1)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z11
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 8(AX), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -6429,10 +6806,13 @@ loop:
 	VFMADD231PS  Z11, Z12, Z9
 	VMOVUPS      (BX), Z10
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z11
-	PREFETCHT0   (SI)(R8*1)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z11
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 12(AX), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -6450,20 +6830,23 @@ loop:
 	VFMADD231PS  Z11, Z12, Z9
 	ADDQ         $+16, AX
 	ADDQ         $+16, DX
-	SUBQ         $0x04, R9
+	SUBQ         $0x04, R11
 	JGE          loop
 
 tail:
-	ADDQ $0x04, R9
+	ADDQ $0x04, R11
 	JEQ  done
 
 step:
 	VMOVUPS      (BX), Z10
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z11
-	PREFETCHT0   (SI)(R8*1)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z11
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS (AX), Z12
 	VFMADD231PS  Z10, Z12, Z0
 	VFMADD231PS  Z11, Z12, Z1
@@ -6481,7 +6864,7 @@ step:
 	VFMADD231PS  Z11, Z12, Z9
 	ADDQ         $+4, AX
 	ADDQ         $+4, DX
-	DECQ         R9
+	DECQ         R11
 	JNE          step
 
 done:
@@ -6504,10 +6887,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense5x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense5x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense5x3AVX512(SB), NOSPLIT, $0-72
-	// y[5, 48] = bias + x·w; strides are in bytes.
+TEXT ·dense5x3AVX512(SB), NOSPLIT, $0-88
+	// y[5, 48] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z3
@@ -6529,24 +6912,30 @@ TEXT ·dense5x3AVX512(SB), NOSPLIT, $0-72
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
 	MOVQ    w+16(FP), BX
-	MOVQ    stepStride+24(FP), DI
-	MOVQ    panelStride+32(FP), R8
-	MOVQ    DI, SI
+	MOVQ    next+72(FP), DI
+	MOVQ    stepStride+24(FP), R8
+	MOVQ    nextStride+80(FP), R9
+	MOVQ    panelStride+32(FP), R10
+	MOVQ    R8, SI
 	SHLQ    $0x04, SI
 	ADDQ    BX, SI
-	MOVQ    k+56(FP), R9
-	SUBQ    $0x04, R9
+	MOVQ    k+56(FP), R11
+	SUBQ    $0x04, R11
 	JLT     tail
 
 loop:
 	VMOVUPS      (BX), Z15
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z16
-	PREFETCHT0   (SI)(R8*1)
-	VMOVUPS      (BX)(R8*2), Z17
-	PREFETCHT0   (SI)(R8*2)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z16
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	VMOVUPS      (BX)(R10*2), Z17
+	PREFETCHT0   (SI)(R10*2)
+	PREFETCHT1   (DI)(R10*2)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS (AX), Z18
 	VFMADD231PS  Z15, Z18, Z0
 	VFMADD231PS  Z16, Z18, Z1
@@ -6569,12 +6958,16 @@ loop:
 	VFMADD231PS  Z17, Z18, Z14
 	VMOVUPS      (BX), Z15
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z16
-	PREFETCHT0   (SI)(R8*1)
-	VMOVUPS      (BX)(R8*2), Z17
-	PREFETCHT0   (SI)(R8*2)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z16
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	VMOVUPS      (BX)(R10*2), Z17
+	PREFETCHT0   (SI)(R10*2)
+	PREFETCHT1   (DI)(R10*2)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 4(AX), Z18
 	VFMADD231PS  Z15, Z18, Z0
 	VFMADD231PS  Z16, Z18, Z1
@@ -6597,12 +6990,16 @@ loop:
 	VFMADD231PS  Z17, Z18, Z14
 	VMOVUPS      (BX), Z15
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z16
-	PREFETCHT0   (SI)(R8*1)
-	VMOVUPS      (BX)(R8*2), Z17
-	PREFETCHT0   (SI)(R8*2)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z16
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	VMOVUPS      (BX)(R10*2), Z17
+	PREFETCHT0   (SI)(R10*2)
+	PREFETCHT1   (DI)(R10*2)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 8(AX), Z18
 	VFMADD231PS  Z15, Z18, Z0
 	VFMADD231PS  Z16, Z18, Z1
@@ -6625,12 +7022,16 @@ loop:
 	VFMADD231PS  Z17, Z18, Z14
 	VMOVUPS      (BX), Z15
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z16
-	PREFETCHT0   (SI)(R8*1)
-	VMOVUPS      (BX)(R8*2), Z17
-	PREFETCHT0   (SI)(R8*2)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z16
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	VMOVUPS      (BX)(R10*2), Z17
+	PREFETCHT0   (SI)(R10*2)
+	PREFETCHT1   (DI)(R10*2)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 12(AX), Z18
 	VFMADD231PS  Z15, Z18, Z0
 	VFMADD231PS  Z16, Z18, Z1
@@ -6653,22 +7054,26 @@ loop:
 	VFMADD231PS  Z17, Z18, Z14
 	ADDQ         $+16, AX
 	ADDQ         $+16, DX
-	SUBQ         $0x04, R9
+	SUBQ         $0x04, R11
 	JGE          loop
 
 tail:
-	ADDQ $0x04, R9
+	ADDQ $0x04, R11
 	JEQ  done
 
 step:
 	VMOVUPS      (BX), Z15
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z16
-	PREFETCHT0   (SI)(R8*1)
-	VMOVUPS      (BX)(R8*2), Z17
-	PREFETCHT0   (SI)(R8*2)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z16
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	VMOVUPS      (BX)(R10*2), Z17
+	PREFETCHT0   (SI)(R10*2)
+	PREFETCHT1   (DI)(R10*2)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS (AX), Z18
 	VFMADD231PS  Z15, Z18, Z0
 	VFMADD231PS  Z16, Z18, Z1
@@ -6691,7 +7096,7 @@ step:
 	VFMADD231PS  Z17, Z18, Z14
 	ADDQ         $+4, AX
 	ADDQ         $+4, DX
-	DECQ         R9
+	DECQ         R11
 	JNE          step
 
 done:
@@ -6719,10 +7124,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense6x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense6x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense6x1AVX512(SB), NOSPLIT, $0-72
-	// y[6, 16] = bias + x·w; strides are in bytes.
+TEXT ·dense6x1AVX512(SB), NOSPLIT, $0-88
+	// y[6, 16] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
@@ -6735,19 +7140,23 @@ TEXT ·dense6x1AVX512(SB), NOSPLIT, $0-72
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
 	MOVQ    w+16(FP), BX
-	MOVQ    stepStride+24(FP), DI
-	MOVQ    DI, SI
+	MOVQ    next+72(FP), DI
+	MOVQ    stepStride+24(FP), R8
+	MOVQ    nextStride+80(FP), R9
+	MOVQ    R8, SI
 	SHLQ    $0x04, SI
 	ADDQ    BX, SI
-	MOVQ    k+56(FP), R8
-	SUBQ    $0x04, R8
+	MOVQ    k+56(FP), R10
+	SUBQ    $0x04, R10
 	JLT     tail
 
 loop:
 	VMOVUPS          (BX), Z6
 	PREFETCHT0       (SI)
-	ADDQ             DI, BX
-	ADDQ             DI, SI
+	PREFETCHT1       (DI)
+	ADDQ             R8, BX
+	ADDQ             R8, SI
+	ADDQ             R9, DI
 	VFMADD231PS.BCST (AX), Z6, Z0
 	VFMADD231PS.BCST (AX)(CX*1), Z6, Z1
 	VFMADD231PS.BCST (AX)(CX*2), Z6, Z2
@@ -6756,8 +7165,10 @@ loop:
 	VFMADD231PS.BCST (DX)(CX*2), Z6, Z5
 	VMOVUPS          (BX), Z6
 	PREFETCHT0       (SI)
-	ADDQ             DI, BX
-	ADDQ             DI, SI
+	PREFETCHT1       (DI)
+	ADDQ             R8, BX
+	ADDQ             R8, SI
+	ADDQ             R9, DI
 	VFMADD231PS.BCST 4(AX), Z6, Z0
 	VFMADD231PS.BCST 4(AX)(CX*1), Z6, Z1
 	VFMADD231PS.BCST 4(AX)(CX*2), Z6, Z2
@@ -6766,8 +7177,10 @@ loop:
 	VFMADD231PS.BCST 4(DX)(CX*2), Z6, Z5
 	VMOVUPS          (BX), Z6
 	PREFETCHT0       (SI)
-	ADDQ             DI, BX
-	ADDQ             DI, SI
+	PREFETCHT1       (DI)
+	ADDQ             R8, BX
+	ADDQ             R8, SI
+	ADDQ             R9, DI
 	VFMADD231PS.BCST 8(AX), Z6, Z0
 	VFMADD231PS.BCST 8(AX)(CX*1), Z6, Z1
 	VFMADD231PS.BCST 8(AX)(CX*2), Z6, Z2
@@ -6776,8 +7189,10 @@ loop:
 	VFMADD231PS.BCST 8(DX)(CX*2), Z6, Z5
 	VMOVUPS          (BX), Z6
 	PREFETCHT0       (SI)
-	ADDQ             DI, BX
-	ADDQ             DI, SI
+	PREFETCHT1       (DI)
+	ADDQ             R8, BX
+	ADDQ             R8, SI
+	ADDQ             R9, DI
 	VFMADD231PS.BCST 12(AX), Z6, Z0
 	VFMADD231PS.BCST 12(AX)(CX*1), Z6, Z1
 	VFMADD231PS.BCST 12(AX)(CX*2), Z6, Z2
@@ -6786,18 +7201,20 @@ loop:
 	VFMADD231PS.BCST 12(DX)(CX*2), Z6, Z5
 	ADDQ             $+16, AX
 	ADDQ             $+16, DX
-	SUBQ             $0x04, R8
+	SUBQ             $0x04, R10
 	JGE              loop
 
 tail:
-	ADDQ $0x04, R8
+	ADDQ $0x04, R10
 	JEQ  done
 
 step:
 	VMOVUPS          (BX), Z6
 	PREFETCHT0       (SI)
-	ADDQ             DI, BX
-	ADDQ             DI, SI
+	PREFETCHT1       (DI)
+	ADDQ             R8, BX
+	ADDQ             R8, SI
+	ADDQ             R9, DI
 	VFMADD231PS.BCST (AX), Z6, Z0
 	VFMADD231PS.BCST (AX)(CX*1), Z6, Z1
 	VFMADD231PS.BCST (AX)(CX*2), Z6, Z2
@@ -6806,7 +7223,7 @@ step:
 	VFMADD231PS.BCST (DX)(CX*2), Z6, Z5
 	ADDQ             $+4, AX
 	ADDQ             $+4, DX
-	DECQ             R8
+	DECQ             R10
 	JNE              step
 
 done:
@@ -6826,10 +7243,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense6x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense6x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense6x2AVX512(SB), NOSPLIT, $0-72
-	// y[6, 32] = bias + x·w; strides are in bytes.
+TEXT ·dense6x2AVX512(SB), NOSPLIT, $0-88
+	// y[6, 32] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z2
@@ -6848,22 +7265,27 @@ TEXT ·dense6x2AVX512(SB), NOSPLIT, $0-72
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
 	MOVQ    w+16(FP), BX
-	MOVQ    stepStride+24(FP), DI
-	MOVQ    panelStride+32(FP), R8
-	MOVQ    DI, SI
+	MOVQ    next+72(FP), DI
+	MOVQ    stepStride+24(FP), R8
+	MOVQ    nextStride+80(FP), R9
+	MOVQ    panelStride+32(FP), R10
+	MOVQ    R8, SI
 	SHLQ    $0x04, SI
 	ADDQ    BX, SI
-	MOVQ    k+56(FP), R9
-	SUBQ    $0x04, R9
+	MOVQ    k+56(FP), R11
+	SUBQ    $0x04, R11
 	JLT     tail
 
 loop:
 	VMOVUPS      (BX), Z12
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z13
-	PREFETCHT0   (SI)(R8*1)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z13
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS (AX), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -6884,10 +7306,13 @@ loop:
 	VFMADD231PS  Z13, Z14, Z11
 	VMOVUPS      (BX), Z12
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z13
-	PREFETCHT0   (SI)(R8*1)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z13
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 4(AX), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -6908,10 +7333,13 @@ loop:
 	VFMADD231PS  Z13, Z14, Z11
 	VMOVUPS      (BX), Z12
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z13
-	PREFETCHT0   (SI)(R8*1)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z13
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 8(AX), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -6932,10 +7360,13 @@ loop:
 	VFMADD231PS  Z13, Z14, Z11
 	VMOVUPS      (BX), Z12
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z13
-	PREFETCHT0   (SI)(R8*1)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z13
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 12(AX), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -6956,20 +7387,23 @@ loop:
 	VFMADD231PS  Z13, Z14, Z11
 	ADDQ         $+16, AX
 	ADDQ         $+16, DX
-	SUBQ         $0x04, R9
+	SUBQ         $0x04, R11
 	JGE          loop
 
 tail:
-	ADDQ $0x04, R9
+	ADDQ $0x04, R11
 	JEQ  done
 
 step:
 	VMOVUPS      (BX), Z12
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z13
-	PREFETCHT0   (SI)(R8*1)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z13
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS (AX), Z14
 	VFMADD231PS  Z12, Z14, Z0
 	VFMADD231PS  Z13, Z14, Z1
@@ -6990,7 +7424,7 @@ step:
 	VFMADD231PS  Z13, Z14, Z11
 	ADDQ         $+4, AX
 	ADDQ         $+4, DX
-	DECQ         R9
+	DECQ         R11
 	JNE          step
 
 done:
@@ -7016,10 +7450,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense6x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense6x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense6x3AVX512(SB), NOSPLIT, $0-72
-	// y[6, 48] = bias + x·w; strides are in bytes.
+TEXT ·dense6x3AVX512(SB), NOSPLIT, $0-88
+	// y[6, 48] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z3
@@ -7044,24 +7478,30 @@ TEXT ·dense6x3AVX512(SB), NOSPLIT, $0-72
 	LEAQ    (CX)(CX*2), DX
 	LEAQ    (AX)(DX*1), DX
 	MOVQ    w+16(FP), BX
-	MOVQ    stepStride+24(FP), DI
-	MOVQ    panelStride+32(FP), R8
-	MOVQ    DI, SI
+	MOVQ    next+72(FP), DI
+	MOVQ    stepStride+24(FP), R8
+	MOVQ    nextStride+80(FP), R9
+	MOVQ    panelStride+32(FP), R10
+	MOVQ    R8, SI
 	SHLQ    $0x04, SI
 	ADDQ    BX, SI
-	MOVQ    k+56(FP), R9
-	SUBQ    $0x04, R9
+	MOVQ    k+56(FP), R11
+	SUBQ    $0x04, R11
 	JLT     tail
 
 loop:
 	VMOVUPS      (BX), Z18
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z19
-	PREFETCHT0   (SI)(R8*1)
-	VMOVUPS      (BX)(R8*2), Z20
-	PREFETCHT0   (SI)(R8*2)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z19
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	VMOVUPS      (BX)(R10*2), Z20
+	PREFETCHT0   (SI)(R10*2)
+	PREFETCHT1   (DI)(R10*2)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS (AX), Z21
 	VFMADD231PS  Z18, Z21, Z0
 	VFMADD231PS  Z19, Z21, Z1
@@ -7088,12 +7528,16 @@ loop:
 	VFMADD231PS  Z20, Z21, Z17
 	VMOVUPS      (BX), Z18
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z19
-	PREFETCHT0   (SI)(R8*1)
-	VMOVUPS      (BX)(R8*2), Z20
-	PREFETCHT0   (SI)(R8*2)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z19
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	VMOVUPS      (BX)(R10*2), Z20
+	PREFETCHT0   (SI)(R10*2)
+	PREFETCHT1   (DI)(R10*2)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 4(AX), Z21
 	VFMADD231PS  Z18, Z21, Z0
 	VFMADD231PS  Z19, Z21, Z1
@@ -7120,12 +7564,16 @@ loop:
 	VFMADD231PS  Z20, Z21, Z17
 	VMOVUPS      (BX), Z18
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z19
-	PREFETCHT0   (SI)(R8*1)
-	VMOVUPS      (BX)(R8*2), Z20
-	PREFETCHT0   (SI)(R8*2)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z19
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	VMOVUPS      (BX)(R10*2), Z20
+	PREFETCHT0   (SI)(R10*2)
+	PREFETCHT1   (DI)(R10*2)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 8(AX), Z21
 	VFMADD231PS  Z18, Z21, Z0
 	VFMADD231PS  Z19, Z21, Z1
@@ -7152,12 +7600,16 @@ loop:
 	VFMADD231PS  Z20, Z21, Z17
 	VMOVUPS      (BX), Z18
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z19
-	PREFETCHT0   (SI)(R8*1)
-	VMOVUPS      (BX)(R8*2), Z20
-	PREFETCHT0   (SI)(R8*2)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z19
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	VMOVUPS      (BX)(R10*2), Z20
+	PREFETCHT0   (SI)(R10*2)
+	PREFETCHT1   (DI)(R10*2)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS 12(AX), Z21
 	VFMADD231PS  Z18, Z21, Z0
 	VFMADD231PS  Z19, Z21, Z1
@@ -7184,22 +7636,26 @@ loop:
 	VFMADD231PS  Z20, Z21, Z17
 	ADDQ         $+16, AX
 	ADDQ         $+16, DX
-	SUBQ         $0x04, R9
+	SUBQ         $0x04, R11
 	JGE          loop
 
 tail:
-	ADDQ $0x04, R9
+	ADDQ $0x04, R11
 	JEQ  done
 
 step:
 	VMOVUPS      (BX), Z18
 	PREFETCHT0   (SI)
-	VMOVUPS      (BX)(R8*1), Z19
-	PREFETCHT0   (SI)(R8*1)
-	VMOVUPS      (BX)(R8*2), Z20
-	PREFETCHT0   (SI)(R8*2)
-	ADDQ         DI, BX
-	ADDQ         DI, SI
+	PREFETCHT1   (DI)
+	VMOVUPS      (BX)(R10*1), Z19
+	PREFETCHT0   (SI)(R10*1)
+	PREFETCHT1   (DI)(R10*1)
+	VMOVUPS      (BX)(R10*2), Z20
+	PREFETCHT0   (SI)(R10*2)
+	PREFETCHT1   (DI)(R10*2)
+	ADDQ         R8, BX
+	ADDQ         R8, SI
+	ADDQ         R9, DI
 	VBROADCASTSS (AX), Z21
 	VFMADD231PS  Z18, Z21, Z0
 	VFMADD231PS  Z19, Z21, Z1
@@ -7226,7 +7682,7 @@ step:
 	VFMADD231PS  Z20, Z21, Z17
 	ADDQ         $+4, AX
 	ADDQ         $+4, DX
-	DECQ         R9
+	DECQ         R11
 	JNE          step
 
 done:
@@ -7258,10 +7714,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense7x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense7x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense7x1AVX512(SB), NOSPLIT, $0-72
-	// y[7, 16] = bias + x·w; strides are in bytes.
+TEXT ·dense7x1AVX512(SB), NOSPLIT, $0-88
+	// y[7, 16] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
@@ -7276,19 +7732,23 @@ TEXT ·dense7x1AVX512(SB), NOSPLIT, $0-72
 	LEAQ    (AX)(DX*1), BX
 	LEAQ    (BX)(DX*1), DX
 	MOVQ    w+16(FP), SI
-	MOVQ    stepStride+24(FP), R8
-	MOVQ    R8, DI
+	MOVQ    next+72(FP), R8
+	MOVQ    stepStride+24(FP), R9
+	MOVQ    nextStride+80(FP), R10
+	MOVQ    R9, DI
 	SHLQ    $0x04, DI
 	ADDQ    SI, DI
-	MOVQ    k+56(FP), R9
-	SUBQ    $0x04, R9
+	MOVQ    k+56(FP), R11
+	SUBQ    $0x04, R11
 	JLT     tail
 
 loop:
 	VMOVUPS          (SI), Z7
 	PREFETCHT0       (DI)
-	ADDQ             R8, SI
-	ADDQ             R8, DI
+	PREFETCHT1       (R8)
+	ADDQ             R9, SI
+	ADDQ             R9, DI
+	ADDQ             R10, R8
 	VFMADD231PS.BCST (AX), Z7, Z0
 	VFMADD231PS.BCST (AX)(CX*1), Z7, Z1
 	VFMADD231PS.BCST (AX)(CX*2), Z7, Z2
@@ -7298,8 +7758,10 @@ loop:
 	VFMADD231PS.BCST (DX), Z7, Z6
 	VMOVUPS          (SI), Z7
 	PREFETCHT0       (DI)
-	ADDQ             R8, SI
-	ADDQ             R8, DI
+	PREFETCHT1       (R8)
+	ADDQ             R9, SI
+	ADDQ             R9, DI
+	ADDQ             R10, R8
 	VFMADD231PS.BCST 4(AX), Z7, Z0
 	VFMADD231PS.BCST 4(AX)(CX*1), Z7, Z1
 	VFMADD231PS.BCST 4(AX)(CX*2), Z7, Z2
@@ -7309,8 +7771,10 @@ loop:
 	VFMADD231PS.BCST 4(DX), Z7, Z6
 	VMOVUPS          (SI), Z7
 	PREFETCHT0       (DI)
-	ADDQ             R8, SI
-	ADDQ             R8, DI
+	PREFETCHT1       (R8)
+	ADDQ             R9, SI
+	ADDQ             R9, DI
+	ADDQ             R10, R8
 	VFMADD231PS.BCST 8(AX), Z7, Z0
 	VFMADD231PS.BCST 8(AX)(CX*1), Z7, Z1
 	VFMADD231PS.BCST 8(AX)(CX*2), Z7, Z2
@@ -7320,8 +7784,10 @@ loop:
 	VFMADD231PS.BCST 8(DX), Z7, Z6
 	VMOVUPS          (SI), Z7
 	PREFETCHT0       (DI)
-	ADDQ             R8, SI
-	ADDQ             R8, DI
+	PREFETCHT1       (R8)
+	ADDQ             R9, SI
+	ADDQ             R9, DI
+	ADDQ             R10, R8
 	VFMADD231PS.BCST 12(AX), Z7, Z0
 	VFMADD231PS.BCST 12(AX)(CX*1), Z7, Z1
 	VFMADD231PS.BCST 12(AX)(CX*2), Z7, Z2
@@ -7332,18 +7798,20 @@ loop:
 	ADDQ             $+16, AX
 	ADDQ             $+16, BX
 	ADDQ             $+16, DX
-	SUBQ             $0x04, R9
+	SUBQ             $0x04, R11
 	JGE              loop
 
 tail:
-	ADDQ $0x04, R9
+	ADDQ $0x04, R11
 	JEQ  done
 
 step:
 	VMOVUPS          (SI), Z7
 	PREFETCHT0       (DI)
-	ADDQ             R8, SI
-	ADDQ             R8, DI
+	PREFETCHT1       (R8)
+	ADDQ             R9, SI
+	ADDQ             R9, DI
+	ADDQ             R10, R8
 	VFMADD231PS.BCST (AX), Z7, Z0
 	VFMADD231PS.BCST (AX)(CX*1), Z7, Z1
 	VFMADD231PS.BCST (AX)(CX*2), Z7, Z2
@@ -7354,7 +7822,7 @@ step:
 	ADDQ             $+4, AX
 	ADDQ             $+4, BX
 	ADDQ             $+4, DX
-	DECQ             R9
+	DECQ             R11
 	JNE              step
 
 done:
@@ -7376,10 +7844,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense7x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense7x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense7x2AVX512(SB), NOSPLIT, $0-72
-	// y[7, 32] = bias + x·w; strides are in bytes.
+TEXT ·dense7x2AVX512(SB), NOSPLIT, $0-88
+	// y[7, 32] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z2
@@ -7401,22 +7869,27 @@ TEXT ·dense7x2AVX512(SB), NOSPLIT, $0-72
 	LEAQ    (AX)(DX*1), BX
 	LEAQ    (BX)(DX*1), DX
 	MOVQ    w+16(FP), SI
-	MOVQ    stepStride+24(FP), R8
-	MOVQ    panelStride+32(FP), R9
-	MOVQ    R8, DI
+	MOVQ    next+72(FP), R8
+	MOVQ    stepStride+24(FP), R9
+	MOVQ    nextStride+80(FP), R10
+	MOVQ    panelStride+32(FP), R11
+	MOVQ    R9, DI
 	SHLQ    $0x04, DI
 	ADDQ    SI, DI
-	MOVQ    k+56(FP), R10
-	SUBQ    $0x04, R10
+	MOVQ    k+56(FP), R12
+	SUBQ    $0x04, R12
 	JLT     tail
 
 loop:
 	VMOVUPS      (SI), Z14
 	PREFETCHT0   (DI)
-	VMOVUPS      (SI)(R9*1), Z15
-	PREFETCHT0   (DI)(R9*1)
-	ADDQ         R8, SI
-	ADDQ         R8, DI
+	PREFETCHT1   (R8)
+	VMOVUPS      (SI)(R11*1), Z15
+	PREFETCHT0   (DI)(R11*1)
+	PREFETCHT1   (R8)(R11*1)
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R10, R8
 	VBROADCASTSS (AX), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
@@ -7440,10 +7913,13 @@ loop:
 	VFMADD231PS  Z15, Z16, Z13
 	VMOVUPS      (SI), Z14
 	PREFETCHT0   (DI)
-	VMOVUPS      (SI)(R9*1), Z15
-	PREFETCHT0   (DI)(R9*1)
-	ADDQ         R8, SI
-	ADDQ         R8, DI
+	PREFETCHT1   (R8)
+	VMOVUPS      (SI)(R11*1), Z15
+	PREFETCHT0   (DI)(R11*1)
+	PREFETCHT1   (R8)(R11*1)
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R10, R8
 	VBROADCASTSS 4(AX), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
@@ -7467,10 +7943,13 @@ loop:
 	VFMADD231PS  Z15, Z16, Z13
 	VMOVUPS      (SI), Z14
 	PREFETCHT0   (DI)
-	VMOVUPS      (SI)(R9*1), Z15
-	PREFETCHT0   (DI)(R9*1)
-	ADDQ         R8, SI
-	ADDQ         R8, DI
+	PREFETCHT1   (R8)
+	VMOVUPS      (SI)(R11*1), Z15
+	PREFETCHT0   (DI)(R11*1)
+	PREFETCHT1   (R8)(R11*1)
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R10, R8
 	VBROADCASTSS 8(AX), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
@@ -7494,10 +7973,13 @@ loop:
 	VFMADD231PS  Z15, Z16, Z13
 	VMOVUPS      (SI), Z14
 	PREFETCHT0   (DI)
-	VMOVUPS      (SI)(R9*1), Z15
-	PREFETCHT0   (DI)(R9*1)
-	ADDQ         R8, SI
-	ADDQ         R8, DI
+	PREFETCHT1   (R8)
+	VMOVUPS      (SI)(R11*1), Z15
+	PREFETCHT0   (DI)(R11*1)
+	PREFETCHT1   (R8)(R11*1)
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R10, R8
 	VBROADCASTSS 12(AX), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
@@ -7522,20 +8004,23 @@ loop:
 	ADDQ         $+16, AX
 	ADDQ         $+16, BX
 	ADDQ         $+16, DX
-	SUBQ         $0x04, R10
+	SUBQ         $0x04, R12
 	JGE          loop
 
 tail:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R12
 	JEQ  done
 
 step:
 	VMOVUPS      (SI), Z14
 	PREFETCHT0   (DI)
-	VMOVUPS      (SI)(R9*1), Z15
-	PREFETCHT0   (DI)(R9*1)
-	ADDQ         R8, SI
-	ADDQ         R8, DI
+	PREFETCHT1   (R8)
+	VMOVUPS      (SI)(R11*1), Z15
+	PREFETCHT0   (DI)(R11*1)
+	PREFETCHT1   (R8)(R11*1)
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R10, R8
 	VBROADCASTSS (AX), Z16
 	VFMADD231PS  Z14, Z16, Z0
 	VFMADD231PS  Z15, Z16, Z1
@@ -7560,7 +8045,7 @@ step:
 	ADDQ         $+4, AX
 	ADDQ         $+4, BX
 	ADDQ         $+4, DX
-	DECQ         R10
+	DECQ         R12
 	JNE          step
 
 done:
@@ -7589,10 +8074,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense7x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense7x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense7x3AVX512(SB), NOSPLIT, $0-72
-	// y[7, 48] = bias + x·w; strides are in bytes.
+TEXT ·dense7x3AVX512(SB), NOSPLIT, $0-88
+	// y[7, 48] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z3
@@ -7621,24 +8106,30 @@ TEXT ·dense7x3AVX512(SB), NOSPLIT, $0-72
 	LEAQ    (AX)(DX*1), BX
 	LEAQ    (BX)(DX*1), DX
 	MOVQ    w+16(FP), SI
-	MOVQ    stepStride+24(FP), R8
-	MOVQ    panelStride+32(FP), R9
-	MOVQ    R8, DI
+	MOVQ    next+72(FP), R8
+	MOVQ    stepStride+24(FP), R9
+	MOVQ    nextStride+80(FP), R10
+	MOVQ    panelStride+32(FP), R11
+	MOVQ    R9, DI
 	SHLQ    $0x04, DI
 	ADDQ    SI, DI
-	MOVQ    k+56(FP), R10
-	SUBQ    $0x04, R10
+	MOVQ    k+56(FP), R12
+	SUBQ    $0x04, R12
 	JLT     tail
 
 loop:
 	VMOVUPS      (SI), Z21
 	PREFETCHT0   (DI)
-	VMOVUPS      (SI)(R9*1), Z22
-	PREFETCHT0   (DI)(R9*1)
-	VMOVUPS      (SI)(R9*2), Z23
-	PREFETCHT0   (DI)(R9*2)
-	ADDQ         R8, SI
-	ADDQ         R8, DI
+	PREFETCHT1   (R8)
+	VMOVUPS      (SI)(R11*1), Z22
+	PREFETCHT0   (DI)(R11*1)
+	PREFETCHT1   (R8)(R11*1)
+	VMOVUPS      (SI)(R11*2), Z23
+	PREFETCHT0   (DI)(R11*2)
+	PREFETCHT1   (R8)(R11*2)
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R10, R8
 	VBROADCASTSS (AX), Z24
 	VFMADD231PS  Z21, Z24, Z0
 	VFMADD231PS  Z22, Z24, Z1
@@ -7669,12 +8160,16 @@ loop:
 	VFMADD231PS  Z23, Z24, Z20
 	VMOVUPS      (SI), Z21
 	PREFETCHT0   (DI)
-	VMOVUPS      (SI)(R9*1), Z22
-	PREFETCHT0   (DI)(R9*1)
-	VMOVUPS      (SI)(R9*2), Z23
-	PREFETCHT0   (DI)(R9*2)
-	ADDQ         R8, SI
-	ADDQ         R8, DI
+	PREFETCHT1   (R8)
+	VMOVUPS      (SI)(R11*1), Z22
+	PREFETCHT0   (DI)(R11*1)
+	PREFETCHT1   (R8)(R11*1)
+	VMOVUPS      (SI)(R11*2), Z23
+	PREFETCHT0   (DI)(R11*2)
+	PREFETCHT1   (R8)(R11*2)
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R10, R8
 	VBROADCASTSS 4(AX), Z24
 	VFMADD231PS  Z21, Z24, Z0
 	VFMADD231PS  Z22, Z24, Z1
@@ -7705,12 +8200,16 @@ loop:
 	VFMADD231PS  Z23, Z24, Z20
 	VMOVUPS      (SI), Z21
 	PREFETCHT0   (DI)
-	VMOVUPS      (SI)(R9*1), Z22
-	PREFETCHT0   (DI)(R9*1)
-	VMOVUPS      (SI)(R9*2), Z23
-	PREFETCHT0   (DI)(R9*2)
-	ADDQ         R8, SI
-	ADDQ         R8, DI
+	PREFETCHT1   (R8)
+	VMOVUPS      (SI)(R11*1), Z22
+	PREFETCHT0   (DI)(R11*1)
+	PREFETCHT1   (R8)(R11*1)
+	VMOVUPS      (SI)(R11*2), Z23
+	PREFETCHT0   (DI)(R11*2)
+	PREFETCHT1   (R8)(R11*2)
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R10, R8
 	VBROADCASTSS 8(AX), Z24
 	VFMADD231PS  Z21, Z24, Z0
 	VFMADD231PS  Z22, Z24, Z1
@@ -7741,12 +8240,16 @@ loop:
 	VFMADD231PS  Z23, Z24, Z20
 	VMOVUPS      (SI), Z21
 	PREFETCHT0   (DI)
-	VMOVUPS      (SI)(R9*1), Z22
-	PREFETCHT0   (DI)(R9*1)
-	VMOVUPS      (SI)(R9*2), Z23
-	PREFETCHT0   (DI)(R9*2)
-	ADDQ         R8, SI
-	ADDQ         R8, DI
+	PREFETCHT1   (R8)
+	VMOVUPS      (SI)(R11*1), Z22
+	PREFETCHT0   (DI)(R11*1)
+	PREFETCHT1   (R8)(R11*1)
+	VMOVUPS      (SI)(R11*2), Z23
+	PREFETCHT0   (DI)(R11*2)
+	PREFETCHT1   (R8)(R11*2)
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R10, R8
 	VBROADCASTSS 12(AX), Z24
 	VFMADD231PS  Z21, Z24, Z0
 	VFMADD231PS  Z22, Z24, Z1
@@ -7778,22 +8281,26 @@ loop:
 	ADDQ         $+16, AX
 	ADDQ         $+16, BX
 	ADDQ         $+16, DX
-	SUBQ         $0x04, R10
+	SUBQ         $0x04, R12
 	JGE          loop
 
 tail:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R12
 	JEQ  done
 
 step:
 	VMOVUPS      (SI), Z21
 	PREFETCHT0   (DI)
-	VMOVUPS      (SI)(R9*1), Z22
-	PREFETCHT0   (DI)(R9*1)
-	VMOVUPS      (SI)(R9*2), Z23
-	PREFETCHT0   (DI)(R9*2)
-	ADDQ         R8, SI
-	ADDQ         R8, DI
+	PREFETCHT1   (R8)
+	VMOVUPS      (SI)(R11*1), Z22
+	PREFETCHT0   (DI)(R11*1)
+	PREFETCHT1   (R8)(R11*1)
+	VMOVUPS      (SI)(R11*2), Z23
+	PREFETCHT0   (DI)(R11*2)
+	PREFETCHT1   (R8)(R11*2)
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R10, R8
 	VBROADCASTSS (AX), Z24
 	VFMADD231PS  Z21, Z24, Z0
 	VFMADD231PS  Z22, Z24, Z1
@@ -7825,7 +8332,7 @@ step:
 	ADDQ         $+4, AX
 	ADDQ         $+4, BX
 	ADDQ         $+4, DX
-	DECQ         R10
+	DECQ         R12
 	JNE          step
 
 done:
@@ -7861,10 +8368,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense8x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense8x1AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense8x1AVX512(SB), NOSPLIT, $0-72
-	// y[8, 16] = bias + x·w; strides are in bytes.
+TEXT ·dense8x1AVX512(SB), NOSPLIT, $0-88
+	// y[8, 16] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z1
@@ -7880,19 +8387,23 @@ TEXT ·dense8x1AVX512(SB), NOSPLIT, $0-72
 	LEAQ    (AX)(DX*1), BX
 	LEAQ    (BX)(DX*1), DX
 	MOVQ    w+16(FP), SI
-	MOVQ    stepStride+24(FP), R8
-	MOVQ    R8, DI
+	MOVQ    next+72(FP), R8
+	MOVQ    stepStride+24(FP), R9
+	MOVQ    nextStride+80(FP), R10
+	MOVQ    R9, DI
 	SHLQ    $0x04, DI
 	ADDQ    SI, DI
-	MOVQ    k+56(FP), R9
-	SUBQ    $0x04, R9
+	MOVQ    k+56(FP), R11
+	SUBQ    $0x04, R11
 	JLT     tail
 
 loop:
 	VMOVUPS          (SI), Z8
 	PREFETCHT0       (DI)
-	ADDQ             R8, SI
-	ADDQ             R8, DI
+	PREFETCHT1       (R8)
+	ADDQ             R9, SI
+	ADDQ             R9, DI
+	ADDQ             R10, R8
 	VFMADD231PS.BCST (AX), Z8, Z0
 	VFMADD231PS.BCST (AX)(CX*1), Z8, Z1
 	VFMADD231PS.BCST (AX)(CX*2), Z8, Z2
@@ -7903,8 +8414,10 @@ loop:
 	VFMADD231PS.BCST (DX)(CX*1), Z8, Z7
 	VMOVUPS          (SI), Z8
 	PREFETCHT0       (DI)
-	ADDQ             R8, SI
-	ADDQ             R8, DI
+	PREFETCHT1       (R8)
+	ADDQ             R9, SI
+	ADDQ             R9, DI
+	ADDQ             R10, R8
 	VFMADD231PS.BCST 4(AX), Z8, Z0
 	VFMADD231PS.BCST 4(AX)(CX*1), Z8, Z1
 	VFMADD231PS.BCST 4(AX)(CX*2), Z8, Z2
@@ -7915,8 +8428,10 @@ loop:
 	VFMADD231PS.BCST 4(DX)(CX*1), Z8, Z7
 	VMOVUPS          (SI), Z8
 	PREFETCHT0       (DI)
-	ADDQ             R8, SI
-	ADDQ             R8, DI
+	PREFETCHT1       (R8)
+	ADDQ             R9, SI
+	ADDQ             R9, DI
+	ADDQ             R10, R8
 	VFMADD231PS.BCST 8(AX), Z8, Z0
 	VFMADD231PS.BCST 8(AX)(CX*1), Z8, Z1
 	VFMADD231PS.BCST 8(AX)(CX*2), Z8, Z2
@@ -7927,8 +8442,10 @@ loop:
 	VFMADD231PS.BCST 8(DX)(CX*1), Z8, Z7
 	VMOVUPS          (SI), Z8
 	PREFETCHT0       (DI)
-	ADDQ             R8, SI
-	ADDQ             R8, DI
+	PREFETCHT1       (R8)
+	ADDQ             R9, SI
+	ADDQ             R9, DI
+	ADDQ             R10, R8
 	VFMADD231PS.BCST 12(AX), Z8, Z0
 	VFMADD231PS.BCST 12(AX)(CX*1), Z8, Z1
 	VFMADD231PS.BCST 12(AX)(CX*2), Z8, Z2
@@ -7940,18 +8457,20 @@ loop:
 	ADDQ             $+16, AX
 	ADDQ             $+16, BX
 	ADDQ             $+16, DX
-	SUBQ             $0x04, R9
+	SUBQ             $0x04, R11
 	JGE              loop
 
 tail:
-	ADDQ $0x04, R9
+	ADDQ $0x04, R11
 	JEQ  done
 
 step:
 	VMOVUPS          (SI), Z8
 	PREFETCHT0       (DI)
-	ADDQ             R8, SI
-	ADDQ             R8, DI
+	PREFETCHT1       (R8)
+	ADDQ             R9, SI
+	ADDQ             R9, DI
+	ADDQ             R10, R8
 	VFMADD231PS.BCST (AX), Z8, Z0
 	VFMADD231PS.BCST (AX)(CX*1), Z8, Z1
 	VFMADD231PS.BCST (AX)(CX*2), Z8, Z2
@@ -7963,7 +8482,7 @@ step:
 	ADDQ             $+4, AX
 	ADDQ             $+4, BX
 	ADDQ             $+4, DX
-	DECQ             R9
+	DECQ             R11
 	JNE              step
 
 done:
@@ -7987,10 +8506,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense8x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense8x2AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense8x2AVX512(SB), NOSPLIT, $0-72
-	// y[8, 32] = bias + x·w; strides are in bytes.
+TEXT ·dense8x2AVX512(SB), NOSPLIT, $0-88
+	// y[8, 32] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z2
@@ -8014,22 +8533,27 @@ TEXT ·dense8x2AVX512(SB), NOSPLIT, $0-72
 	LEAQ    (AX)(DX*1), BX
 	LEAQ    (BX)(DX*1), DX
 	MOVQ    w+16(FP), SI
-	MOVQ    stepStride+24(FP), R8
-	MOVQ    panelStride+32(FP), R9
-	MOVQ    R8, DI
+	MOVQ    next+72(FP), R8
+	MOVQ    stepStride+24(FP), R9
+	MOVQ    nextStride+80(FP), R10
+	MOVQ    panelStride+32(FP), R11
+	MOVQ    R9, DI
 	SHLQ    $0x04, DI
 	ADDQ    SI, DI
-	MOVQ    k+56(FP), R10
-	SUBQ    $0x04, R10
+	MOVQ    k+56(FP), R12
+	SUBQ    $0x04, R12
 	JLT     tail
 
 loop:
 	VMOVUPS      (SI), Z16
 	PREFETCHT0   (DI)
-	VMOVUPS      (SI)(R9*1), Z17
-	PREFETCHT0   (DI)(R9*1)
-	ADDQ         R8, SI
-	ADDQ         R8, DI
+	PREFETCHT1   (R8)
+	VMOVUPS      (SI)(R11*1), Z17
+	PREFETCHT0   (DI)(R11*1)
+	PREFETCHT1   (R8)(R11*1)
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R10, R8
 	VBROADCASTSS (AX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -8056,10 +8580,13 @@ loop:
 	VFMADD231PS  Z17, Z18, Z15
 	VMOVUPS      (SI), Z16
 	PREFETCHT0   (DI)
-	VMOVUPS      (SI)(R9*1), Z17
-	PREFETCHT0   (DI)(R9*1)
-	ADDQ         R8, SI
-	ADDQ         R8, DI
+	PREFETCHT1   (R8)
+	VMOVUPS      (SI)(R11*1), Z17
+	PREFETCHT0   (DI)(R11*1)
+	PREFETCHT1   (R8)(R11*1)
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R10, R8
 	VBROADCASTSS 4(AX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -8086,10 +8613,13 @@ loop:
 	VFMADD231PS  Z17, Z18, Z15
 	VMOVUPS      (SI), Z16
 	PREFETCHT0   (DI)
-	VMOVUPS      (SI)(R9*1), Z17
-	PREFETCHT0   (DI)(R9*1)
-	ADDQ         R8, SI
-	ADDQ         R8, DI
+	PREFETCHT1   (R8)
+	VMOVUPS      (SI)(R11*1), Z17
+	PREFETCHT0   (DI)(R11*1)
+	PREFETCHT1   (R8)(R11*1)
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R10, R8
 	VBROADCASTSS 8(AX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -8116,10 +8646,13 @@ loop:
 	VFMADD231PS  Z17, Z18, Z15
 	VMOVUPS      (SI), Z16
 	PREFETCHT0   (DI)
-	VMOVUPS      (SI)(R9*1), Z17
-	PREFETCHT0   (DI)(R9*1)
-	ADDQ         R8, SI
-	ADDQ         R8, DI
+	PREFETCHT1   (R8)
+	VMOVUPS      (SI)(R11*1), Z17
+	PREFETCHT0   (DI)(R11*1)
+	PREFETCHT1   (R8)(R11*1)
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R10, R8
 	VBROADCASTSS 12(AX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -8147,20 +8680,23 @@ loop:
 	ADDQ         $+16, AX
 	ADDQ         $+16, BX
 	ADDQ         $+16, DX
-	SUBQ         $0x04, R10
+	SUBQ         $0x04, R12
 	JGE          loop
 
 tail:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R12
 	JEQ  done
 
 step:
 	VMOVUPS      (SI), Z16
 	PREFETCHT0   (DI)
-	VMOVUPS      (SI)(R9*1), Z17
-	PREFETCHT0   (DI)(R9*1)
-	ADDQ         R8, SI
-	ADDQ         R8, DI
+	PREFETCHT1   (R8)
+	VMOVUPS      (SI)(R11*1), Z17
+	PREFETCHT0   (DI)(R11*1)
+	PREFETCHT1   (R8)(R11*1)
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R10, R8
 	VBROADCASTSS (AX), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -8188,7 +8724,7 @@ step:
 	ADDQ         $+4, AX
 	ADDQ         $+4, BX
 	ADDQ         $+4, DX
-	DECQ         R10
+	DECQ         R12
 	JNE          step
 
 done:
@@ -8220,10 +8756,10 @@ done:
 	VZEROUPPER
 	RET
 
-// func dense8x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32)
+// func dense8x3AVX512(x *float32, xStride int, w *float32, stepStride int, panelStride int, y *float32, yStride int, k int, bias *float32, next *float32, nextStride int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·dense8x3AVX512(SB), NOSPLIT, $0-72
-	// y[8, 48] = bias + x·w; strides are in bytes.
+TEXT ·dense8x3AVX512(SB), NOSPLIT, $0-88
+	// y[8, 48] = bias + x·w; strides are in bytes. next is asked for, for a later block.
 	MOVQ    bias+64(FP), AX
 	VMOVUPS (AX), Z0
 	VMOVAPS Z0, Z3
@@ -8255,24 +8791,30 @@ TEXT ·dense8x3AVX512(SB), NOSPLIT, $0-72
 	LEAQ    (AX)(DX*1), BX
 	LEAQ    (BX)(DX*1), DX
 	MOVQ    w+16(FP), SI
-	MOVQ    stepStride+24(FP), R8
-	MOVQ    panelStride+32(FP), R9
-	MOVQ    R8, DI
+	MOVQ    next+72(FP), R8
+	MOVQ    stepStride+24(FP), R9
+	MOVQ    nextStride+80(FP), R10
+	MOVQ    panelStride+32(FP), R11
+	MOVQ    R9, DI
 	SHLQ    $0x04, DI
 	ADDQ    SI, DI
-	MOVQ    k+56(FP), R10
-	SUBQ    $0x04, R10
+	MOVQ    k+56(FP), R12
+	SUBQ    $0x04, R12
 	JLT     tail
 
 loop:
 	VMOVUPS      (SI), Z24
 	PREFETCHT0   (DI)
-	VMOVUPS      (SI)(R9*1), Z25
-	PREFETCHT0   (DI)(R9*1)
-	VMOVUPS      (SI)(R9*2), Z26
-	PREFETCHT0   (DI)(R9*2)
-	ADDQ         R8, SI
-	ADDQ         R8, DI
+	PREFETCHT1   (R8)
+	VMOVUPS      (SI)(R11*1), Z25
+	PREFETCHT0   (DI)(R11*1)
+	PREFETCHT1   (R8)(R11*1)
+	VMOVUPS      (SI)(R11*2), Z26
+	PREFETCHT0   (DI)(R11*2)
+	PREFETCHT1   (R8)(R11*2)
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R10, R8
 	VBROADCASTSS (AX), Z27
 	VFMADD231PS  Z24, Z27, Z0
 	VFMADD231PS  Z25, Z27, Z1
@@ -8307,12 +8849,16 @@ loop:
 	VFMADD231PS  Z26, Z27, Z23
 	VMOVUPS      (SI), Z24
 	PREFETCHT0   (DI)
-	VMOVUPS      (SI)(R9*1), Z25
-	PREFETCHT0   (DI)(R9*1)
-	VMOVUPS      (SI)(R9*2), Z26
-	PREFETCHT0   (DI)(R9*2)
-	ADDQ         R8, SI
-	ADDQ         R8, DI
+	PREFETCHT1   (R8)
+	VMOVUPS      (SI)(R11*1), Z25
+	PREFETCHT0   (DI)(R11*1)
+	PREFETCHT1   (R8)(R11*1)
+	VMOVUPS      (SI)(R11*2), Z26
+	PREFETCHT0   (DI)(R11*2)
+	PREFETCHT1   (R8)(R11*2)
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R10, R8
 	VBROADCASTSS 4(AX), Z27
 	VFMADD231PS  Z24, Z27, Z0
 	VFMADD231PS  Z25, Z27, Z1
@@ -8347,12 +8893,16 @@ loop:
 	VFMADD231PS  Z26, Z27, Z23
 	VMOVUPS      (SI), Z24
 	PREFETCHT0   (DI)
-	VMOVUPS      (SI)(R9*1), Z25
-	PREFETCHT0   (DI)(R9*1)
-	VMOVUPS      (SI)(R9*2), Z26
-	PREFETCHT0   (DI)(R9*2)
-	ADDQ         R8, SI
-	ADDQ         R8, DI
+	PREFETCHT1   (R8)
+	VMOVUPS      (SI)(R11*1), Z25
+	PREFETCHT0   (DI)(R11*1)
+	PREFETCHT1   (R8)(R11*1)
+	VMOVUPS      (SI)(R11*2), Z26
+	PREFETCHT0   (DI)(R11*2)
+	PREFETCHT1   (R8)(R11*2)
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R10, R8
 	VBROADCASTSS 8(AX), Z27
 	VFMADD231PS  Z24, Z27, Z0
 	VFMADD231PS  Z25, Z27, Z1
@@ -8387,12 +8937,16 @@ loop:
 	VFMADD231PS  Z26, Z27, Z23
 	VMOVUPS      (SI), Z24
 	PREFETCHT0   (DI)
-	VMOVUPS      (SI)(R9*1), Z25
-	PREFETCHT0   (DI)(R9*1)
-	VMOVUPS      (SI)(R9*2), Z26
-	PREFETCHT0   (DI)(R9*2)
-	ADDQ         R8, SI
-	ADDQ         R8, DI
+	PREFETCHT1   (R8)
+	VMOVUPS      (SI)(R11*1), Z25
+	PREFETCHT0   (DI)(R11*1)
+	PREFETCHT1   (R8)(R11*1)
+	VMOVUPS      (SI)(R11*2), Z26
+	PREFETCHT0   (DI)(R11*2)
+	PREFETCHT1   (R8)(R11*2)
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R10, R8
 	VBROADCASTSS 12(AX), Z27
 	VFMADD231PS  Z24, Z27, Z0
 	VFMADD231PS  Z25, Z27, Z1
@@ -8428,22 +8982,26 @@ loop:
 	ADDQ         $+16, AX
 	ADDQ         $+16, BX
 	ADDQ         $+16, DX
-	SUBQ         $0x04, R10
+	SUBQ         $0x04, R12
 	JGE          loop
 
 tail:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R12
 	JEQ  done
 
 step:
 	VMOVUPS      (SI), Z24
 	PREFETCHT0   (DI)
-	VMOVUPS      (SI)(R9*1), Z25
-	PREFETCHT0   (DI)(R9*1)
-	VMOVUPS      (SI)(R9*2), Z26
-	PREFETCHT0   (DI)(R9*2)
-	ADDQ         R8, SI
-	ADDQ         R8, DI
+	PREFETCHT1   (R8)
+	VMOVUPS      (SI)(R11*1), Z25
+	PREFETCHT0   (DI)(R11*1)
+	PREFETCHT1   (R8)(R11*1)
+	VMOVUPS      (SI)(R11*2), Z26
+	PREFETCHT0   (DI)(R11*2)
+	PREFETCHT1   (R8)(R11*2)
+	ADDQ         R9, SI
+	ADDQ         R9, DI
+	ADDQ         R10, R8
 	VBROADCASTSS (AX), Z27
 	VFMADD231PS  Z24, Z27, Z0
 	VFMADD231PS  Z25, Z27, Z1
@@ -8479,7 +9037,7 @@ step:
 	ADDQ         $+4, AX
 	ADDQ         $+4, BX
 	ADDQ         $+4, DX
-	DECQ         R10
+	DECQ         R12
 	JNE          step
 
 done:

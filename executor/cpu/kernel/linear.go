@@ -65,6 +65,11 @@ func (t *Table) finish(l *Linear, row, rows, p, panels int) {
 	}
 }
 
+// plain reports whether nothing follows the product in panels from p on.
+func (l *Linear) plain(p int) bool {
+	return l.Activation == NoActivation && l.Residual == nil && l.Scaled <= p*lanes
+}
+
 func (t *Table) scaleAndActivate(l *Linear, y []float32, yStride, rows, p, panels int) {
 	if scaled := min(l.Scaled-p*lanes, panels*lanes); scaled > 0 {
 		whole := scaled / lanes
@@ -100,4 +105,20 @@ func (t *Table) finishAside(l *Linear, n, row, rows, p int, y []float32) {
 func cut(left, most int) int {
 	blocks := (left + most - 1) / most
 	return (left + blocks - 1) / blocks
+}
+
+// rowBlocks are count blocks, as cut makes them one after another: the first larger
+// of them have one item more than the others.
+type rowBlocks struct{ count, each, larger int }
+
+func cutAll(items, most int) rowBlocks {
+	n := max(1, (items+most-1)/most)
+	return rowBlocks{n, items / n, items % n}
+}
+
+func (b rowBlocks) size(i int) int {
+	if i < b.larger {
+		return b.each + 1
+	}
+	return b.each
 }

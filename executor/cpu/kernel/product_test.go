@@ -185,11 +185,13 @@ func TestEpilogue(t *testing.T) {
 		for _, table := range tables() {
 			plain := p.run(t, table, "dense")
 			for a := NoActivation; a <= Tanh; a++ {
-				for _, scaled := range []int{0, 1, 16, 20, s[1]} {
+				for i, scaled := range []int{0, 1, 16, 20, s[1], 1, 16, 20, s[1]} {
 					q := *p
 					q.linear.Activation, q.linear.Scaled, q.linear.Scale = a, min(scaled, s[1]), 0.37
-					res := matrix(r, s[0], s[1], s[1]+3)
-					q.linear.Residual, q.linear.ResidualStride = res.data, s[1]+3
+					if i < 5 { // the others have no residual
+						res := matrix(r, s[0], s[1], s[1]+3)
+						q.linear.Residual, q.linear.ResidualStride = res.data, s[1]+3
+					}
 					want := q.epilogue(table, plain)
 					for _, form := range forms {
 						if !sameBits(want, q.run(t, table, form)) {
@@ -213,6 +215,9 @@ func (p *product) epilogue(table *Table, plain []float32) []float32 {
 	whole := want[:vectors(len(want))*lanes]
 	table.activate(p.linear.Activation, whole, 0, 1, len(whole)/lanes)
 	for i := range want {
+		if p.linear.Residual == nil {
+			break
+		}
 		want[i] += p.linear.Residual[i/p.n*p.linear.ResidualStride+i%p.n]
 	}
 	return want
@@ -306,5 +311,47 @@ func TestSparse24RunsAsCSR(t *testing.T) {
 	}
 	if len(p.csr.Values) == 0 || slices.Contains(p.csr.Values, 0) {
 		t.Error("expansion is empty or holds zeros")
+	}
+}
+
+// TestCutAll gives the blocks that cut gives one after another.
+func TestCutAll(t *testing.T) {
+	for most := 1; most <= maxRows; most++ {
+		for items := 1; items <= 100; items++ {
+			all, left := cutAll(items, most), items
+			for i := range all.count {
+				want := cut(left, most)
+				if got := all.size(i); got != want || got < 1 || got > most {
+					t.Fatalf("%d items, at most %d: block %d has %d, want %d", items, most, i, got, want)
+				}
+				left -= want
+			}
+			if left != 0 {
+				t.Fatalf("%d items, at most %d: %d are left", items, most, left)
+			}
+		}
+	}
+}
+
+// TestLookahead: what blocks ask for lies in the panel, and most of it is asked for.
+func TestLookahead(t *testing.T) {
+	for _, k := range []int{0, 1, 3, 16, 100, 384, 1536} {
+		for rows := 1; rows < 300; rows++ {
+			cuts := cutAll(rows, maxRows)
+			a := cuts.lookahead(k)
+			lines := map[int]bool{}
+			for b := range cuts.count {
+				for i := range k {
+					at := 4*a.from(b) + i*a.stride
+					if at >= k*vectorBytes {
+						t.Fatalf("k %d, %d rows: block %d asks for byte %d of %d", k, rows, b, at, k*vectorBytes)
+					}
+					lines[at/vectorBytes] = true
+				}
+			}
+			if k >= 100 && 10*len(lines) < 8*k {
+				t.Errorf("k %d, %d rows: %d of %d lines", k, rows, len(lines), k)
+			}
+		}
 	}
 }

@@ -41,22 +41,23 @@ func (t *Table) blockPanels(rows int) int {
 }
 
 // denseBlock is y[rows, 16·panels] = bias + x[rows, k]·w; step i of panel p is
-// the 16 values at w[p·panelStride+i·stepStride].
-func (t *Table) denseBlock(rows, panels int, x []float32, xStride int, w []float32, stepStride, panelStride int, y []float32, yStride, k int, bias []float32) {
+// the 16 values at w[p·panelStride+i·stepStride]. Step i asks for what lies at
+// next[p·panelStride] and i·nextBytes bytes on, to have it in cache for a later block.
+func (t *Table) denseBlock(rows, panels int, x []float32, xStride int, w []float32, stepStride, panelStride int, y []float32, yStride, k int, bias, next []float32, nextBytes int) {
 	if t.level == Generic {
 		denseGeneric(rows, panels, x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
 		return
 	}
 	_, _ = y[(rows-1)*yStride+panels*lanes-1], bias[panels*lanes-1]
 	if k == 0 {
-		x, w = zeros[:], zeros[:]
+		x, w, next = zeros[:], zeros[:], zeros[:]
 	} else {
 		_, _ = x[(rows-1)*xStride+k-1], w[(panels-1)*panelStride+(k-1)*stepStride+lanes-1]
 	}
 	if t.level == AVX2 {
-		denseAVX2(rows, panels, &x[0], 4*xStride, &w[0], 4*stepStride, 4*panelStride, &y[0], 4*yStride, k, &bias[0])
+		denseAVX2(rows, panels, &x[0], 4*xStride, &w[0], 4*stepStride, 4*panelStride, &y[0], 4*yStride, k, &bias[0], &next[0], nextBytes)
 	} else {
-		denseAVX512(rows, panels, &x[0], 4*xStride, &w[0], 4*stepStride, 4*panelStride, &y[0], 4*yStride, k, &bias[0])
+		denseAVX512(rows, panels, &x[0], 4*xStride, &w[0], 4*stepStride, 4*panelStride, &y[0], 4*yStride, k, &bias[0], &next[0], nextBytes)
 	}
 }
 
@@ -68,7 +69,7 @@ func (t *Table) tilesBlock(rows int, x []float32, xStride, k int, w []float32, c
 		return
 	}
 	if len(columns) == 0 {
-		t.denseBlock(rows, 1, nil, 0, nil, 0, 0, y, yStride, 0, bias)
+		t.denseBlock(rows, 1, nil, 0, nil, 0, 0, y, yStride, 0, bias, nil, 0)
 		return
 	}
 	_, _ = y[(rows-1)*yStride+lanes-1], bias[lanes-1]

@@ -7,7 +7,7 @@ func detect() Level { return Generic }
 func (t *Table) blockRows() int           { return maxRows }
 func (t *Table) blockPanels(rows int) int { return groupPanels }
 
-func (t *Table) denseBlock(rows, panels int, x []float32, xStride int, w []float32, stepStride, panelStride int, y []float32, yStride, k int, bias []float32) {
+func (t *Table) denseBlock(rows, panels int, x []float32, xStride int, w []float32, stepStride, panelStride int, y []float32, yStride, k int, bias, _ []float32, _ int) {
 	denseGeneric(rows, panels, x, xStride, w, stepStride, panelStride, y, yStride, k, bias)
 }
 

@@ -4,11 +4,24 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 )
+
+// one runs one step as one chain.
+func (p *Pool) one(n int, fn func(worker, task int)) {
+	begun := false
+	p.Run(1, func(int) int {
+		if begun {
+			return 0
+		}
+		begun = true
+		return n
+	}, func(worker, _, task int) { fn(worker, task) })
+}
 
 func TestEachTaskRunsOnce(t *testing.T) {
 	for threads := 1; threads <= 5; threads++ {
@@ -17,7 +30,7 @@ func TestEachTaskRunsOnce(t *testing.T) {
 			for range 50 {
 				ran := make([]int, n) // not atomic: the race detector sees a missing order
 				busy := make([]atomic.Bool, threads)
-				p.Run(n, func(worker, task int) {
+				p.one(n, func(worker, task int) {
 					if busy[worker].Swap(true) {
 						t.Error("two tasks at once on one worker")
 					}
@@ -42,7 +55,7 @@ func TestWorkersTakePart(t *testing.T) {
 	for _, rest := range []time.Duration{0, 20 * time.Millisecond} { // spinning, and asleep
 		time.Sleep(rest)
 		var met, done atomic.Int32
-		p.Run(3, func(worker, task int) {
+		p.one(3, func(worker, task int) {
 			met.Add(1)
 			for met.Load() < 3 {
 				runtime.Gosched()
@@ -61,7 +74,7 @@ func TestWorkersTakePart(t *testing.T) {
 // TestSleepLooksOnceMore: work published, or the end, between a worker's last
 // look and its sleep is not missed.
 func TestSleepLooksOnceMore(t *testing.T) {
-	for _, publish := range []func(p *Pool){func(p *Pool) { p.left.Store(1) }, func(p *Pool) { p.closed.Store(true) }} {
+	for _, publish := range []func(p *Pool){func(p *Pool) { p.count.Store(1); p.chains[0].state.Store(1) }, func(p *Pool) { p.closed.Store(true) }} {
 		p := &Pool{workers: make([]worker, 2)}
 		p.workers[1].wake = make(chan struct{}, 1)
 		publish(p)
@@ -81,7 +94,7 @@ func TestPanicReachesTheCaller(t *testing.T) {
 	for range 100 {
 		var ran atomic.Int32
 		got := recovered(func() {
-			p.Run(40, func(worker, task int) {
+			p.one(40, func(worker, task int) {
 				ran.Add(1)
 				if task == 2 {
 					panic("task two")
@@ -94,7 +107,7 @@ func TestPanicReachesTheCaller(t *testing.T) {
 		if ran.Load() > 40 {
 			t.Fatalf("%d tasks ran", ran.Load())
 		}
-		p.Run(10, func(worker, task int) {}) // the pool goes on
+		p.one(10, func(worker, task int) {}) // the pool goes on
 	}
 }
 
@@ -112,7 +125,7 @@ func TestFaultInAWorkerIsAPanic(t *testing.T) {
 	gone := unreadable(t)
 	var met atomic.Int32
 	got := recovered(func() {
-		p.Run(2, func(worker, task int) {
+		p.one(2, func(worker, task int) {
 			for met.Add(1); met.Load() < 2; {
 				runtime.Gosched()
 			}
@@ -130,10 +143,176 @@ func TestRunDoesNotAllocate(t *testing.T) {
 	p := New(2)
 	defer p.Close()
 	var sum atomic.Int64
-	fn := func(worker, task int) { sum.Add(int64(task)) }
-	if n := testing.AllocsPerRun(200, func() { p.Run(8, fn) }); n != 0 {
+	var at [40]int
+	next := func(chain int) int {
+		at[chain]++
+		return (4 - at[chain]) * 3 // 9, 6 and 3 tasks
+	}
+	do := func(worker, chain, task int) { sum.Add(1) }
+	if n := testing.AllocsPerRun(200, func() {
+		clear(at[:])
+		p.Run(len(at), next, do)
+	}); n != 0 {
 		t.Errorf("%g allocations a Run", n)
 	}
+	if want := int64(201 * 40 * 18); sum.Load() != want {
+		t.Errorf("%d tasks ran, want %d", sum.Load(), want)
+	}
+}
+
+// TestStepsFollowEachOther: a task sees what all tasks of the step before it in
+// its chain wrote, next never overlaps with tasks of its chain, and every step
+// of every chain runs. Values are not atomic: the race detector sees a missing order.
+func TestStepsFollowEachOther(t *testing.T) {
+	const steps, width = 20, 5
+	for threads := 1; threads <= 4; threads++ {
+		p := New(threads)
+		for _, chains := range []int{1, 2, 3, 17, MaxChains} {
+			at := make([]int, chains)
+			sums := make([][steps + 1][width]int, chains)
+			p.Run(chains, func(c int) int {
+				at[c]++
+				if at[c] > 1 {
+					for i, v := range sums[c][at[c]-1] {
+						if v != i+at[c]-1 {
+							t.Errorf("%d threads, chain %d of %d: value %d of step %d is %d", threads, c, chains, i, at[c]-1, v)
+						}
+					}
+				}
+				if at[c] > steps {
+					return 0
+				}
+				return 1 + (at[c]+c)%width // the last task does what the missing ones would
+			}, func(worker, c, task int) {
+				s := at[c]
+				last := task
+				if task == (s+c)%width {
+					last = width - 1
+				}
+				for i := task; i <= last; i++ {
+					sums[c][s][i] = sums[c][s-1][i] + 1
+					if s == 1 {
+						sums[c][s][i] = i + 1
+					}
+				}
+			})
+			for c := range at {
+				if at[c] != steps+1 {
+					t.Fatalf("%d threads: chain %d of %d began %d steps", threads, c, chains, at[c])
+				}
+			}
+		}
+		p.Close()
+	}
+}
+
+// TestChainsDoNotWaitForEachOther: a worker held up in a task of one chain
+// holds up that chain alone; the other worker ends all others.
+func TestChainsDoNotWaitForEachOther(t *testing.T) {
+	p := New(2)
+	defer p.Close()
+	const chains, steps = 6, 10
+	var at [chains]int
+	var ended atomic.Int32
+	release := make(chan struct{})
+	p.Run(chains, func(c int) int {
+		if at[c]++; at[c] <= steps {
+			return 3
+		}
+		if ended.Add(1) == chains-1 {
+			close(release)
+		}
+		return 0
+	}, func(worker, c, task int) {
+		if c == 0 && at[c] == 2 && task == 1 {
+			select {
+			case <-release:
+			case <-time.After(20 * time.Second):
+				t.Error("chains wait for one whose worker is held up")
+			}
+		}
+	})
+}
+
+// TestIdleWorkersHelp: of one chain left, all workers share the tasks.
+func TestIdleWorkersHelp(t *testing.T) {
+	p := New(3)
+	defer p.Close()
+	var at [2]int
+	var met atomic.Int32
+	p.Run(2, func(c int) int {
+		if at[c]++; at[c] == 1 || c == 1 && at[c] == 2 {
+			return 3
+		}
+		return 0
+	}, func(worker, c, task int) {
+		if c == 1 && at[c] == 2 { // all three at once, or never
+			met.Add(1)
+			for end := time.Now().Add(20 * time.Second); met.Load() < 3; runtime.Gosched() {
+				if time.Now().After(end) {
+					t.Error("a worker does not help")
+					return
+				}
+			}
+		}
+	})
+}
+
+// TestWorkersKeepTheirChains, which stay in their caches: one thread goes
+// through one chain after another.
+func TestWorkersKeepTheirChains(t *testing.T) {
+	p := New(1)
+	defer p.Close()
+	var at [3]int
+	var order []int
+	p.Run(len(at), func(c int) int {
+		at[c]++
+		return 2 * (4 - at[c])
+	}, func(_, c, _ int) { order = append(order, c) })
+	if len(order) != 3*12 || !slices.IsSorted(order) {
+		t.Errorf("tasks of chains in the order %v", order)
+	}
+}
+
+// TestNothingBeginsAfterAPanic, neither a task nor a step.
+func TestNothingBeginsAfterAPanic(t *testing.T) {
+	p := New(1)
+	defer p.Close()
+	var at [3]int
+	ran := 0
+	if got := recovered(func() {
+		p.Run(len(at), func(c int) int {
+			at[c]++
+			return 2 * (4 - at[c])
+		}, func(_, c, _ int) {
+			if ran++; ran == 8 {
+				panic("eighth task")
+			}
+		})
+	}); got != "eighth task" {
+		t.Fatalf("Run panicked with %v", got)
+	}
+	if ran != 8 || at != [3]int{2, 1, 1} {
+		t.Errorf("%d tasks ran, chains began %v steps", ran, at)
+	}
+}
+
+// TestPanicOfNext ends the request too.
+func TestPanicOfNext(t *testing.T) {
+	p := New(2)
+	defer p.Close()
+	at := make([]int, 4)
+	if got := recovered(func() {
+		p.Run(4, func(c int) int {
+			if at[c]++; at[c] == 3 && c == 2 {
+				panic("third step")
+			}
+			return 2 * (10 - at[c])
+		}, func(worker, c, task int) {})
+	}); got != "third step" {
+		t.Fatalf("Run panicked with %v", got)
+	}
+	p.one(10, func(worker, task int) {}) // the pool goes on
 }
 
 // TestWithoutAsyncPreemption runs collections while workers spin, in a process
@@ -142,7 +321,7 @@ func TestWithoutAsyncPreemption(t *testing.T) {
 	if os.Getenv("POOL_TEST_CHILD") == "1" {
 		p := New(3)
 		for range 30 {
-			p.Run(6, func(worker, task int) {
+			p.one(6, func(worker, task int) {
 				if task == 0 {
 					runtime.GC()
 				}
@@ -162,7 +341,7 @@ func TestWithoutAsyncPreemption(t *testing.T) {
 func TestIdleWorkersSleep(t *testing.T) {
 	p := New(3)
 	defer p.Close()
-	p.Run(3, func(worker, task int) {})
+	p.one(3, func(worker, task int) {})
 	deadline := time.Now().Add(10 * time.Second)
 	for i := 1; i < 3; i++ {
 		for !p.workers[i].asleep.Load() {
@@ -181,7 +360,7 @@ func BenchmarkRun(b *testing.B) {
 			defer p.Close()
 			fn := func(worker, task int) {}
 			for b.Loop() {
-				p.Run(8, fn)
+				p.one(8, fn)
 			}
 		})
 	}

@@ -74,11 +74,11 @@ func (e *emitter) advance(in inputs, bytes int) {
 // a step, k ascending.
 func (e *emitter) dense(s denseShape) {
 	e.function(fmt.Sprintf("dense%dx%d", s.rows, s.panels),
-		"func(x *float32, xStride int, w *float32, stepStride, panelStride int, y *float32, yStride int, k int, bias *float32)")
-	e.Commentf("y[%d, %d] = bias + x·w; strides are in bytes.", s.rows, lanes*s.panels)
+		"func(x *float32, xStride int, w *float32, stepStride, panelStride int, y *float32, yStride int, k int, bias, next *float32, nextStride int)")
+	e.Commentf("y[%d, %d] = bias + x·w; strides are in bytes. next is asked for, for a later block.", s.rows, lanes*s.panels)
 	acc := e.fromBias(s)
 	in := e.inputs(s.rows, e.param("x"), e.param("xStride"))
-	w := panels{e.param("w"), e.GP64(), e.param("stepStride"), nil}
+	w := panels{e.param("w"), e.GP64(), e.param("next"), e.param("stepStride"), e.param("nextStride"), nil}
 	if s.panels > 1 {
 		w.panelStride = e.param("panelStride")
 	}
@@ -108,9 +108,11 @@ func (e *emitter) dense(s denseShape) {
 	e.end()
 }
 
-// panels addresses one step of W: up to three vectors.
+// panels addresses one step of W: up to three vectors. ahead is some steps on;
+// next lies in the panels that come after these.
 type panels struct {
-	base, ahead, step reg.Register
+	base, ahead, next reg.Register
+	step, nextStep    reg.Register
 	panelStride       reg.Register
 }
 
@@ -130,10 +132,9 @@ func (e *emitter) denseStep(acc [][]vector, in inputs, w panels, disp int) {
 	b := e.vectors(len(acc[0]))
 	for j := range b {
 		e.load(w.at(w.base, j), b[j])
-		e.PREFETCHT0(w.at(w.ahead, j))
+		e.prefetch(w, j)
 	}
-	e.ADDQ(w.step, w.base)
-	e.ADDQ(w.step, w.ahead)
+	e.step(w)
 	for r := range acc {
 		e.multiply(acc[r], b, in.at(r, disp))
 	}
@@ -150,13 +151,26 @@ func (e *emitter) denseStepByPanel(acc [][]vector, in inputs, w panels, disp int
 	for j := range acc[0] {
 		b := e.vector()
 		e.load(w.at(w.base, j), b)
-		e.PREFETCHT0(w.at(w.ahead, j))
+		e.prefetch(w, j)
 		for r := range acc {
 			each(e.VFMADD231PS, b.ops(), x[r], acc[r][j])
 		}
 	}
+	e.step(w)
+}
+
+// prefetch asks for a line of W ahead, in the first-level cache, and for one of
+// the panels after these in the second: in some steps of k a line does not come
+// from memory, while a panel is multiplied it does.
+func (e *emitter) prefetch(w panels, panel int) {
+	e.PREFETCHT0(w.at(w.ahead, panel))
+	e.PREFETCHT1(w.at(w.next, panel))
+}
+
+func (e *emitter) step(w panels) {
 	e.ADDQ(w.step, w.base)
 	e.ADDQ(w.step, w.ahead)
+	e.ADDQ(w.nextStep, w.next)
 }
 
 // multiply emits acc[j] += x·b[j] for the scalar at x.

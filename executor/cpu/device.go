@@ -49,10 +49,12 @@ type Device struct {
 	program *plan.Program
 	weights []weight
 	steps   []step
+	ints    kernel.Quantised // inputs of the product that runs
 
 	arena       [2][]float32 // per token, per row
 	scratch     [][]float32  // by worker
 	scratchSize int          // of each, in values
+	intBytes    [2]int       // of integers for each token, each row
 	sizes       sizes
 	checked     int64 // bytes that there was memory for
 	available   func() int64
@@ -63,12 +65,19 @@ type Device struct {
 }
 
 // A step is a plan step bound to the device. Run calls cut for the number of
-// tasks that the batch gives, then task for each, on any worker.
+// tasks that the batch gives, then task for each, on any worker. Before them it
+// does the same with first, if there is one.
 type step struct {
 	*plan.Step
+	first *phase
+	cut   func() int
+	task  func(worker, task int)
+	macs  func() int64 // multiply-adds for the batch
+}
+
+type phase struct {
 	cut  func() int
 	task func(worker, task int)
-	macs func() int64 // multiply-adds for the batch
 }
 
 // New makes a device. Nothing runs on a level the machine lacks.
@@ -94,26 +103,28 @@ func (d *Device) Close() error {
 
 func (d *Device) Counters() executor.Counters { return d.counters }
 
-// Target is the target whose programs this device runs.
+// Target is the target of programs in float32, which is the default.
 const Target = "cpu:f32"
 
-// Program is p's program for a CPU.
+// Program is p's first program for a CPU.
 func (d *Device) Program(p *plan.Plan) (*plan.Program, error) {
-	if q := p.Program(Target); q != nil {
-		return q, nil
+	for _, q := range p.Programs {
+		if plan.IsCPU(q.Target) {
+			return q, nil
+		}
 	}
 	return nil, unfit("plan", p.Targets()...)
 }
 
 func unfit(what string, targets ...string) error {
-	return fault.Newf(fault.Unfit, "%s is for %s, this device runs %s", what, strings.Join(targets, ", "), Target).
+	return fault.Newf(fault.Unfit, "%s is for %s, this device is a CPU", what, strings.Join(targets, ", ")).
 		WithHint("etc compile --target %s makes one that fits", Target)
 }
 
 // Load binds p. It allocates what does not depend on a batch, once it has seen
 // that there is memory for all that batches will take.
 func (d *Device) Load(p *plan.Program, maxTokens int, wanted uint64) error {
-	if p.Target != Target {
+	if !plan.IsCPU(p.Target) {
 		return unfit("program", p.Target)
 	}
 	d.program, d.counters = p, executor.Counters{}
@@ -122,6 +133,7 @@ func (d *Device) Load(p *plan.Program, maxTokens int, wanted uint64) error {
 		return err
 	}
 	d.steps, d.scratchSize, d.sizes, d.checked = d.steps[:0], 0, sizes{}, 0
+	d.ints, d.intBytes = kernel.Quantised{}, [2]int{}
 	for i := range p.Steps {
 		s, scratch := d.bind(i)
 		d.steps = append(d.steps, s)
@@ -159,6 +171,9 @@ func (d *Device) runSteps() error {
 		if s.Needed&d.batch.Wanted == 0 {
 			continue
 		}
+		if s.first != nil {
+			d.pool.Run(s.first.cut(), s.first.task)
+		}
 		d.pool.Run(s.cut(), s.task)
 		d.counters.MultiplyAdds += s.macs()
 		d.observe(s)
@@ -176,6 +191,7 @@ func (d *Device) begin() {
 	arena := d.sizesOf(d.batch.Wanted).arena
 	d.grow(plan.PerToken, arena[0]/elementBytes*d.tokens())
 	d.grow(plan.PerRow, arena[1]/elementBytes*d.rows())
+	d.growIntegers()
 	d.cutQueries()
 }
 

@@ -73,6 +73,8 @@ const (
 	GPUTiles                   // f16 or bf16, 16×16 tiles by block rows, for mma
 	GPUCSR                     // f16 or bf16, compressed sparse rows
 	GPU24                      // f16 or bf16, 2 of every 4 inputs, for mma.sp
+	IntPanels                  // i16 or i8 with a unit for each output feature, panels of 16 of these
+	IntTiles                   // i16 or i8 with units, 16×16 tiles by block rows
 )
 
 // A Weight is one constant. Its offset is a multiple of 64.

@@ -115,6 +115,14 @@ func (t *Table) withStarts(w *IntWeight) *IntWeight {
 	return w
 }
 
+// Kept is the number of integers that a row is multiplied by.
+func (w *IntWeight) Kept() int64 {
+	if w.offsets == nil {
+		return int64(w.N) * int64(w.K)
+	}
+	return int64(len(w.values) / int(w.Type))
+}
+
 var noStarts [groupPanels * lanes]int32
 
 // An intBlock is y[rows, 16·panels] = (start + x·w)·units·x.Units + bias, each

@@ -249,7 +249,7 @@ func stepsOf(p *plan.Program, label string) []string {
 	for i := range p.Steps {
 		if p.Steps[i].Label == label {
 			d := newStepDetail(p, &p.Steps[i], alwaysMask(p))
-			steps = append(steps, strings.TrimSpace(d.Op+" "+d.Shape))
+			steps = append(steps, strings.TrimSpace(d.operator()+" "+d.Shape))
 		}
 	}
 	return steps

@@ -1,6 +1,10 @@
 package kernel
 
-import "etc/formats/plan/layout"
+import (
+	"encoding/binary"
+
+	"etc/formats/plan/layout"
+)
 
 // Quantised is rows of integers, as Table.Quantise leaves them: row r begins at
 // Data[r·Stride], and row ≈ Units[r]·integers. How the integers lie there is a
@@ -188,45 +192,59 @@ func (w *IntWeight) panel(p int) (values []byte, stride int, columns []int32) {
 	return w.values[int(w.offsets[p])*w.Type.TileBytes():], 0, w.columns[w.offsets[p]:w.offsets[p+1]]
 }
 
-// wideOrder is where in a step of x its inputs lie, of widened int8.
-var wideOrder = [...]int{0, 2, 1, 3}
-
 // integerBlockGeneric is integerBlock in Go.
 func integerBlockGeneric(w *IntWeight, p int, b *intBlock) {
 	values, stride, columns := w.panel(p)
 	for r := range b.rows {
-		x := b.x.Data[r*b.x.Stride:]
-		for j := range b.panels * lanes {
-			panel, lane := values[j/lanes*stride:], j%lanes
-			sum := b.start[j]
+		x := b.x.Data[r*b.x.Stride : (r+1)*b.x.Stride]
+		for q := range b.panels {
+			sums := [lanes]int32(b.start[q*lanes:])
 			if w.offsets == nil {
-				sum += dotSteps(w.Type, x, panel, lane, 0, w.Type.Steps(w.K))
+				w.addSteps(&sums, x, values[q*stride:(q+1)*stride])
 			}
 			for i, c := range columns {
-				steps := w.Type.Steps(lanes)
-				sum += dotSteps(w.Type, x, panel[i*w.Type.TileBytes():], lane, int(c)*steps, steps)
+				size := w.Type.TileBytes()
+				w.addSteps(&sums, x[int(c)*lanes*wideBytes:], values[i*size:(i+1)*size])
 			}
-			y := float32(float32(float32(sum)*b.units[j]) * b.x.Units[r])
-			b.y[r*b.yStride+j] = y + b.bias[j]
+			for j, sum := range sums {
+				at := q*lanes + j
+				y := float32(float32(float32(sum)*b.units[at]) * b.x.Units[r])
+				b.y[r*b.yStride+at] = y + b.bias[at]
+			}
 		}
 	}
 }
 
-// dotSteps is the sum of one lane over so many steps of w, and of x from step
-// first on.
-func dotSteps(typ layout.Int, x, w []byte, lane, first, steps int) (sum int32) {
-	per := typ.StepInputs()
-	for s := range steps {
-		for i := range per {
-			at := i
-			if typ == layout.Int8 {
-				at = wideOrder[i]
+// wideBytes is the size of an integer of x in portable Go.
+const wideBytes = 2
+
+// addSteps adds the steps of w, of 64 bytes each, to the sums.
+func (w *IntWeight) addSteps(sums *[lanes]int32, x, steps []byte) {
+	const line = 64
+	for ; len(steps) >= line; steps = steps[line:] {
+		step := (*[line]byte)(steps)
+		if w.Type == layout.Int8 {
+			x0, x2, x1, x3 := int16At(x, 0), int16At(x, 1), int16At(x, 2), int16At(x, 3)
+			for j := range sums {
+				b := step[4*j : 4*j+4]
+				sums[j] += x0*int32(int8(b[0])) + x1*int32(int8(b[1])) + x2*int32(int8(b[2])) + x3*int32(int8(b[3]))
 			}
-			sum += int32(layout.Int16.At(x, (first+s)*per+at)) * int32(typ.At(w, (s*lanes+lane)*per+i))
+			x = x[4*wideBytes:]
+			continue
 		}
+		x0, x1 := int16At(x, 0), int16At(x, 1)
+		for j := range sums {
+			b := step[4*j : 4*j+4]
+			sums[j] += x0*int16At(b, 0) + x1*int16At(b, 1)
+		}
+		x = x[2*wideBytes:]
 	}
-	return sum
 }
+
+func int16At(b []byte, i int) int32 { return int32(int16(binary.LittleEndian.Uint16(b[2*i:]))) }
+
+// wideOrder is where in a step of x its inputs lie, of widened int8.
+var wideOrder = [...]int{0, 2, 1, 3}
 
 // quantiseGeneric is quantise in Go, of integers in int16.
 func quantiseGeneric(typ layout.Int, dst []byte, x []float32, factor float32) {

@@ -122,3 +122,16 @@ func TestWideProductsOfInt8AreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestLevelsThatAreNotThere: a level that the machine lacks is exit 6, never
+// another one in its place; those it has run.
+func TestLevelsThatAreNotThere(t *testing.T) {
+	path := compileTiny(t)
+	for l := kernel.Generic; l <= kernel.AVX512VNNI; l++ {
+		want := 0
+		if !kernel.Supported(l) {
+			want = 6
+		}
+		wantExit(t, want, "run", path, "--cpu-level", l.String(), "--input", "-")
+	}
+}

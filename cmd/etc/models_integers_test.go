@@ -20,7 +20,7 @@ import (
 const (
 	int16LogitShare = 5e-3
 	int8Points      = 0.005
-	sst2Rows         = 872 // of SST-2
+	sst2Rows        = 872 // of SST-2
 	int16Cosine     = 1 - 1e-5
 	int8Cosine      = 0.99
 )

@@ -31,7 +31,7 @@ func (d *Device) bindIntegers(s *plan.Step, w *kernel.IntWeight, columns []int32
 		in.scratch = w.K
 	}
 	rows := d.program.Buffers[s.Args[linearX].Index].Rows
-	d.intBytes[rows-plan.PerToken] = max(d.intBytes[rows-plan.PerToken], in.rows.Stride)
+	d.intBytes[rows-plan.PerToken] = max(d.intBytes[rows-plan.PerToken], in.rows.Stride+elementBytes) // and the unit
 	var x Rows
 	in.before = phase{
 		cut: func() int {

@@ -39,7 +39,7 @@ func (d *Device) sizesOf(wanted uint64) *sizes {
 func (d *Device) checkMemory(tokens, rows int, wanted uint64) error {
 	s := d.sizesOf(wanted)
 	need := int64(s.arena[0]+s.results[0])*int64(tokens) + int64(s.arena[1]+s.results[1])*int64(rows)
-	need += int64(d.intBytes[0]+elementBytes)*int64(tokens) + int64(d.intBytes[1])*int64(rows)
+	need += int64(d.intBytes[0])*int64(tokens) + int64(d.intBytes[1])*int64(rows)
 	need += int64(d.scratchSize)*elementBytes*int64(d.options.Threads) + int64(len(d.program.Data)) + reserve
 	if need <= d.checked {
 		return nil

@@ -43,9 +43,14 @@ const lines = 32
 // rowwise binds an operator that computes each row by itself. prepare is
 // called once a batch and returns how many rows there are.
 func rowwise(s *plan.Step, prepare func() int, row func(worker, r int)) step {
+	p := byRows(prepare, row)
+	return step{Step: s, cut: p.cut, task: p.task, rowwise: true, macs: func() int64 { return 0 }}
+}
+
+// byRows is a phase whose tasks take so many rows each.
+func byRows(prepare func() int, row func(worker, r int)) phase {
 	var count int
-	return step{
-		Step: s,
+	return phase{
 		cut: func() int {
 			count = prepare()
 			return (count + lines - 1) / lines
@@ -55,6 +60,5 @@ func rowwise(s *plan.Step, prepare func() int, row func(worker, r int)) step {
 				row(worker, r)
 			}
 		},
-		macs: func() int64 { return 0 },
 	}
 }

@@ -9,6 +9,7 @@ package cpu
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -65,16 +66,22 @@ type Device struct {
 }
 
 // A step is a plan step bound to the device. Run calls cut for the number of
-// tasks that the batch gives, then task for each, on any worker. Before them it
-// does the same with first, if there is one.
+// tasks that the batch gives, then task for each, on any worker. Products in
+// integers have a phase before, first, to which it does the same.
 type step struct {
 	*plan.Step
 	first *phase
 	cut   func() int
 	task  func(worker, task int)
 	macs  func() int64 // multiply-adds for the batch
+	// rowwise steps compute lines rows in each task, as first phases do. Such a
+	// step may do the first phase of the one behind it in its own tasks, while
+	// rows are in cache: withNext does both.
+	rowwise  bool
+	withNext func(worker, task int)
 }
 
+// A phase is work that is cut into tasks.
 type phase struct {
 	cut  func() int
 	task func(worker, task int)
@@ -139,6 +146,7 @@ func (d *Device) Load(p *plan.Program, maxTokens int, wanted uint64) error {
 		d.steps = append(d.steps, s)
 		d.scratchSize = max(d.scratchSize, scratch)
 	}
+	d.joinPhases()
 	if err := d.checkMemory(maxTokens, maxTokens, wanted); err != nil {
 		return err
 	}
@@ -166,21 +174,43 @@ func (d *Device) Run(b *executor.Batch) (err error) {
 
 func (d *Device) runSteps() error {
 	d.begin()
+	done := -1 // step whose first phase the one before it has done
 	for i := range d.steps {
 		s := &d.steps[i]
 		if s.Needed&d.batch.Wanted == 0 {
 			continue
 		}
-		if s.first != nil {
+		if s.first != nil && done != i {
 			d.pool.Run(s.first.cut(), s.first.task)
 		}
-		d.pool.Run(s.cut(), s.task)
+		task := s.task
+		if s.withNext != nil && d.steps[i+1].Needed&d.batch.Wanted != 0 {
+			d.steps[i+1].first.cut()
+			task, done = s.withNext, i+1
+		}
+		d.pool.Run(s.cut(), task)
 		d.counters.MultiplyAdds += s.macs()
 		d.observe(s)
 		d.copyTaps(i)
 	}
 	d.copyOutputs()
 	return nil
+}
+
+// joinPhases lets steps that compute row by row do the first phase of a step
+// right behind them that reads these rows.
+func (d *Device) joinPhases() {
+	for i := 1; i < len(d.steps); i++ {
+		s, next := &d.steps[i-1], &d.steps[i]
+		if !s.rowwise || next.first == nil || !slices.Contains(s.Results, next.Args[linearX].Index) {
+			continue
+		}
+		own, first := s.task, next.first.task
+		s.withNext = func(worker, task int) {
+			own(worker, task)
+			first(worker, task)
+		}
+	}
 }
 
 // begin points the arena at the batch.

@@ -8,7 +8,7 @@ import (
 )
 
 // An integerInput turns the rows that go into a product into integers. That is
-// a phase of its own before the product, whose tasks share rows.
+// a phase before the product, whose tasks share rows.
 type integerInput struct {
 	rows    kernel.Quantised
 	scratch int // values of a row whose columns are gathered
@@ -33,23 +33,18 @@ func (d *Device) bindIntegers(s *plan.Step, w *kernel.IntWeight, columns []int32
 	rows := d.program.Buffers[s.Args[linearX].Index].Rows
 	d.intBytes[rows-plan.PerToken] = max(d.intBytes[rows-plan.PerToken], in.rows.Stride+elementBytes) // and the unit
 	var x Rows
-	in.before = phase{
-		cut: func() int {
-			x = d.input(s, linearX)
-			in.rows.Data, in.rows.Units = d.ints.Data, d.ints.Units
-			return (x.Count + lines - 1) / lines
-		},
-		task: func(worker, task int) {
-			for r := task * lines; r < min((task+1)*lines, x.Count); r++ {
-				row := x.Row(r)
-				if columns != nil {
-					row = d.scratch[worker][:w.K]
-					gather(row, x, columns, r, r+1)
-				}
-				d.table.Quantise(&in.rows, r, row)
-			}
-		},
-	}
+	in.before = byRows(func() int {
+		x = d.input(s, linearX)
+		in.rows.Data, in.rows.Units = d.ints.Data, d.ints.Units
+		return x.Count
+	}, func(worker, r int) {
+		row := x.Row(r)
+		if columns != nil {
+			row = d.scratch[worker][:w.K]
+			gather(row, x, columns, r, r+1)
+		}
+		d.table.Quantise(&in.rows, r, row)
+	})
 	return in
 }
 

@@ -16,17 +16,20 @@ import (
 // A target is one row of the table of targets: the model that chooses for it.
 type target struct {
 	name string
-	gpu  *cost.GPU    // nil: the CPU
-	elem tensor.DType // storage type of a GPU's matrices and activations
+	cpu  *cost.Machine // nil: a GPU
+	gpu  *cost.GPU     // nil: a CPU
+	elem tensor.DType  // storage type of a GPU's matrices and activations
 }
 
 // targets are those that Compile knows.
 var targets = []target{
-	{name: cost.CPU.Target},
-	{"sm_80:f16", &cost.A100, tensor.F16},
-	{"sm_80:bf16", &cost.A100, tensor.BF16},
-	{"sm_90:f16", &cost.H200, tensor.F16},
-	{"sm_90:bf16", &cost.H200, tensor.BF16},
+	{name: cost.CPU.Target, cpu: &cost.CPU},
+	{name: cost.CPUInt16.Target, cpu: &cost.CPUInt16},
+	{name: cost.CPUInt8.Target, cpu: &cost.CPUInt8},
+	{"sm_80:f16", nil, &cost.A100, tensor.F16},
+	{"sm_80:bf16", nil, &cost.A100, tensor.BF16},
+	{"sm_90:f16", nil, &cost.H200, tensor.F16},
+	{"sm_90:bf16", nil, &cost.H200, tensor.BF16},
 }
 
 // Targets are the names of the targets that Compile knows.
@@ -68,11 +71,13 @@ type lowered struct {
 func (l *lowering) add(name string) error {
 	t := targetOf(name)
 	if t.gpu == nil {
-		g := l.lower(l.options.passes(cost.CPU))
+		g := l.lower(l.options.passes(*t.cpu))
 		s := schedule.Make(g)
 		p := &plan.Program{Target: name, Graph: ir.Print(g)}
-		cpu.Generate(g, s, p, &l.weights)
-		l.chooseAttention(p, s)
+		if err := cpu.Generate(g, s, p, &l.weights); err != nil {
+			return err
+		}
+		l.chooseAttention(t.cpu, p, s)
 		l.result.Plan.Add(p)
 		return nil
 	}
@@ -133,7 +138,7 @@ func (o *Options) passes(model cost.Model) transform.Options {
 }
 
 // chooseAttention makes the buckets of a program for the CPU.
-func (l *lowering) chooseAttention(p *plan.Program, s *schedule.Schedule) {
+func (l *lowering) chooseAttention(m *cost.Machine, p *plan.Program, s *schedule.Schedule) {
 	for _, tokens := range l.options.Buckets {
 		b := plan.Bucket{MaxTokens: tokens}
 		for i, op := range s.Ops {
@@ -141,10 +146,10 @@ func (l *lowering) chooseAttention(p *plan.Program, s *schedule.Schedule) {
 				continue
 			}
 			a := op.Attrs.(*ir.AttentionAttrs)
-			best := cost.CPU.ChooseAttention(a, tokens)
+			best := m.ChooseAttention(a, tokens)
 			code, _ := codegen.Op(best.Kind)
 			b.Choices = append(b.Choices, plan.Choice{Step: i, Op: code, Workspace: best.Workspace})
-			l.result.Estimates = append(l.result.Estimates, Estimate{p.Target, op.Label, tokens, best, cost.CPU.Attention(a, tokens)})
+			l.result.Estimates = append(l.result.Estimates, Estimate{p.Target, op.Label, tokens, best, m.Attention(a, tokens)})
 		}
 		p.Buckets = append(p.Buckets, b)
 	}

@@ -27,7 +27,7 @@ type compileFlags struct {
 
 func (f *compileFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.buckets, "seqlen-buckets", "", "lengths in tokens: 32,64,128 or 32-512*2 or auto:rows.jsonl (default powers of two up to the model's longest row)")
-	c.Flags().StringVar(&f.target, "target", "cpu:f32", "what the plan is for; several with commas between them")
+	c.Flags().StringVar(&f.target, "target", "cpu:f32", "what the plan is for: cpu:f32, cpu:int16, cpu:int8, sm_80:f16 …; several with commas between them")
 	c.Flags().StringVar(&f.dtype, "dtype", "", "storage type for every target")
 	c.Flags().IntVar(&f.maxBatchTokens, "max-batch-tokens", compiler.DefaultMaxBatchTokens, "budget of tokens in one batch, recorded in the plan")
 	c.Flags().StringVar(&f.tuning, "tuning", "", "table of measurements (etc tune) that overrides the cost model of GPU targets")

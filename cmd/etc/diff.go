@@ -106,7 +106,7 @@ func (d *planDetail) blocks() map[string]string {
 		if lines[s.Label] != "" {
 			lines[s.Label] += " → "
 		}
-		lines[s.Label] += s.Op + " " + s.Shape
+		lines[s.Label] += s.operator() + " " + s.Shape
 	}
 	return lines
 }

@@ -10,7 +10,6 @@ import (
 
 	"etc/compiler"
 	"etc/compiler/frontend"
-	"etc/executor/cpu"
 	"etc/fault"
 	"etc/formats/checkpoint"
 	"etc/formats/plan"
@@ -113,7 +112,7 @@ func (p *program) explain(c *cobra.Command, path string, f *compileFlags) (*expl
 			}
 		}
 	}
-	if file.Plan.Program(cpu.Target) != nil {
+	if slices.ContainsFunc(file.Plan.Programs, func(q *plan.Program) bool { return plan.IsCPU(q.Target) }) {
 		if err := e.explainSteps(file); err != nil {
 			p.note("steps are not measured: %v", err)
 		}
@@ -259,7 +258,7 @@ func stepsOf(p *plan.Program, label string) []string {
 	for i := range p.Steps {
 		if p.Steps[i].Label == label {
 			d := newStepDetail(p, &p.Steps[i], alwaysMask(p))
-			steps = append(steps, strings.TrimSpace(d.Op+" "+d.Shape))
+			steps = append(steps, strings.TrimSpace(d.operator()+" "+d.Shape))
 		}
 	}
 	return steps

@@ -20,9 +20,9 @@ type stepStory struct {
 	Block     string  `json:"block"`
 	Op        string  `json:"op"`
 	Shape     string  `json:"shape"`
-	Predicted float64 `json:"predicted_us"`
-	Measured  float64 `json:"measured_us"` // the median
-	GFLOPS    float64 `json:"gflops"`      // by the median; 0 where nothing is multiplied by a weight, key or value
+	Predicted float64 `json:"predicted_us"` // 0 where a rate is not known
+	Measured  float64 `json:"measured_us"`  // the median
+	GFLOPS    float64 `json:"gflops"`       // by the median; 0 where nothing is multiplied by a weight, key or value
 }
 
 // explainTokens is the length of the row that steps are timed with, or the
@@ -128,7 +128,11 @@ func workOf(q *plan.Program, s *plan.Step, macs float64, tokens int) cost.Work {
 		if s.Params.Act != plan.NoAct {
 			w.Activations = w.Elements
 		}
-		w.Bytes = float64(q.Weights[s.Args[1].Index].Size)
+		weight := &q.Weights[s.Args[1].Index]
+		w.Bytes = float64(weight.Size)
+		if weight.Layout == plan.IntPanels || weight.Layout == plan.IntTiles {
+			w.Bits = 8 * weight.DType.Size()
+		}
 	case plan.OTFAttention, plan.PartialOTFAttention, plan.FlashAttention:
 		w.Exps = macs / float64(s.Params.D+s.Params.Dv)
 	}

@@ -25,9 +25,6 @@ var later = map[string]map[string]int{
 	},
 }
 
-// laterTargets come with quantised kernels (issue 6).
-var laterTargets = []string{"cpu:int8", "cpu:int16"}
-
 // besides are flags that the synopsis leaves to the text of the page: those of
 // all commands, those that belong to another one, and --device with its kin.
 var besides = []string{"help", "quiet", "verbose", "config", "force", "json", "seconds", "columns"}
@@ -140,12 +137,6 @@ func TestLater(t *testing.T) {
 			if strings.Contains(help, "--"+flag) {
 				t.Errorf("the help of %s names --%s", name, flag)
 			}
-		}
-	}
-	for _, target := range laterTargets {
-		wantExit(t, 3, "compile", tinyModel, "-o", filepath.Join(t.TempDir(), "p.etp"), "--target", target)
-		if strings.Contains(help(t, "compile"), target) {
-			t.Errorf("the help of compile names %s", target)
 		}
 	}
 }

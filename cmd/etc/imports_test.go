@@ -50,7 +50,7 @@ codegen/cuda/kernels: formats/plan/launch
 codegen/cuda/emit:    executor/gpu formats/plan formats/plan/launch ir/tensor
 codegen/cuda/nvrtc:   fault
 codegen/cuda:         codegen codegen/cuda/kernels codegen/cuda/nvrtc compiler/cost compiler/schedule fault formats/plan formats/plan/launch formats/plan/layout ir ir/tensor
-codegen/cpu:          codegen compiler/schedule formats/plan formats/plan/layout ir ir/tensor
+codegen/cpu:          codegen compiler/schedule fault formats/plan formats/plan/layout ir ir/tensor
 compiler:             codegen codegen/cpu codegen/cuda compiler/cost compiler/frontend compiler/schedule compiler/transform fault formats/checkpoint formats/mapped formats/plan formats/tokenizer ir ir/pass ir/tensor
 
 executor:             fault formats/mapped formats/plan formats/rows formats/tokenizer

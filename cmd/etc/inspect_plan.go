@@ -49,6 +49,7 @@ type flagDetail struct {
 type stepDetail struct {
 	Label    string  `json:"label"`
 	Op       string  `json:"op"`
+	Integers string  `json:"integers,omitempty"` // int16 or int8: what the product is taken in
 	Shape    string  `json:"shape"`
 	Weight   string  `json:"weight,omitempty"`
 	Bytes    int64   `json:"weight_bytes,omitempty"`
@@ -153,6 +154,9 @@ func newStepDetail(p *plan.Program, s *plan.Step, always uint64) stepDetail {
 		d.Bytes += w.Size
 		if len(w.Shape) == 2 && d.Weight == "" {
 			d.Weight = fmt.Sprintf("%s %v", w.Name, w.Shape)
+			if w.Layout == plan.IntPanels || w.Layout == plan.IntTiles {
+				_, d.Integers, _ = strings.Cut(p.Target, ":")
+			}
 			if w.Layout.IsSparse() {
 				d.Sparsity = 1 - float64(w.Size)/float64(w.DType.Size()*w.Shape[0]*w.Shape[1])
 			}
@@ -160,6 +164,9 @@ func newStepDetail(p *plan.Program, s *plan.Step, always uint64) stepDetail {
 	}
 	return d
 }
+
+// operator is the operator for people, such as "linear int8".
+func (d *stepDetail) operator() string { return strings.TrimSpace(d.Op + " " + d.Integers) }
 
 func (d *planDetail) print(w io.Writer) {
 	fmt.Fprintf(w, "plan\t%s\n", d.ID)
@@ -203,7 +210,7 @@ func (d *programDetail) print(w io.Writer) {
 		if s.Sparsity != 0 {
 			sparsity = fmt.Sprintf("%.0f %%", 100*s.Sparsity)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", s.Label, s.Op, s.Shape, s.Weight, s.Bytes, sparsity, demand)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", s.Label, s.operator(), s.Shape, s.Weight, s.Bytes, sparsity, demand)
 	}
 	if len(d.Memory) > 0 {
 		fmt.Fprintln(w, "\nbuffer\trows\tdtype\twidth\tbytes a row\toffset")

@@ -36,6 +36,12 @@ func invariantCases(t *testing.T) map[string]*plan.Program {
 			t.Fatal(err)
 		}
 		cases[class+" wide"] = r.Plan.Programs[0]
+		target := integerTargets[i%len(integerTargets)]
+		narrow := randomCheckpoint(t, rng, class, frontendtest.Options{Layers: 1, Heads: 3, HeadSize: 27, Inner: 131, Zeros: i%2 == 1})
+		if r, err = compiler.Compile(narrow, compiler.Options{Targets: []string{target}, Buckets: []int{7, 40, frontendtest.MaxLength}}); err != nil {
+			t.Fatal(err)
+		}
+		cases[class+" "+target] = r.Plan.Programs[0]
 	}
 	return cases
 }
@@ -150,7 +156,7 @@ func TestCompileIsDeterministic(t *testing.T) {
 		var first []byte
 		for _, threads := range []int{1, 4, 4} {
 			before := runtime.GOMAXPROCS(threads)
-			r, err := compiler.Compile(c, compiler.Options{Targets: []string{cpu.Target}, Version: "test"})
+			r, err := compiler.Compile(c, compiler.Options{Targets: append([]string{cpu.Target}, integerTargets...), Version: "test"})
 			runtime.GOMAXPROCS(before)
 			if err != nil {
 				t.Fatal(err)

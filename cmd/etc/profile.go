@@ -14,7 +14,7 @@ import (
 )
 
 // A profile writes what workers did as a Chrome trace, for chrome://tracing or
-// Perfetto: one event for each step and worker, in the order of batches.
+// Perfetto: one event for each step (or its first phase) and worker, in the order of batches.
 type profile struct {
 	out   *bufio.Writer
 	began time.Time
@@ -51,8 +51,12 @@ func (t *profile) add(p *plan.Program, events []cpu.Event) {
 	for i := range events {
 		e := &events[i]
 		s := &p.Steps[e.Step]
+		name := s.Label + " " + s.Op.String()
+		if e.First {
+			name += ": rows to integers"
+		}
 		record := traceEvent{
-			Name: s.Label + " " + s.Op.String(), Category: s.Op.String(), Phase: "X",
+			Name: name, Category: s.Op.String(), Phase: "X",
 			At: micros(e.From.Sub(t.began)), Duration: micros(e.To.Sub(e.From)), Process: 1, Thread: e.Worker,
 			Args: traceArgs{e.Step, e.Tokens, e.Tasks, micros(e.Busy), gflops(e.MACs, e.Busy)},
 		}

@@ -30,7 +30,7 @@ import (
 // levels are those that this machine runs.
 func levels() []kernel.Level {
 	var all []kernel.Level
-	for _, l := range []kernel.Level{kernel.Generic, kernel.AVX2, kernel.AVX512} {
+	for _, l := range []kernel.Level{kernel.Generic, kernel.AVX2, kernel.AVX512, kernel.AVX512VNNI} {
 		if kernel.Supported(l) {
 			all = append(all, l)
 		}
@@ -301,7 +301,16 @@ func randomWeight(rng *rand.Rand, g *ir.Graph, name string, shape ...int) *ir.Va
 // the cost model would seldom or never choose.
 func forced(t testing.TB, rng *rand.Rand, g *ir.Graph, m plan.Model) subject {
 	t.Helper()
-	s := subject{meaning: load(t, g.Clone())}
+	meaning := load(t, g.Clone())
+	s := forcedFor(t, rng, g, m, cpu.Target)
+	s.meaning = meaning
+	return s
+}
+
+// forcedFor is forced for a CPU target; g, lowered then, is what it means.
+func forcedFor(t testing.TB, rng *rand.Rand, g *ir.Graph, m plan.Model, target string) subject {
+	t.Helper()
+	var s subject
 	pass.Run(g, transform.Passes(transform.Options{
 		PrecomputePays: func(*ir.AttentionAttrs, int, int) bool { return rng.IntN(2) == 0 },
 		LinearForm: func(w sparse.Matrix) ir.Kind {
@@ -313,10 +322,12 @@ func forced(t testing.TB, rng *rand.Rand, g *ir.Graph, m plan.Model) subject {
 		},
 	}), transform.Lowered, nil)
 	whole := &plan.Plan{Model: m, MaxBatchTokens: 64}
-	s.plan = &plan.Program{Target: cpu.Target}
+	s.plan = &plan.Program{Target: target}
 	order := schedule.Make(g)
 	var weights codegen.Packer
-	codegencpu.Generate(g, order, s.plan, &weights)
+	if err := codegencpu.Generate(g, order, s.plan, &weights); err != nil {
+		t.Fatal(err)
+	}
 	weights.Finish(whole)
 	whole.Add(s.plan)
 	bucket := plan.Bucket{MaxTokens: m.MaxTokens}
@@ -329,6 +340,7 @@ func forced(t testing.TB, rng *rand.Rand, g *ir.Graph, m plan.Model) subject {
 	if err := plan.Check(whole); err != nil {
 		t.Fatal(err)
 	}
+	s.meaning = load(t, g)
 	return s
 }
 

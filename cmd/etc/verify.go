@@ -32,9 +32,11 @@ type tolerance struct{ rtol, atol float64 }
 // (docs/operators.md): the error of a value is held against the largest value
 // of its output.
 var tolerances = map[string]tolerance{
-	"f32":  {1e-5, 1e-4},
-	"f16":  {2e-2, 0},
-	"bf16": {4e-2, 0},
+	"f32":   {1e-5, 1e-4},
+	"int16": {5e-3, 0},
+	"int8":  {2.5e-1, 0},
+	"f16":   {2e-2, 0},
+	"bf16":  {4e-2, 0},
 }
 
 func verifyCommand(p *program) *cobra.Command {
@@ -52,7 +54,7 @@ func verifyCommand(p *program) *cobra.Command {
 	c.Flags().StringVar(&f.reference, "reference", "", "the checkpoint that the plan was made from; without it only digests and extents are checked")
 	c.Flags().StringVar(&f.input, "input", "", "rows to compare on (default: fixed rows of several lengths)")
 	c.Flags().BoolVar(&f.layers, "layers", false, "compare after every layer, and name the first that is off")
-	c.Flags().Float64Var(&f.rtol, "rtol", 0, "error allowed for each unit of the largest value (default 1e-05 for f32, 0.02 for f16, 0.04 for bf16)")
+	c.Flags().Float64Var(&f.rtol, "rtol", 0, "error allowed for each unit of the largest value (default 1e-05 for f32, 0.005 for int16, 0.25 for int8, 0.02 for f16, 0.04 for bf16)")
 	c.Flags().Float64Var(&f.atol, "atol", 0, "error allowed besides (default 0.0001 for f32, else 0)")
 	c.Flags().BoolVar(&f.json, "json", false, "print the record as JSON")
 	return c

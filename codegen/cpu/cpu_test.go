@@ -33,7 +33,9 @@ func TestWeightsArePackedOnceForEachLayout(t *testing.T) {
 	q := &plan.Program{Target: "cpu:f32", Buckets: []plan.Bucket{{MaxTokens: 4}}}
 	p.Add(q)
 	var weights codegen.Packer
-	Generate(g, schedule.Make(g), q, &weights)
+	if err := Generate(g, schedule.Make(g), q, &weights); err != nil {
+		t.Fatal(err)
+	}
 	weights.Finish(p)
 	if err := plan.Check(p); err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 // for a layout.
 type packer struct {
 	*codegen.Packer
+	elem  tensor.DType // of matrices of linears
 	index map[packKey]int
 }
 
@@ -32,13 +33,18 @@ func (p *packer) add(v *ir.Value, l plan.Layout) int {
 	if !ok || data.Data == nil {
 		panic(fmt.Sprintf("bug: codegen/cpu: weight %q has no data", v.WeightName()))
 	}
-	i := p.Add(v.WeightName(), l, v.Type.DType, data.Shape, pack(data, l))
+	dtype := v.Type.DType
+	if l == plan.IntPanels || l == plan.IntTiles {
+		dtype = p.elem
+	}
+	i := p.Add(v.WeightName(), l, dtype, data.Shape, pack(data, l, layout.Int(dtype.Size())))
 	p.index[key] = i
 	return i
 }
 
-// pack rounds the elements to f32 once and lays them out.
-func pack(t tensor.Tensor, l plan.Layout) []byte {
+// pack rounds the elements to f32 once and lays them out; integers are those
+// of the layouts that have them.
+func pack(t tensor.Tensor, l plan.Layout, integers layout.Int) []byte {
 	switch l {
 	case plan.RowMajor:
 		if t.DType.IsFloat() {
@@ -54,6 +60,10 @@ func pack(t tensor.Tensor, l plan.Layout) []byte {
 		return layout.PackTiles(t.Float32s(), t.Shape[0], t.Shape[1])
 	case plan.CSR:
 		return layout.PackCSR(t.Float32s(), t.Shape[0], t.Shape[1])
+	case plan.IntPanels:
+		return layout.PackIntPanels(integers, t.Float32s(), t.Shape[0], t.Shape[1])
+	case plan.IntTiles:
+		return layout.PackIntTiles(integers, t.Float32s(), t.Shape[0], t.Shape[1])
 	case plan.NM24:
 		return layout.PackSparse24(t.Float32s(), t.Shape[0], t.Shape[1])
 	}

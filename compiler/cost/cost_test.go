@@ -106,3 +106,21 @@ func TestLinearForm(t *testing.T) {
 		}
 	}
 }
+
+// TestIntegersAreDenseOrTiles: there is no product of single entries in integers.
+func TestIntegersAreDenseOrTiles(t *testing.T) {
+	for _, m := range []Machine{CPUInt16, CPUInt8} {
+		for tiles := 0; tiles <= 16; tiles++ {
+			for _, entries := range []int{0, 10, tiles * 100} {
+				w := sparse.Matrix{N: 64, K: 64, Tiles: tiles, NonZeros: entries, NM24: true}
+				want := ir.Linear
+				if float64(tiles)/m.TileFlops < 16/m.DenseFlops {
+					want = ir.BlockSparseLinear
+				}
+				if got := m.Linear(w); got != want {
+					t.Errorf("%s: %d of 16 tiles, %d entries: %v, want %v", m.Target, tiles, entries, got, want)
+				}
+			}
+		}
+	}
+}

@@ -17,6 +17,7 @@ type Rates struct {
 	Activations float64 // exact GELUs a second
 	Elements    float64 // elements a second of norms, embeddings and what else goes row by row
 	Memory      float64 // bytes a second of weights that come from memory
+	Int16, Int8 float64 // integer operations a second of a product, dense or of tiles; 0: not known
 }
 
 // CPURates are measured: generic and avx2 on an AMD EPYC of family 25 (Zen 3), whose
@@ -24,12 +25,14 @@ type Rates struct {
 // products of 32 and 48 tokens at 384×384, softmax over 128 keys, norms over 384
 // features, memory as one token goes through a ring of 42 MB; avx512 on a Zen 4
 // (AVX-512 at half width), from the benchmarks in docs/performance.md. The float32
-// kernels of avx512vnni are those of avx512.
+// kernels of avx512vnni are those of avx512. Integers on avx2 are those of CPUInt16
+// and CPUInt8; with VNNI twice and 3.9 times float32, the ratios measured on a
+// prototype and another machine.
 var CPURates = []Rates{
-	{"generic", 1.3e9, 1.3e9, 0.74e9, 78e6, 110e6, 340e6, 18e9},
-	{"avx2", 97e9, 91e9, 63e9, 2.0e9, 2.3e9, 1.7e9, 18e9},
-	{"avx512", 115e9, 104e9, 88e9, 2.0e9, 1.0e9, 1.25e9, 20e9},
-	{"avx512vnni", 115e9, 104e9, 88e9, 2.0e9, 1.0e9, 1.25e9, 20e9},
+	{"generic", 1.3e9, 1.3e9, 0.74e9, 78e6, 110e6, 340e6, 18e9, 0, 0},
+	{"avx2", 97e9, 91e9, 63e9, 2.0e9, 2.3e9, 1.7e9, 18e9, 140e9, 132e9},
+	{"avx512", 115e9, 104e9, 88e9, 2.0e9, 1.0e9, 1.25e9, 20e9, 0, 0},
+	{"avx512vnni", 115e9, 104e9, 88e9, 2.0e9, 1.0e9, 1.25e9, 20e9, 230e9, 450e9},
 }
 
 // RatesOf is the rates of a level by the name that the command line has for it.
@@ -40,6 +43,7 @@ func RatesOf(level string) Rates {
 // A Work is what there is to do in one step.
 type Work struct {
 	Kind        ir.Kind
+	Bits        int     // 8 or 16 of a product in integers
 	MACs        float64 // multiply-adds
 	Bytes       float64 // of weights
 	Exps        float64 // of a softmax
@@ -48,7 +52,8 @@ type Work struct {
 }
 
 // Seconds predicts the time of w on so many cores: the sum of its arithmetic,
-// or the weights' way from memory where that takes longer.
+// or the weights' way from memory where that takes longer. It is 0 where a rate is
+// not known.
 func (r Rates) Seconds(w Work, cores int) float64 {
 	rate := r.Dense
 	rows := 0.0
@@ -60,6 +65,15 @@ func (r Rates) Seconds(w Work, cores int) float64 {
 	case ir.Linear, ir.OTFAttention, ir.PartialOTFAttention, ir.FlashAttention, ir.VOAttention, ir.LinearNLL:
 	default:
 		rows = w.Elements / r.Elements
+	}
+	switch w.Bits {
+	case 16:
+		rate = r.Int16
+	case 8:
+		rate = r.Int8
+	}
+	if rate == 0 {
+		return 0
 	}
 	arithmetic := 2*w.MACs/rate + w.Exps/r.Exps + w.Activations/r.Activations + rows
 	return max(arithmetic, w.Bytes/r.Memory) / float64(cores)

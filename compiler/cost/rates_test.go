@@ -38,6 +38,12 @@ func TestRates(t *testing.T) {
 	if got, want := r.Seconds(Work{Kind: ir.Linear, MACs: 97e9 / 2}, 1), 1.0; got != want {
 		t.Errorf("a second's multiply-adds take %g s", got)
 	}
+	if got := r.Seconds(Work{Kind: ir.Linear, Bits: 16, MACs: 70e9}, 1); got != 1 {
+		t.Errorf("a second's products in int16 take %g s", got)
+	}
+	if got := RatesOf("generic").Seconds(Work{Kind: ir.Linear, Bits: 8, MACs: 1e9}, 1); got != 0 {
+		t.Errorf("products at a rate that is not known take %g s", got)
+	}
 	if rows := (Work{Kind: ir.SkipLayerNorm, Elements: 1.7e9}); r.Seconds(rows, 1) != 1 {
 		t.Errorf("a second's elements of a norm take %g s", r.Seconds(rows, 1))
 	}

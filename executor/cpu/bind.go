@@ -44,13 +44,17 @@ const lines = 16
 // rowwise binds an operator that computes each row by itself. Buffer counted
 // says how many rows there are; rows computes those from from to to.
 func (d *Device) rowwise(s *plan.Step, counted int, rows func(g *group, worker, from, to int)) step {
+	p := d.byRows(counted, rows)
+	return step{Step: s, cut: p.cut, task: p.task, rowwise: true, macs: func(*executor.Batch) int64 { return 0 }}
+}
+
+// byRows is a phase whose tasks take so many rows each.
+func (d *Device) byRows(counted int, rows func(g *group, worker, from, to int)) phase {
 	kind := d.program.Buffers[counted].Rows
-	return step{
-		Step: s,
-		cut:  func(g *group) int { return (g.count(kind) + lines - 1) / lines },
+	return phase{
+		cut: func(g *group) int { return (g.count(kind) + lines - 1) / lines },
 		task: func(g *group, worker, task int) {
 			rows(g, worker, task*lines, min((task+1)*lines, g.count(kind)))
 		},
-		macs: func(*executor.Batch) int64 { return 0 },
 	}
 }

@@ -56,9 +56,11 @@ type Device struct {
 	weights []weight
 	steps   []step
 
-	arena       [2][]float32 // per token, per row
-	scratch     [][]float32  // by worker
-	scratchSize int          // of each, in values
+	arena       [2][]float32     // per token, per row
+	scratch     [][]float32      // by worker
+	scratchSize int              // of each, in values
+	ints        kernel.Quantised // inputs of products in integers, by lane
+	intBytes    [2]int           // of the widest of them for each token, each row; 0: none
 	sizes       sizes
 	checked     int64 // bytes that there was memory for
 	available   func() int64
@@ -76,12 +78,25 @@ type Device struct {
 }
 
 // A step is a plan step bound to the device. cut is called for the number of
-// tasks that a group gives, then task for each, on any worker.
+// tasks that a group gives, then task for each, on any worker. Products in
+// integers have a phase before, first, with which the same is done.
 type step struct {
 	*plan.Step
+	first *phase
+	cut   func(g *group) int
+	task  func(g *group, worker, task int)
+	macs  func(b *executor.Batch) int64 // multiply-adds for a batch, or for a group's part
+	// rowwise steps compute lines rows in each task, as first phases do. Such a
+	// step may do the first phase of the one behind it in its own tasks, while
+	// rows are in cache: withNext does both.
+	rowwise  bool
+	withNext func(g *group, worker, task int)
+}
+
+// A phase is work that is cut into tasks.
+type phase struct {
 	cut  func(g *group) int
 	task func(g *group, worker, task int)
-	macs func(b *executor.Batch) int64 // multiply-adds for a batch, or for a group's part
 }
 
 // New makes a device. Nothing runs on a level the machine lacks.
@@ -109,26 +124,28 @@ func (d *Device) Close() error {
 
 func (d *Device) Counters() executor.Counters { return d.counters }
 
-// Target is the target whose programs this device runs.
+// Target is the target of programs in float32, which is the default.
 const Target = "cpu:f32"
 
-// Program is p's program for a CPU.
+// Program is p's first program for a CPU.
 func (d *Device) Program(p *plan.Plan) (*plan.Program, error) {
-	if q := p.Program(Target); q != nil {
-		return q, nil
+	for _, q := range p.Programs {
+		if plan.IsCPU(q.Target) {
+			return q, nil
+		}
 	}
 	return nil, unfit("plan", p.Targets()...)
 }
 
 func unfit(what string, targets ...string) error {
-	return fault.Newf(fault.Unfit, "%s is for %s, this device runs %s", what, strings.Join(targets, ", "), Target).
+	return fault.Newf(fault.Unfit, "%s is for %s, this device is a CPU", what, strings.Join(targets, ", ")).
 		WithHint("etc compile --target %s makes one that fits", Target)
 }
 
 // Load binds p. It allocates what does not depend on a batch, once it has seen
 // that there is memory for all that batches will take.
 func (d *Device) Load(p *plan.Program, maxTokens int, wanted uint64) error {
-	if p.Target != Target {
+	if !plan.IsCPU(p.Target) {
 		return unfit("program", p.Target)
 	}
 	d.program, d.counters = p, executor.Counters{}
@@ -137,11 +154,13 @@ func (d *Device) Load(p *plan.Program, maxTokens int, wanted uint64) error {
 		return err
 	}
 	d.steps, d.scratchSize, d.sizes, d.checked = d.steps[:0], 0, sizes{}, 0
+	d.groups, d.ints, d.intBytes = nil, kernel.Quantised{}, [2]int{}
 	for i := range p.Steps {
 		s, scratch := d.bind(i)
 		d.steps = append(d.steps, s)
 		d.scratchSize = max(d.scratchSize, scratch)
 	}
+	d.joinPhases()
 	if err := d.checkMemory(maxTokens, maxTokens, wanted); err != nil {
 		return err
 	}
@@ -176,10 +195,16 @@ func (d *Device) runSteps() error {
 	return nil
 }
 
-// nextStep ends the step that the group in a lane is at and begins the next one
-// that the wanted outputs need, of the next group where there is none.
+// nextStep ends what the group in a lane is at, a step or its first phase, and
+// begins the next one that the wanted outputs need, of the next group where there
+// is none.
 func (d *Device) nextStep(lane int) int {
 	g := d.groups[lane]
+	if g.inFirst {
+		if n := d.beginStep(g); n > 0 {
+			return n
+		}
+	}
 	if g.step < len(d.steps) {
 		d.observe(g, &d.steps[g.step])
 		d.copyTaps(g)
@@ -190,8 +215,13 @@ func (d *Device) nextStep(lane int) int {
 			if s.Needed&g.Wanted == 0 {
 				continue
 			}
-			if n := s.cut(g); n > 0 {
-				g.tasks, g.macs = n, s.macs(&g.Batch)
+			if s.first != nil && g.joined != g.step {
+				if n := s.first.cut(g); n > 0 {
+					g.inFirst, g.task, g.tasks, g.macs = true, s.first.task, n, 0
+					return n
+				}
+			}
+			if n := d.beginStep(g); n > 0 {
 				return n
 			}
 		}
@@ -204,13 +234,41 @@ func (d *Device) nextStep(lane int) int {
 	}
 }
 
+// beginStep begins the step that a group is at, whose first phase is done.
+func (d *Device) beginStep(g *group) int {
+	s := &d.steps[g.step]
+	g.inFirst, g.task = false, s.task
+	if s.withNext != nil && d.steps[g.step+1].Needed&g.Wanted != 0 {
+		g.task, g.joined = s.withNext, g.step+1
+	}
+	n := s.cut(g)
+	g.tasks, g.macs = n, s.macs(&g.Batch)
+	return n
+}
+
+// joinPhases lets steps that compute row by row do the first phase of a step
+// right behind them that reads these rows.
+func (d *Device) joinPhases() {
+	for i := 1; i < len(d.steps); i++ {
+		s, next := &d.steps[i-1], &d.steps[i]
+		if !s.rowwise || next.first == nil || !slices.Contains(s.Results, next.Args[linearX].Index) {
+			continue
+		}
+		own, first := s.task, next.first.task
+		s.withNext = func(g *group, worker, task int) {
+			own(g, worker, task)
+			first(g, worker, task)
+		}
+	}
+}
+
 func (d *Device) doTask(worker, chain, task int) {
 	g := d.groups[chain]
 	if d.options.Profile != nil {
 		d.timed(g, worker, chain, task)
 		return
 	}
-	d.steps[g.step].task(g, worker, task)
+	g.task(g, worker, task)
 }
 
 // begin counts what will run for the batch, makes room for its results, and cuts it.

@@ -232,6 +232,13 @@ func TestDeviceRefuses(t *testing.T) {
 		t.Errorf("a plan for another target: %v, want an unfit fault that names it", err)
 	}
 	p.Target = Target
+	second := *p
+	second.Target, p.Target = Target, "cpu:int16"
+	p.Programs = append([]*plan.Program{{Plan: p.Plan, Target: "sm_80:f16"}}, p, &second)
+	if q, err := newDevice(t, 1).Program(p.Plan); err != nil || q != p {
+		t.Errorf("a plan for two CPU targets: %v, want the first", err)
+	}
+	p.Programs, p.Target = []*plan.Program{p}, Target
 	if q, err := newDevice(t, 1).Program(p.Plan); err != nil || q != p {
 		t.Errorf("a plan for the CPU: %v", err)
 	}

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"etc/executor"
+	"etc/executor/cpu/kernel"
 	"etc/executor/cpu/pool"
 	"etc/formats/plan"
 )
@@ -21,14 +22,18 @@ type group struct {
 	executor.Batch // views of the device's batch, but Offsets count from 0
 	firstToken     int
 	firstRow       int
-	arena          [2][]float32 // per token, per row: the lane's
-	queries        []queryBlock // of attention over all queries
-	begun          bool         // a group is in this lane
-	step           int          // the one that is being run, -1 before the first
-	grid           grid         // of that step, if it is a product
-	attention      []int        // of that step: the first item of each task
-	tasks          int          // of that step
-	macs           int64        // of that step
+	arena          [2][]float32                     // per token, per row: the lane's
+	queries        []queryBlock                     // of attention over all queries
+	begun          bool                             // a group is in this lane
+	step           int                              // the one that is being run, -1 before the first
+	task           func(g *group, worker, task int) // of that step, or of its first phase
+	inFirst        bool                             // the first phase is what is being run
+	joined         int                              // the step whose first phase the one before it has done
+	ints           kernel.Quantised                 // the lane's, for inputs of one product at a time
+	grid           grid                             // of that step, if it is a product
+	attention      []int                            // of that step: the first item of each task
+	tasks          int                              // of that step
+	macs           int64                            // of that step
 }
 
 func (g *group) tokens() int           { return len(g.IDs) }
@@ -103,8 +108,9 @@ func (d *Device) layLanes() {
 			d.groups[lane].arena[i] = d.arena[i][lane*each : (lane+1)*each]
 		}
 	}
+	d.layIntegers(tokens, rows)
 	for _, g := range d.groups[:d.lanes] {
-		g.begun, g.step = false, len(d.steps)
+		g.begun, g.inFirst, g.step = false, false, len(d.steps)
 	}
 }
 
@@ -116,7 +122,7 @@ func (d *Device) beginGroup(g *group) bool {
 	}
 	b, from, to := d.batch, d.cuts[i], d.cuts[i+1]
 	first, last := int(b.Offsets[from]), int(b.Offsets[to])
-	g.firstToken, g.firstRow, g.step = first, from, -1
+	g.firstToken, g.firstRow, g.step, g.joined = first, from, -1, -1
 	g.Bucket, g.Wanted = b.Bucket, b.Wanted
 	g.IDs, g.Types, g.Positions = b.IDs[first:last], part(b.Types, first, last), part(b.Positions, first, last)
 	g.Offsets = g.Offsets[:0]

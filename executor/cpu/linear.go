@@ -64,12 +64,19 @@ func (d *Device) bindLinear(s *plan.Step) (step, int) {
 	shape := d.program.Weights[s.Args[linearW].Index].Shape
 	n, k := shape[0], shape[1]
 	columns := d.indices(s, linearColumns)
+	var integers *integerInput
+	if w.quantised != nil {
+		integers, columns = d.bindIntegers(s, w.quantised, columns), nil
+	}
 	gathered := 0
 	if columns != nil {
 		gathered = rowChunk * k
 	}
 	scratch := gathered
-	if s.Op == plan.CSRLinear || s.Op == plan.Sparse24Linear {
+	switch {
+	case integers != nil:
+		scratch = integers.scratch
+	case s.Op == plan.CSRLinear || s.Op == plan.Sparse24Linear:
 		scratch += kernel.CSRScratch()
 	}
 	base := kernel.Linear{
@@ -78,7 +85,8 @@ func (d *Device) bindLinear(s *plan.Step) (step, int) {
 	}
 	out := d.program.Buffers[s.Results[0]].Rows
 	return step{
-		Step: s,
+		Step:  s,
+		first: integers.phase(),
 		cut: func(g *group) int {
 			g.grid = newGrid(g.count(out), layout.Blocks(n), d.sharing)
 			return g.grid.tasks()
@@ -96,10 +104,12 @@ func (d *Device) bindLinear(s *plan.Step) (step, int) {
 				l.X, l.XStride = d.scratch[worker], k
 				gather(l.X, x, columns, from, to)
 			}
-			switch s.Op {
-			case plan.Linear:
+			switch {
+			case integers != nil:
+				d.table.Integers(&l, integers.of(g).From(from), w.quantised, first, last)
+			case s.Op == plan.Linear:
 				d.table.Dense(&l, w.panels, first, last)
-			case plan.BlockSparseLinear:
+			case s.Op == plan.BlockSparseLinear:
 				d.table.Tiles(&l, w.tiles, first, last)
 			default:
 				d.table.CSR(&l, w.csr, first, last, d.scratch[worker][gathered:])
@@ -111,10 +121,12 @@ func (d *Device) bindLinear(s *plan.Step) (step, int) {
 
 // kept is the number of elements that a product with w multiplies by.
 func (w *weight) kept(op plan.Op) int64 {
-	switch op {
-	case plan.Linear:
+	switch {
+	case w.quantised != nil:
+		return w.quantised.Kept()
+	case op == plan.Linear:
 		return int64(w.panels.N) * int64(w.panels.K)
-	case plan.BlockSparseLinear:
+	case op == plan.BlockSparseLinear:
 		return int64(len(w.tiles.Values))
 	}
 	return int64(len(w.csr.Values))

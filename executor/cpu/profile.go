@@ -8,12 +8,13 @@ import (
 
 // An Event is what one worker did of one step of one group.
 type Event struct {
-	Step     int // index into the program's steps
+	Step     int  // index into the program's steps
+	First    bool // its first phase, which turns rows into integers, where that is not done by the step before
 	Worker   int
 	From, To time.Time // the first task's start, the last task's end
 	Busy     time.Duration
 	Tasks    int
-	MACs     float64 // multiply-adds of those tasks, the step's own over all of its tasks
+	MACs     float64 // multiply-adds of those tasks, the step's own over all of its tasks; 0 of a first phase
 	Tokens   int     // of the group
 	group    int
 }
@@ -21,12 +22,12 @@ type Event struct {
 // timed runs a task by the clock.
 func (d *Device) timed(g *group, worker, chain, task int) {
 	from := time.Now()
-	d.steps[g.step].task(g, worker, task)
+	g.task(g, worker, task)
 	to := time.Now()
 	events := d.events[worker]
 	n := len(events) - 1
-	if n < 0 || events[n].Step != g.step || events[n].group != chain {
-		events = append(events, Event{Step: g.step, Worker: worker, From: from, Tokens: g.tokens(), group: chain})
+	if n < 0 || events[n].Step != g.step || events[n].First != g.inFirst || events[n].group != chain {
+		events = append(events, Event{Step: g.step, First: g.inFirst, Worker: worker, From: from, Tokens: g.tokens(), group: chain})
 		n++
 	}
 	e := &events[n]

@@ -3,6 +3,7 @@ package cpu
 import (
 	"unsafe"
 
+	"etc/executor/cpu/kernel"
 	"etc/fault"
 	"etc/formats/plan"
 	"etc/formats/plan/layout"
@@ -11,12 +12,13 @@ import (
 
 // A weight is the view of one weight in its layout; only one field is set.
 type weight struct {
-	floats []float32 // row-major
-	ints   []int32
-	width  int // of floats as a matrix
-	panels layout.Panels
-	tiles  layout.Tiles
-	csr    layout.CSR // of 2:4 weights too
+	floats    []float32 // row-major
+	ints      []int32
+	width     int // of floats as a matrix
+	panels    layout.Panels
+	tiles     layout.Tiles
+	csr       layout.CSR // of 2:4 weights too
+	quantised *kernel.IntWeight
 }
 
 // bindWeights makes views of the mapped weights that steps read; the others are
@@ -46,6 +48,16 @@ func (d *Device) bindWeights() error {
 			var nm layout.Sparse24
 			if nm, err = layout.CheckSparse24(w.Shape[0], w.Shape[1], bytes); err == nil {
 				v.csr = nm.Expand()
+			}
+		case plan.IntPanels:
+			var panels layout.IntPanels
+			if panels, err = layout.CheckIntPanels(layout.Int(w.DType.Size()), w.Shape[0], w.Shape[1], bytes); err == nil {
+				v.quantised = d.table.IntPanels(panels)
+			}
+		case plan.IntTiles:
+			var tiles layout.IntTiles
+			if tiles, err = layout.CheckIntTiles(layout.Int(w.DType.Size()), w.Shape[0], w.Shape[1], bytes); err == nil {
+				v.quantised = d.table.IntTiles(tiles)
 			}
 		default:
 			err = fault.Newf(fault.Corrupt, "layout %d is not known", w.Layout)

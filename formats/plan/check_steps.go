@@ -14,8 +14,8 @@ func (c *programChecker) buffers() error {
 		switch {
 		case b.Rows != PerToken && b.Rows != PerRow:
 			return refuse("buffer %d has %v, want T or B", i, b.Rows)
-		case b.DType != tensor.F32 && b.DType != c.target.elem:
-			return refuse("buffer %d is of %v, want f32 or %v", i, b.DType, c.target.elem)
+		case b.DType != tensor.F32 && b.DType != c.target.activations():
+			return refuse("buffer %d is of %v, want f32 or %v", i, b.DType, c.target.activations())
 		case !within(b.Width, 0, maxDim):
 			return refuse("buffer %d is %d wide, want 0 to %d", i, b.Width, maxDim)
 		case b.Stride%layout.Align != 0 || !within(b.Stride, b.Width*b.DType.Size(), maxArena):
@@ -111,9 +111,11 @@ func (t *target) weightFor(kind operandKind, w *Weight, f *form) error {
 	want, dims := Weight{Layout: RowMajor, DType: tensor.F32}, 1
 	switch kind {
 	case matrix:
-		want.Layout, want.DType, dims = f.layout(t), t.elem, 2
+		want.Layout, want.DType = f.matrix(t)
+		dims = 2
 	case table:
-		want.Layout, want.DType, dims = t.table(), t.elem, 2
+		want.Layout, want.DType = t.table()
+		dims = 2
 	case distances:
 		dims = 2
 	case columns:

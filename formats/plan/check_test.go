@@ -54,7 +54,7 @@ func TestCheckIsQuick(t *testing.T) {
 			return y
 		}},
 	} {
-		m := newMaker(Plan{Model: Model{Task: Embedding, MaxTokens: 8, VocabSize: 1}, MaxBatchTokens: 8})
+		m := newMaker(Plan{Model: Model{Task: Embedding, MaxTokens: 8, VocabSize: 1}, MaxBatchTokens: 8}, "cpu:f32")
 		m.Buckets = []Bucket{{MaxTokens: 8}}
 		x := m.step(Embed, "", Params{}, tokens(1), Arg{Kind: FromIDs}, Arg{}, Arg{}, m.f32("word", 1, 1))[0]
 		x = large.make(m, x)
@@ -192,8 +192,8 @@ func TestNumbersAreThoseOfTheFormat(t *testing.T) {
 		{"sections", []int{modelSection, graphSection, tokenizerSection, weightsSection, provenanceSection, codeSection}, []int{1, 2, 3, 4, 5, 6}},
 		{"tasks", []int{int(Classification), int(MultiLabel), int(Regression), int(Embedding), int(CausalLM)}, []int{1, 2, 3, 4, 5}},
 		{"layouts", []int{int(RowMajor), int(Panels), int(Tiles), int(CSR), int(NM24),
-			int(Padded), int(GPUTiles), int(GPUCSR), int(GPU24)}, []int{1, 2, 3, 4, 5, 6, 7, 8, 9}},
-		{"dtypes", []int{int(tensor.F32), int(tensor.F16), int(tensor.BF16), int(tensor.I32)}, []int{2, 3, 4, 6}},
+			int(Padded), int(GPUTiles), int(GPUCSR), int(GPU24), int(IntPanels), int(IntTiles)}, []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}},
+		{"dtypes", []int{int(tensor.F32), int(tensor.F16), int(tensor.BF16), int(tensor.I32), int(tensor.I16), int(tensor.I8)}, []int{2, 3, 4, 6, 7, 8}},
 		{"rows", []int{int(PerToken), int(PerRow)}, []int{1, 2}},
 		{"operands", []int{int(None), int(FromBuffer), int(FromWeight), int(FromIDs), int(FromTypes), int(FromPositions), int(FromOffsets)}, []int{0, 1, 2, 3, 4, 5, 6}},
 		{"activations", []int{int(NoAct), int(GELU), int(GELUTanh), int(ReLU), int(Tanh)}, []int{0, 1, 2, 3, 4}},
@@ -211,7 +211,7 @@ func TestNumbersAreThoseOfTheFormat(t *testing.T) {
 // nothing of a layer, but an answer has at least one number.
 func TestOutputsHaveColumns(t *testing.T) {
 	for width := range 2 {
-		m := newMaker(Plan{Model: Model{Task: Embedding, MaxTokens: 8, VocabSize: 3}, MaxBatchTokens: 8})
+		m := newMaker(Plan{Model: Model{Task: Embedding, MaxTokens: 8, VocabSize: 3}, MaxBatchTokens: 8}, "cpu:f32")
 		m.Buckets = []Bucket{{MaxTokens: 8}}
 		x := m.step(Embed, "", Params{}, tokens(width), Arg{Kind: FromIDs}, Arg{}, Arg{}, m.f32("word", 3, width))[0]
 		m.output("embedding", m.step(Pool, "", Params{}, rows(width), x, Arg{Kind: FromOffsets})[0], Always)

@@ -73,11 +73,13 @@ func checkShape(w *Weight) error {
 	switch {
 	case w.Layout.isGPU():
 		ok = w.DType == tensor.F16 || w.DType == tensor.BF16
+	case w.Layout == IntPanels || w.Layout == IntTiles:
+		ok = w.DType == tensor.I16 || w.DType == tensor.I8
 	case w.DType == tensor.I32:
 		ok = w.Layout == RowMajor && len(w.Shape) == 1
 	}
 	if !ok {
-		return fmt.Errorf("dtype %v of shape %v in layout %v, want f16 or bf16 in the layouts for GPUs, else f32, or i32 of shape [n] row-major", w.DType, w.Shape, w.Layout)
+		return fmt.Errorf("dtype %v of shape %v in layout %v, want f16 or bf16 in the layouts for GPUs, i16 or i8 in those of integers, else f32, or i32 of shape [n] row-major", w.DType, w.Shape, w.Layout)
 	}
 	return nil
 }
@@ -113,6 +115,10 @@ func checkContents(w *Weight, b []byte) (lastColumn int, err error) {
 		_, err = layout.CheckGPUCSR(w.Shape[0], w.Shape[1], b)
 	case GPU24:
 		_, err = layout.CheckGPU24(w.Shape[0], w.Shape[1], b)
+	case IntPanels:
+		_, err = layout.CheckIntPanels(layout.Int(w.DType.Size()), w.Shape[0], w.Shape[1], b)
+	case IntTiles:
+		_, err = layout.CheckIntTiles(layout.Int(w.DType.Size()), w.Shape[0], w.Shape[1], b)
 	default:
 		err = fmt.Errorf("%v is not known", w.Layout)
 	}

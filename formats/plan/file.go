@@ -16,11 +16,13 @@ import (
 // WriteOptions are how a plan is written.
 type WriteOptions struct {
 	SignKey ed25519.PrivateKey // nil: the file is not signed
+	minor   uint16             // of the format; Write sets it
 }
 
 // Write writes p, which has passed Check. The same plan and options give the
 // same bytes.
 func Write(w io.Writer, p *Plan, o WriteOptions) error {
+	o.minor = p.minor()
 	return writeSections(w, o, [][]byte{
 		written(p.walkModel), written(p.walkGraphs), p.Tokenizer, p.Data, written(p.Provenance.walk), p.Code,
 	})
@@ -37,7 +39,7 @@ func writeSections(w io.Writer, o WriteOptions, contents [][]byte) error {
 		sections[i] = section{kind: i + 1, size: len(c), digest: sums[i]}
 	}
 	size := arrange(sections)
-	h := header(sections, size)
+	h := header(o.minor, sections, size)
 	if o.SignKey != nil {
 		sign(h, o.SignKey)
 	}
@@ -86,6 +88,9 @@ func decodeTrusted(file []byte, trust ed25519.PublicKey) (*Plan, ed25519.PublicK
 	}
 	if err == nil {
 		err = Check(p)
+	}
+	if err == nil && minorOf(file) != p.minor() {
+		err = refuse("header: format %d.%d, but the plan is of %d.%d", Major, minorOf(file), Major, p.minor())
 	}
 	if err != nil {
 		return nil, nil, err

@@ -212,7 +212,7 @@ func TestSizesThatWrapAroundAreRefused(t *testing.T) {
 		if got := arrange(forged); got != len(file) {
 			t.Fatalf("sizes do not wrap around: %d", got)
 		}
-		_, err := Decode(append(seal(header(forged, len(file))), file[pageSize:]...))
+		_, err := Decode(append(seal(header(0, forged, len(file))), file[pageSize:]...))
 		refused(t, fmt.Sprint("sizes changed by ", wrap), fault.Corrupt, err)
 	}
 }

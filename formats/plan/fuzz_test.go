@@ -21,6 +21,7 @@ func checkRefusal(t *testing.T, err error) {
 func FuzzDecode(f *testing.F) {
 	file := Encode(mini())
 	f.Add(file)
+	f.Add(Encode(miniFor("cpu:int8")))
 	f.Add(file[:pageSize])
 	f.Add(file[:2*pageSize])
 	f.Add([]byte(magic))
@@ -42,28 +43,33 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// FuzzSections reads any bytes as sections of a file with right digests.
+// FuzzSections reads any bytes as sections of a file with right digests, of
+// either minor version.
 func FuzzSections(f *testing.F) {
 	p := mini()
+	f.Add(written(p.walkModel), written(p.walkGraphs), p.Data, written(p.Provenance.walk), p.Code)
+	p = miniFor("cpu:int16")
 	f.Add(written(p.walkModel), written(p.walkGraphs), p.Data, written(p.Provenance.walk), p.Code)
 	p = mixed()
 	f.Add(written(p.walkModel), written(p.walkGraphs), p.Data, written(p.Provenance.walk), p.Code)
 	f.Add([]byte{}, []byte{}, []byte{}, []byte{}, []byte{})
 	f.Fuzz(func(t *testing.T, model, graphs, weights, provenance, code []byte) {
-		var file bytes.Buffer
-		if err := writeSections(&file, WriteOptions{}, [][]byte{model, graphs, nil, weights, provenance, code}); err != nil {
-			t.Fatal(err)
-		}
-		p, err := Decode(file.Bytes())
-		if err != nil {
-			checkRefusal(t, err)
-			return
-		}
-		if !bytes.Equal(Encode(p), file.Bytes()) {
-			t.Fatal("what was read is written otherwise")
-		}
-		if err := walkAll(p); err != nil {
-			t.Fatal(err)
+		for minor := range uint16(Minor + 1) {
+			var file bytes.Buffer
+			if err := writeSections(&file, WriteOptions{minor: minor}, [][]byte{model, graphs, nil, weights, provenance, code}); err != nil {
+				t.Fatal(err)
+			}
+			p, err := Decode(file.Bytes())
+			if err != nil {
+				checkRefusal(t, err)
+				continue
+			}
+			if !bytes.Equal(Encode(p), file.Bytes()) {
+				t.Fatal("what was read is written otherwise")
+			}
+			if err := walkAll(p); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }

@@ -9,11 +9,12 @@ import (
 	"etc/fault"
 )
 
-// The version of the format that Write writes and Open reads.
-// docs/plan-format.md says what raises which number.
+// The version of the format that Open reads. Write writes the lowest minor that
+// has what a plan needs: 2.1 has integers. docs/plan-format.md says what raises
+// which number.
 const (
 	Major = 2
-	Minor = 0
+	Minor = 1
 )
 
 // pageSize is the size of the header and the alignment of sections: the
@@ -80,11 +81,11 @@ func arrange(sections []section) int {
 }
 
 // header is the header page of an unsigned file, without its digest.
-func header(sections []section, fileSize int) []byte {
+func header(minor uint16, sections []section, fileSize int) []byte {
 	h := make([]byte, pageSize)
 	copy(h, magic)
 	binary.LittleEndian.PutUint16(h[majorAt:], Major)
-	binary.LittleEndian.PutUint16(h[minorAt:], Minor)
+	binary.LittleEndian.PutUint16(h[minorAt:], minor)
 	binary.LittleEndian.PutUint32(h[countAt:], uint32(len(sections)))
 	binary.LittleEndian.PutUint64(h[sizeAt:], uint64(fileSize))
 	for i, s := range sections {
@@ -133,9 +134,9 @@ func parseHeader(file []byte) ([]section, ed25519.PublicKey, error) {
 	if size != len(file) {
 		return nil, nil, fault.Newf(fault.Corrupt, "%d bytes, want %d by the header's sections", len(file), size)
 	}
-	// Apart from its signature, a header is determined by kinds, sizes and
-	// digests. Writing it again checks every other byte of it.
-	if !bytes.Equal(unsigned(h), header(sections, size)) {
+	// Apart from its signature, a header is determined by version, kinds, sizes
+	// and digests. Writing it again checks every other byte of it.
+	if !bytes.Equal(unsigned(h), header(minorOf(h), sections, size)) {
 		return nil, nil, fault.Newf(fault.Corrupt, "header: sections are not where their sizes put them, or unused bytes are not zero")
 	}
 	by, err := signer(h)
@@ -162,10 +163,12 @@ func (s *section) parse(entry []byte, kind, fileSize int) error {
 	return nil
 }
 
+func minorOf(h []byte) uint16 { return binary.LittleEndian.Uint16(h[minorAt:]) }
+
 // checkVersion runs on a header with a right digest, so another version is
 // a plan of another etc, not damage.
 func checkVersion(h []byte) error {
-	major, minor := binary.LittleEndian.Uint16(h[majorAt:]), binary.LittleEndian.Uint16(h[minorAt:])
+	major, minor := binary.LittleEndian.Uint16(h[majorAt:]), minorOf(h)
 	switch {
 	case major > Major || major == Major && minor > Minor:
 		return fault.Newf(fault.Unfit, "plan format %d.%d is newer than this program, which reads up to %d.%d", major, minor, Major, Minor).

@@ -11,9 +11,9 @@ import (
 // A maker builds a plan by hand.
 type maker struct{ Program }
 
-// newMaker builds a program for the CPU.
-func newMaker(p Plan) *maker {
-	m := &maker{Program{Plan: &p, Target: "cpu:f32"}}
+// newMaker builds a program for a CPU.
+func newMaker(p Plan, target string) *maker {
+	m := &maker{Program{Plan: &p, Target: target}}
 	p.Programs = []*Program{&m.Program}
 	return m
 }
@@ -57,12 +57,15 @@ func (m *maker) columns(list ...int) Arg {
 func (m *maker) matrix(name string, l Layout, n, k int) Arg {
 	w := values(n * k)
 	for i := range w {
-		if l != Panels && l != Padded && i%k%4 > 1 {
+		if l != Panels && l != Padded && l != IntPanels && i%k%4 > 1 {
 			w[i] = 0
 		}
 	}
 	var b []byte
-	h := halves(w)
+	h, elem := halves(w), targets[m.Target].elem
+	if within(int(l), int(Panels), int(NM24)) {
+		elem = tensor.F32
+	}
 	switch l {
 	case Padded:
 		b = layout.PackPadded(h, n, k)
@@ -81,8 +84,18 @@ func (m *maker) matrix(name string, l Layout, n, k int) Arg {
 		b = layout.PackCSR(w, n, k)
 	case NM24:
 		b = layout.PackSparse24(w, n, k)
+	case IntPanels:
+		b = layout.PackIntPanels(layout.Int(elem.Size()), w, n, k)
+	case IntTiles:
+		b = layout.PackIntTiles(layout.Int(elem.Size()), w, n, k)
 	}
-	return m.weight(name, l, targets[m.Target].elem, []int{n, k}, b)
+	return m.weight(name, l, elem, []int{n, k}, b)
+}
+
+// matrixOf is the matrix of an operator.
+func (m *maker) matrixOf(o Op, name string, n, k int) Arg {
+	l, _ := o.Matrix(m.Target)
+	return m.matrix(name, l, n, k)
 }
 
 // halves are the bits of values as f16.
@@ -111,7 +124,8 @@ func (m *maker) step(op Op, label string, p Params, results []shape, args ...Arg
 		}
 		s.Results = append(s.Results, len(m.Buffers))
 		out = append(out, Arg{FromBuffer, len(m.Buffers)})
-		m.Buffers = append(m.Buffers, Buffer{Rows: r.rows, DType: targets[m.Target].elem, Width: r.width, Stride: int(align(int64(r.width * targets[m.Target].elem.Size())))})
+		elem := targets[m.Target].activations()
+		m.Buffers = append(m.Buffers, Buffer{Rows: r.rows, DType: elem, Width: r.width, Stride: int(align(int64(r.width * elem.Size())))})
 	}
 	m.Steps = append(m.Steps, s)
 	return out
@@ -183,7 +197,10 @@ func tokens(width int) []shape { return []shape{{PerToken, width}} }
 func rows(width int) []shape   { return []shape{{PerRow, width}} }
 
 // mini is a valid plan of a small classifier that has every operator at least once.
-func mini() *Plan {
+func mini() *Plan { return miniFor("cpu:f32") }
+
+// miniFor is mini for another CPU target.
+func miniFor(target string) *Plan {
 	const (
 		vocab, hidden, longest = 10, 8, 12
 		heads, d, dv, labels   = 2, 3, 2, 3
@@ -195,7 +212,7 @@ func mini() *Plan {
 		Tokenizer:      []byte{3, 1, 4},
 		Code:           []byte{},
 		MaxBatchTokens: 64,
-	})
+	}, target)
 	m.Graph = "graph \"mini\"\n"
 	ids, offsets, none := Arg{Kind: FromIDs}, Arg{Kind: FromOffsets}, Arg{}
 	attention := Params{Heads: heads, D: d, Dv: dv, Scale: 1, Exp2: true}
@@ -209,24 +226,24 @@ func mini() *Plan {
 	e := m.step(Embed, "embeddings", Params{}, tokens(hidden), ids, none, none, word)[0]
 	hid := m.step(LayerNorm, "embeddings", Params{Eps: 1e-5}, tokens(hidden), e, norm[0], norm[1])[0]
 	qkv := m.step(Linear, "layer 0 attention", Params{Scaled: heads * d, Scale: 0.5}, tokens(heads*(2*d+dv)), h,
-		m.matrix("qkv", Panels, heads*(2*d+dv), hidden), m.f32("qkv.b", heads*(2*d+dv)))[0]
+		m.matrixOf(Linear, "qkv", heads*(2*d+dv), hidden), m.f32("qkv.b", heads*(2*d+dv)))[0]
 	a := m.step(OTFAttention, "layer 0 attention", attention, tokens(heads*dv), qkv, offsets, none, m.f32("distances", heads, 2*longest-1))[0]
-	o := m.step(BlockSparseLinear, "layer 0 attention", Params{}, tokens(6), a, m.matrix("o", Tiles, 6, heads*dv))[0]
+	o := m.step(BlockSparseLinear, "layer 0 attention", Params{}, tokens(6), a, m.matrixOf(BlockSparseLinear, "o", 6, heads*dv))[0]
 	sum := m.step(SkipLayerNorm, "layer 0 attention", Params{Eps: 1e-12}, []shape{{PerToken, hidden}, {PerToken, hidden}}, o, h, norm[0], norm[1],
 		m.f32("o.b", hidden), m.columns(0, 1, 2, 4, 6, 7))
-	f := m.step(CSRLinear, "layer 0 ffn", Params{Act: GELU}, tokens(5), sum[1], m.matrix("up", CSR, 5, 4), m.f32("up.b", 5), none, m.columns(1, 2, 3, 7))[0]
-	g := m.step(Sparse24Linear, "layer 0 ffn", Params{}, tokens(hidden), f, m.matrix("down", NM24, hidden, 5), none, sum[0])[0]
-	qk := m.step(Linear, "layer 1", Params{}, tokens(2*heads*d), g, m.matrix("qk", Panels, 2*heads*d, hidden))[0]
-	vo := m.step(VOAttention, "layer 1", Params{Heads: heads, D: d, Dv: 7, Scale: 1}, tokens(7), qk, g, m.matrix("m", Panels, heads*7, hidden), offsets, m.f32("vo.b", 7))[0]
+	f := m.step(CSRLinear, "layer 0 ffn", Params{Act: GELU}, tokens(5), sum[1], m.matrixOf(CSRLinear, "up", 5, 4), m.f32("up.b", 5), none, m.columns(1, 2, 3, 7))[0]
+	g := m.step(Sparse24Linear, "layer 0 ffn", Params{}, tokens(hidden), f, m.matrixOf(Sparse24Linear, "down", hidden, 5), none, sum[0])[0]
+	qk := m.step(Linear, "layer 1", Params{}, tokens(2*heads*d), g, m.matrixOf(Linear, "qk", 2*heads*d, hidden))[0]
+	vo := m.step(VOAttention, "layer 1", Params{Heads: heads, D: d, Dv: 7, Scale: 1}, tokens(7), qk, g, m.matrixOf(VOAttention, "m", heads*7, hidden), offsets, m.f32("vo.b", 7))[0]
 	unit := m.step(Normalize, "layer 1", Params{}, tokens(7), vo)[0]
 	row := m.step(SelectRows, "head", Params{Rows: LastRows}, rows(hidden), g, offsets)[0]
-	q := m.step(Linear, "head", Params{}, rows(heads*d), row, m.matrix("q", Panels, heads*d, hidden))[0]
-	kv := m.step(Linear, "head", Params{}, tokens(heads*(d+dv)), g, m.matrix("kv", Panels, heads*(d+dv), hidden))[0]
+	q := m.step(Linear, "head", Params{}, rows(heads*d), row, m.matrixOf(Linear, "q", heads*d, hidden))[0]
+	kv := m.step(Linear, "head", Params{}, tokens(heads*(d+dv)), g, m.matrixOf(Linear, "kv", heads*(d+dv), hidden))[0]
 	trimmed := m.step(PartialOTFAttention, "head", last, rows(heads*dv), kv, offsets, q)[0]
 	flash := m.step(FlashAttention, "head", attention, tokens(heads*dv), qkv, offsets)[0]
 	pooled := m.step(Pool, "head", Params{}, rows(heads*dv), flash, offsets)[0]
-	logits := m.step(Linear, "head", Params{Act: Tanh}, rows(labels), pooled, m.matrix("classes", Panels, labels, heads*dv), m.f32("classes.b", labels))[0]
-	nll := m.step(LinearNLL, "loss", Params{}, []shape{{PerToken, 1}, {}}, g, m.matrix("vocabulary", Panels, vocab, hidden), none, ids, offsets)[0]
+	logits := m.step(Linear, "head", Params{Act: Tanh}, rows(labels), pooled, m.matrixOf(Linear, "classes", labels, heads*dv), m.f32("classes.b", labels))[0]
+	nll := m.step(LinearNLL, "loss", Params{}, []shape{{PerToken, 1}, {}}, g, m.matrixOf(LinearNLL, "vocabulary", vocab, hidden), none, ids, offsets)[0]
 
 	m.output("logits", logits, Always)
 	m.output("embedding", trimmed, Always)

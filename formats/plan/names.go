@@ -15,7 +15,8 @@ var taskNames = []string{Classification: "classification", MultiLabel: "multi-la
 func (t Task) String() string { return name(taskNames, "task", uint8(t)) }
 
 var layoutNames = []string{RowMajor: "row-major", Panels: "panels", Tiles: "tiles", CSR: "csr", NM24: "2:4",
-	Padded: "padded", GPUTiles: "gpu tiles", GPUCSR: "gpu csr", GPU24: "gpu 2:4"}
+	Padded: "padded", GPUTiles: "gpu tiles", GPUCSR: "gpu csr", GPU24: "gpu 2:4",
+	IntPanels: "integer panels", IntTiles: "integer tiles"}
 
 func (l Layout) String() string { return name(layoutNames, "layout", uint8(l)) }
 

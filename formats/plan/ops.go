@@ -81,12 +81,12 @@ var opTable = [...]opInfo{
 	PartialOTFAttention: {"partial_otf_attention", attentionOperands, attentionParams, nil, (*stepView).attention},
 	FlashAttention:      {"flash_attention", attentionOperands, attentionParams, nil, (*stepView).attention},
 	VOAttention: {"vo_attention", []operand{{"qk", activation, false}, {"x", activation, false}, {"m", matrix, false},
-		{"offsets", offsetList, false}, {"b", vector, true}}, attentionParams, dense, (*stepView).voAttention},
+		{"offsets", offsetList, false}, {"b", vector, true}}, attentionParams, floats, (*stepView).voAttention},
 	SelectRows: {"select_rows", rowOperands, hasRows, nil, (*stepView).selectRows},
 	Pool:       {"pool", rowOperands, 0, nil, (*stepView).pool},
 	Normalize:  {"normalize", []operand{{"x", activation, false}}, 0, nil, (*stepView).normalize},
 	LinearNLL: {"linear_nll", []operand{{"x", activation, false}, {"w", matrix, false}, {"b", vector, true},
-		{"ids", idList, false}, {"offsets", offsetList, false}}, 0, dense, (*stepView).linearNLL},
+		{"ids", idList, false}, {"offsets", offsetList, false}}, 0, floats, (*stepView).linearNLL},
 }
 
 func join(lists ...[]operand) []operand {

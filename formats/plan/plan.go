@@ -64,15 +64,17 @@ type Flag struct{ Name, Value string }
 type Layout uint8
 
 const (
-	RowMajor Layout = iota + 1 // f32 or i32, [rows, width]
-	Panels                     // f32, panels of 16 output features, k-major
-	Tiles                      // f32, 16×16 tiles by block rows
-	CSR                        // f32, compressed sparse rows
-	NM24                       // f32, 2 of every 4 inputs
-	Padded                     // f16 or bf16, [rows, width rounded up to 8]
-	GPUTiles                   // f16 or bf16, 16×16 tiles by block rows, for mma
-	GPUCSR                     // f16 or bf16, compressed sparse rows
-	GPU24                      // f16 or bf16, 2 of every 4 inputs, for mma.sp
+	RowMajor  Layout = iota + 1 // f32 or i32, [rows, width]
+	Panels                      // f32, panels of 16 output features, k-major
+	Tiles                       // f32, 16×16 tiles by block rows
+	CSR                         // f32, compressed sparse rows
+	NM24                        // f32, 2 of every 4 inputs
+	Padded                      // f16 or bf16, [rows, width rounded up to 8]
+	GPUTiles                    // f16 or bf16, 16×16 tiles by block rows, for mma
+	GPUCSR                      // f16 or bf16, compressed sparse rows
+	GPU24                       // f16 or bf16, 2 of every 4 inputs, for mma.sp
+	IntPanels                   // i16 or i8 with a unit for each output feature, panels of 16 of these
+	IntTiles                    // i16 or i8 with units, 16×16 tiles by block rows
 )
 
 // A Weight is one constant. Its offset is a multiple of 64.

@@ -60,7 +60,7 @@ func (m *Image) String() string {
 // IsSparse reports whether weights of layout l hold only what is kept.
 func (l Layout) IsSparse() bool {
 	switch l {
-	case Tiles, CSR, NM24, GPUTiles, GPUCSR, GPU24:
+	case Tiles, CSR, NM24, GPUTiles, GPUCSR, GPU24, IntTiles:
 		return true
 	}
 	return false

@@ -199,6 +199,16 @@ func (c call) matrix(name string) (n, k int) {
 		if m, err = layout.CheckGPU24(n, k, b); err == nil {
 			m.Unpack()
 		}
+	case IntPanels:
+		var m layout.IntPanels
+		if m, err = layout.CheckIntPanels(layout.Int(wt.DType.Size()), n, k, b); err == nil {
+			m.Unpack()
+		}
+	case IntTiles:
+		var m layout.IntTiles
+		if m, err = layout.CheckIntTiles(layout.Int(wt.DType.Size()), n, k, b); err == nil {
+			m.Unpack()
+		}
 	case NM24:
 		var m layout.Sparse24
 		if m, err = layout.CheckSparse24(n, k, b); err == nil {

@@ -38,8 +38,9 @@ type Inputs struct {
 // A Program is a graph whose weights are converted to float64, ready to run.
 // It may be used by several goroutines.
 type Program struct {
-	graph   *ir.Graph
-	weights map[*ir.Value]*Array
+	graph    *ir.Graph
+	weights  map[*ir.Value]*Array
+	integers tensor.DType // of linear operators' products; Invalid: float64
 }
 
 // Load converts the weights of g, which must verify and whose weights must
@@ -48,7 +49,7 @@ func Load(g *ir.Graph) (*Program, error) {
 	if err := ir.Verify(g, ir.Model|ir.Kernel); err != nil {
 		return nil, err
 	}
-	p := &Program{g, map[*ir.Value]*Array{}}
+	p := &Program{graph: g, weights: map[*ir.Value]*Array{}}
 	for _, op := range g.Ops {
 		if op.Kind != ir.Weight {
 			continue
@@ -191,7 +192,7 @@ func (p *Program) eval(op *ir.Op, values map[*ir.Value]*Array, in Inputs) ([]*Ar
 		a, err := in.named(op)
 		return []*Array{a}, err
 	}
-	results, err := definitions[op.Kind](&call{op, values, in.Offsets})
+	results, err := definitions[op.Kind](&call{op, values, in.Offsets, p.integers})
 	if err != nil {
 		return nil, fmt.Errorf("%v %q: %w", op.Kind, op.Label, err)
 	}
@@ -227,9 +228,10 @@ var definitions = map[ir.Kind]func(c *call) ([]*Array, error){
 
 // A call is one operator at work.
 type call struct {
-	op      *ir.Op
-	values  map[*ir.Value]*Array
-	offsets []int // of the batch
+	op       *ir.Op
+	values   map[*ir.Value]*Array
+	offsets  []int // of the batch
+	integers tensor.DType
 }
 
 // arg is the operand of that name, nil where it is absent.

@@ -1,6 +1,9 @@
 package interp
 
-import "etc/ir"
+import (
+	"etc/ir"
+	"etc/ir/tensor"
+)
 
 // linear is y = act(scaled(x[:,columns]·wᵀ + b)) + residual, where scaled
 // multiplies the first Scaled features by Scale.
@@ -10,7 +13,12 @@ func linear(c *call) ([]*Array, error) {
 	if columns := c.arg("columns"); columns != nil {
 		x = pick(x, columns.I)
 	}
-	y := product(x, c.arg("w"), c.arg("b"))
+	var y *Array
+	if c.integers != tensor.Invalid {
+		y = integerProduct(c.integers, x, c.arg("w"), c.arg("b"))
+	} else {
+		y = product(x, c.arg("w"), c.arg("b"))
+	}
 	residual := c.arg("residual")
 	for t := range y.rows() {
 		row := y.row(t)

@@ -33,31 +33,61 @@ var (
 	avx512Only = regexp.MustCompile(`(?m)^.*(\b[XY](1[6-9]|2[0-9]|3[01])\b|\bZ[0-9]+\b|[ ,]K[0-7]\b|\.BCST\b|\bVRNDSCALE|\bVPTERNLOG|\bVSCALEF|\bVEXTRACTF64X4\b).*$`)
 )
 
-// TestAVX2KernelsAreAVX2: a machine of that level alone has no instruction of
-// AVX-512, so none may stand in kernels for it. The assembler would take them,
-// and machines with AVX-512 would run them.
-func TestAVX2KernelsAreAVX2(t *testing.T) {
+// dots are dot products of integers: by name as AVX-512 VNNI encodes them, as
+// bytes as AVX-VNNI does. Nothing else is written as bytes.
+var (
+	evexDots = regexp.MustCompile(`(?m)^\s*VPDP.*$`)
+	vexDots  = regexp.MustCompile(`(?m)^\s*(LONG|WORD|BYTE)\b.*$`)
+)
+
+// beyond is what kernels of a level, by the end of their names, must not hold:
+// a machine of that level alone has no such instruction. The assembler would
+// take them, and better machines would run them.
+var beyond = []struct {
+	level  string
+	refuse []*regexp.Regexp
+}{
+	{"AVX512VNNI", []*regexp.Regexp{vexDots}},
+	{"AVXVNNI", []*regexp.Regexp{avx512Only, evexDots}},
+	{"AVX512", []*regexp.Regexp{evexDots, vexDots}},
+	{"AVX2", []*regexp.Regexp{avx512Only, evexDots, vexDots}},
+	{"", []*regexp.Regexp{avx512Only, evexDots, vexDots}},
+}
+
+// TestKernelsKeepToTheirLevel reads the source of each.
+func TestKernelsKeepToTheirLevel(t *testing.T) {
 	source, err := os.ReadFile("kernels_amd64.s")
 	if err != nil {
 		t.Fatal(err)
 	}
 	starts := function.FindAllSubmatchIndex(source, -1)
-	seen := 0
+	seen := map[string]int{}
 	for i, at := range starts {
 		name, end := string(source[at[2]:at[3]]), len(source)
 		if i+1 < len(starts) {
 			end = starts[i+1][0]
 		}
-		found := avx512Only.Find(source[at[1]:end])
-		switch {
-		case strings.HasSuffix(name, "AVX512"):
-			continue
-		case found != nil:
-			t.Errorf("%s: %q takes AVX-512", name, strings.TrimSpace(string(found)))
+		for _, b := range beyond {
+			if !strings.HasSuffix(name, b.level) {
+				continue
+			}
+			for _, r := range b.refuse {
+				if found := r.Find(source[at[1]:end]); found != nil {
+					t.Errorf("%s: %q is of a higher level", name, strings.TrimSpace(string(found)))
+				}
+			}
+			seen[b.level]++
+			break
 		}
-		seen++
 	}
-	if seen < 30 || !avx512Only.Match(source) {
-		t.Errorf("%d kernels were read: the source is not read as it is written", seen)
+	for _, level := range []string{"AVX512VNNI", "AVXVNNI", "AVX512", "AVX2"} {
+		if seen[level] < 30 {
+			t.Errorf("%d kernels of %s were read: the source is not read as it is written", seen[level], level)
+		}
+	}
+	for _, r := range []*regexp.Regexp{avx512Only, evexDots, vexDots} {
+		if !r.Match(source) {
+			t.Errorf("nothing matches %v: the source is not read as it is written", r)
+		}
 	}
 }

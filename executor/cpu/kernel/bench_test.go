@@ -125,3 +125,50 @@ func newBenchProduct(rows, n, k int, zeros float64) *product {
 	p.linear = Linear{Rows: rows, X: matrix(r, rows, k, k).data, XStride: k, Y: make([]float32, rows*n), YStride: n, Bias: make([]float32, n)}
 	return p
 }
+
+// BenchmarkIntegers counts the operations of the product, and takes the time of
+// the quantisation of the rows with it: its GOP/s stand beside the GFLOP/s of
+// BenchmarkDense, one thread.
+func BenchmarkIntegers(b *testing.B) {
+	for _, t := range integerTables()[1:] {
+		for _, typ := range []layout.Int{layout.Int16, layout.Int8} {
+			for _, s := range [][2]int{{1152, 384}, {384, 384}, {1536, 384}, {384, 1536}, {3072, 768}} {
+				for _, rows := range []int{1, 16, 32, 128, 1024} {
+					p := newBenchProduct(rows, s[0], s[1], 0.5)
+					for _, form := range intForms {
+						q := intProduct{typ: typ, rows: rows, n: p.n, k: p.k, linear: p.linear}
+						if form == "tiles" {
+							q.tiles = alignedBytes(layout.PackIntTiles(typ, p.tiles.Unpack(), p.n, p.k))
+						} else {
+							q.panels = alignedBytes(layout.PackIntPanels(typ, p.panels.Unpack(), p.n, p.k))
+						}
+						w, x := q.weight(t, form), q.quantised(t)
+						name := fmt.Sprintf("int%d/%s/%dx%d/T%d/%s", 8*typ, t.integerName(), s[0], s[1], rows, form)
+						b.Run(name, func(b *testing.B) {
+							rate(b, 2*rows*p.n*p.k, func() {
+								for r := range rows {
+									t.Quantise(&x, r, q.linear.X[r*p.k:(r+1)*p.k])
+								}
+								t.Integers(&q.linear, x, w, 0, layout.Blocks(p.n))
+							})
+						})
+					}
+				}
+			}
+		}
+	}
+}
+
+// BenchmarkQuantise counts a value as one operation.
+func BenchmarkQuantise(b *testing.B) {
+	for _, t := range integerTables() {
+		for _, typ := range []layout.Int{layout.Int16, layout.Int8} {
+			b.Run(fmt.Sprintf("int%d/%s", 8*typ, t.integerName()), func(b *testing.B) {
+				p := newBenchProduct(1, 16, 1536, 0)
+				q := intProduct{typ: typ, rows: 1, k: p.k, linear: p.linear}
+				x := q.quantised(t)
+				rate(b, p.k, func() { t.Quantise(&x, 0, p.linear.X) })
+			})
+		}
+	}
+}

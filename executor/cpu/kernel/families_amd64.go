@@ -44,7 +44,7 @@ func tilesAVX2(rows int, x *float32, xStride int, w *float32, columns *int32, n,
 	case 6:
 		tiles6AVX2(x, xStride, w, columns, n, rest, y, yStride, bias)
 	default:
-		panic("bug: no tile kernel of that shape")
+		panic("bug: no tiles kernel of that shape")
 	}
 }
 
@@ -63,7 +63,7 @@ func csrAVX2(vecs int, xt *float32, masks *uint64, values *float32, rows int, su
 	case 6:
 		csr6AVX2(xt, masks, values, rows, sums, bias, biasStep)
 	default:
-		panic("bug: no csr kernel of that width")
+		panic("bug: no csr kernel of that shape")
 	}
 }
 
@@ -141,7 +141,7 @@ func tilesAVX512(rows int, x *float32, xStride int, w *float32, columns *int32, 
 	case 8:
 		tiles8AVX512(x, xStride, w, columns, n, rest, y, yStride, bias)
 	default:
-		panic("bug: no tile kernel of that shape")
+		panic("bug: no tiles kernel of that shape")
 	}
 }
 
@@ -160,6 +160,304 @@ func csrAVX512(vecs int, xt *float32, masks *uint64, values *float32, rows int, 
 	case 6:
 		csr6AVX512(xt, masks, values, rows, sums, bias, biasStep)
 	default:
-		panic("bug: no csr kernel of that width")
+		panic("bug: no csr kernel of that shape")
+	}
+}
+
+func intDenseAVX2(bits, rows, panels int, x *byte, xStride int, w *byte, panelStride, steps int, y *float32, yStride int, start *int32, units, rowUnits, bias *float32) {
+	switch bits<<8 + rows*4 + panels {
+	case 16<<8 + 1*4 + 1:
+		int16Dense1x1AVX2(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 1*4 + 2:
+		int16Dense1x2AVX2(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 1*4 + 3:
+		int16Dense1x3AVX2(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 2*4 + 1:
+		int16Dense2x1AVX2(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 2*4 + 2:
+		int16Dense2x2AVX2(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 2*4 + 3:
+		int16Dense2x3AVX2(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 3*4 + 1:
+		int16Dense3x1AVX2(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 4*4 + 1:
+		int16Dense4x1AVX2(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 5*4 + 1:
+		int16Dense5x1AVX2(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 6*4 + 1:
+		int16Dense6x1AVX2(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 1*4 + 1:
+		int8Dense1x1AVX2(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 1*4 + 2:
+		int8Dense1x2AVX2(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 1*4 + 3:
+		int8Dense1x3AVX2(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 2*4 + 1:
+		int8Dense2x1AVX2(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 2*4 + 2:
+		int8Dense2x2AVX2(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 2*4 + 3:
+		int8Dense2x3AVX2(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 3*4 + 1:
+		int8Dense3x1AVX2(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 4*4 + 1:
+		int8Dense4x1AVX2(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 5*4 + 1:
+		int8Dense5x1AVX2(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 6*4 + 1:
+		int8Dense6x1AVX2(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	default:
+		panic("bug: no intDense kernel of that shape")
+	}
+}
+
+func intTilesAVX2(bits, rows int, x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units, rowUnits, bias *float32) {
+	switch bits<<8 + rows {
+	case 16<<8 + 1:
+		int16Tiles1AVX2(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 2:
+		int16Tiles2AVX2(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 3:
+		int16Tiles3AVX2(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 4:
+		int16Tiles4AVX2(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 5:
+		int16Tiles5AVX2(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 6:
+		int16Tiles6AVX2(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 1:
+		int8Tiles1AVX2(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 2:
+		int8Tiles2AVX2(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 3:
+		int8Tiles3AVX2(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 4:
+		int8Tiles4AVX2(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 5:
+		int8Tiles5AVX2(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 6:
+		int8Tiles6AVX2(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	default:
+		panic("bug: no intTiles kernel of that shape")
+	}
+}
+
+func intDenseAVXVNNI(bits, rows, panels int, x *byte, xStride int, w *byte, panelStride, steps int, y *float32, yStride int, start *int32, units, rowUnits, bias *float32) {
+	switch bits<<8 + rows*4 + panels {
+	case 16<<8 + 1*4 + 1:
+		int16Dense1x1AVXVNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 1*4 + 2:
+		int16Dense1x2AVXVNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 1*4 + 3:
+		int16Dense1x3AVXVNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 2*4 + 1:
+		int16Dense2x1AVXVNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 2*4 + 2:
+		int16Dense2x2AVXVNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 2*4 + 3:
+		int16Dense2x3AVXVNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 3*4 + 1:
+		int16Dense3x1AVXVNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 4*4 + 1:
+		int16Dense4x1AVXVNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 5*4 + 1:
+		int16Dense5x1AVXVNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 6*4 + 1:
+		int16Dense6x1AVXVNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 1*4 + 1:
+		int8Dense1x1AVXVNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 1*4 + 2:
+		int8Dense1x2AVXVNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 1*4 + 3:
+		int8Dense1x3AVXVNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 2*4 + 1:
+		int8Dense2x1AVXVNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 2*4 + 2:
+		int8Dense2x2AVXVNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 2*4 + 3:
+		int8Dense2x3AVXVNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 3*4 + 1:
+		int8Dense3x1AVXVNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 4*4 + 1:
+		int8Dense4x1AVXVNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 5*4 + 1:
+		int8Dense5x1AVXVNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 6*4 + 1:
+		int8Dense6x1AVXVNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	default:
+		panic("bug: no intDense kernel of that shape")
+	}
+}
+
+func intTilesAVXVNNI(bits, rows int, x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units, rowUnits, bias *float32) {
+	switch bits<<8 + rows {
+	case 16<<8 + 1:
+		int16Tiles1AVXVNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 2:
+		int16Tiles2AVXVNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 3:
+		int16Tiles3AVXVNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 4:
+		int16Tiles4AVXVNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 5:
+		int16Tiles5AVXVNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 6:
+		int16Tiles6AVXVNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 1:
+		int8Tiles1AVXVNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 2:
+		int8Tiles2AVXVNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 3:
+		int8Tiles3AVXVNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 4:
+		int8Tiles4AVXVNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 5:
+		int8Tiles5AVXVNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 6:
+		int8Tiles6AVXVNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	default:
+		panic("bug: no intTiles kernel of that shape")
+	}
+}
+
+func intDenseAVX512VNNI(bits, rows, panels int, x *byte, xStride int, w *byte, panelStride, steps int, y *float32, yStride int, start *int32, units, rowUnits, bias *float32) {
+	switch bits<<8 + rows*4 + panels {
+	case 16<<8 + 1*4 + 1:
+		int16Dense1x1AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 1*4 + 2:
+		int16Dense1x2AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 1*4 + 3:
+		int16Dense1x3AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 2*4 + 1:
+		int16Dense2x1AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 2*4 + 2:
+		int16Dense2x2AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 2*4 + 3:
+		int16Dense2x3AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 3*4 + 1:
+		int16Dense3x1AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 3*4 + 2:
+		int16Dense3x2AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 3*4 + 3:
+		int16Dense3x3AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 4*4 + 1:
+		int16Dense4x1AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 4*4 + 2:
+		int16Dense4x2AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 4*4 + 3:
+		int16Dense4x3AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 5*4 + 1:
+		int16Dense5x1AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 5*4 + 2:
+		int16Dense5x2AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 5*4 + 3:
+		int16Dense5x3AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 6*4 + 1:
+		int16Dense6x1AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 6*4 + 2:
+		int16Dense6x2AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 6*4 + 3:
+		int16Dense6x3AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 7*4 + 1:
+		int16Dense7x1AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 7*4 + 2:
+		int16Dense7x2AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 7*4 + 3:
+		int16Dense7x3AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 8*4 + 1:
+		int16Dense8x1AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 8*4 + 2:
+		int16Dense8x2AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 8*4 + 3:
+		int16Dense8x3AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 1*4 + 1:
+		int8Dense1x1AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 1*4 + 2:
+		int8Dense1x2AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 1*4 + 3:
+		int8Dense1x3AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 2*4 + 1:
+		int8Dense2x1AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 2*4 + 2:
+		int8Dense2x2AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 2*4 + 3:
+		int8Dense2x3AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 3*4 + 1:
+		int8Dense3x1AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 3*4 + 2:
+		int8Dense3x2AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 3*4 + 3:
+		int8Dense3x3AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 4*4 + 1:
+		int8Dense4x1AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 4*4 + 2:
+		int8Dense4x2AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 4*4 + 3:
+		int8Dense4x3AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 5*4 + 1:
+		int8Dense5x1AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 5*4 + 2:
+		int8Dense5x2AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 5*4 + 3:
+		int8Dense5x3AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 6*4 + 1:
+		int8Dense6x1AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 6*4 + 2:
+		int8Dense6x2AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 6*4 + 3:
+		int8Dense6x3AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 7*4 + 1:
+		int8Dense7x1AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 7*4 + 2:
+		int8Dense7x2AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 7*4 + 3:
+		int8Dense7x3AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 8*4 + 1:
+		int8Dense8x1AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 8*4 + 2:
+		int8Dense8x2AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 8*4 + 3:
+		int8Dense8x3AVX512VNNI(x, xStride, w, panelStride, steps, y, yStride, start, units, rowUnits, bias)
+	default:
+		panic("bug: no intDense kernel of that shape")
+	}
+}
+
+func intTilesAVX512VNNI(bits, rows int, x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units, rowUnits, bias *float32) {
+	switch bits<<8 + rows {
+	case 16<<8 + 1:
+		int16Tiles1AVX512VNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 2:
+		int16Tiles2AVX512VNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 3:
+		int16Tiles3AVX512VNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 4:
+		int16Tiles4AVX512VNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 5:
+		int16Tiles5AVX512VNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 6:
+		int16Tiles6AVX512VNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 7:
+		int16Tiles7AVX512VNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 16<<8 + 8:
+		int16Tiles8AVX512VNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 1:
+		int8Tiles1AVX512VNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 2:
+		int8Tiles2AVX512VNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 3:
+		int8Tiles3AVX512VNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 4:
+		int8Tiles4AVX512VNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 5:
+		int8Tiles5AVX512VNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 6:
+		int8Tiles6AVX512VNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 7:
+		int8Tiles7AVX512VNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	case 8<<8 + 8:
+		int8Tiles8AVX512VNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
+	default:
+		panic("bug: no intTiles kernel of that shape")
 	}
 }

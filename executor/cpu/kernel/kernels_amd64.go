@@ -107,6 +107,21 @@ func squareLanesAVX2(x *float32, vecs int, mean float32, sum *float32)
 func normalizeAVX2(y *float32, x *float32, gamma *float32, beta *float32, vecs int, mean float32, scale float32)
 
 //go:noescape
+func sumSquaresAVX2(x *float32, vecs int, sum *float64)
+
+//go:noescape
+func maxBitsAVX2(x *float32, vecs int, most *uint32)
+
+//go:noescape
+func quantise16AVX2(dst *byte, x *float32, vecs int, factor float32)
+
+//go:noescape
+func quantise8WideAVX2(dst *byte, x *float32, vecs int, factor float32)
+
+//go:noescape
+func quantise8AVX2(dst *byte, x *float32, vecs int, factor float32)
+
+//go:noescape
 func peakAVX512(n int)
 
 //go:noescape
@@ -257,4 +272,403 @@ func squareLanesAVX512(x *float32, vecs int, mean float32, sum *float32)
 func normalizeAVX512(y *float32, x *float32, gamma *float32, beta *float32, vecs int, mean float32, scale float32)
 
 //go:noescape
+func sumSquaresAVX512(x *float32, vecs int, sum *float64)
+
+//go:noescape
+func maxBitsAVX512(x *float32, vecs int, most *uint32)
+
+//go:noescape
+func quantise16AVX512(dst *byte, x *float32, vecs int, factor float32)
+
+//go:noescape
+func quantise8WideAVX512(dst *byte, x *float32, vecs int, factor float32)
+
+//go:noescape
+func quantise8AVX512(dst *byte, x *float32, vecs int, factor float32)
+
+//go:noescape
 func transpose8AVX2(dst *float32, dstStride int, src *float32, srcStride int, n int)
+
+//go:noescape
+func int16Dense1x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense1x2AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense1x3AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense2x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense2x2AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense2x3AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense3x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense4x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense5x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense6x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Tiles1AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Tiles2AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Tiles3AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Tiles4AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Tiles5AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Tiles6AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense1x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense1x2AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense1x3AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense2x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense2x2AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense2x3AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense3x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense4x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense5x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense6x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Tiles1AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Tiles2AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Tiles3AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Tiles4AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Tiles5AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Tiles6AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense1x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense1x2AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense1x3AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense2x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense2x2AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense2x3AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense3x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense4x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense5x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense6x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Tiles1AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Tiles2AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Tiles3AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Tiles4AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Tiles5AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Tiles6AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense1x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense1x2AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense1x3AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense2x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense2x2AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense2x3AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense3x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense4x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense5x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense6x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Tiles1AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Tiles2AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Tiles3AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Tiles4AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Tiles5AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Tiles6AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense1x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense1x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense1x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense2x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense2x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense2x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense3x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense3x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense3x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense4x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense4x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense4x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense5x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense5x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense5x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense6x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense6x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense6x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense7x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense7x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense7x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense8x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense8x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Dense8x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Tiles1AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Tiles2AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Tiles3AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Tiles4AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Tiles5AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Tiles6AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Tiles7AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int16Tiles8AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense1x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense1x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense1x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense2x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense2x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense2x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense3x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense3x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense3x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense4x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense4x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense4x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense5x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense5x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense5x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense6x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense6x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense6x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense7x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense7x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense7x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense8x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense8x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Dense8x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Tiles1AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Tiles2AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Tiles3AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Tiles4AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Tiles5AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Tiles6AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Tiles7AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8Tiles8AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)

@@ -4998,6 +4998,140 @@ vector:
 	VZEROUPPER
 	RET
 
+// func sumSquaresAVX2(x *float32, vecs int, sum *float64)
+// Requires: AVX, FMA3
+TEXT ·sumSquaresAVX2(SB), NOSPLIT, $0-24
+	MOVQ    x+0(FP), AX
+	MOVQ    sum+16(FP), CX
+	VMOVUPD (CX), Y0
+	VMOVUPD 32(CX), Y1
+	VMOVUPD 64(CX), Y2
+	VMOVUPD 96(CX), Y3
+	MOVQ    vecs+8(FP), DX
+
+vector:
+	VCVTPS2PD   (AX), Y4
+	VFMADD231PD Y4, Y4, Y0
+	VCVTPS2PD   16(AX), Y4
+	VFMADD231PD Y4, Y4, Y1
+	VCVTPS2PD   32(AX), Y4
+	VFMADD231PD Y4, Y4, Y2
+	VCVTPS2PD   48(AX), Y4
+	VFMADD231PD Y4, Y4, Y3
+	ADDQ        $0x40, AX
+	DECQ        DX
+	JNE         vector
+	VMOVUPD     Y0, (CX)
+	VMOVUPD     Y1, 32(CX)
+	VMOVUPD     Y2, 64(CX)
+	VMOVUPD     Y3, 96(CX)
+	VZEROUPPER
+	RET
+
+// func maxBitsAVX2(x *float32, vecs int, most *uint32)
+// Requires: AVX, AVX2
+TEXT ·maxBitsAVX2(SB), NOSPLIT, $0-24
+	MOVQ         x+0(FP), AX
+	MOVQ         most+16(FP), CX
+	VMOVUPS      (CX), Y0
+	VMOVUPS      32(CX), Y1
+	MOVL         $0x7fffffff, DX
+	VMOVD        DX, X2
+	VPBROADCASTD X2, Y2
+	MOVQ         vecs+8(FP), DX
+
+vector:
+	VMOVUPS (AX), Y3
+	VMOVUPS 32(AX), Y4
+	VANDPS  Y2, Y3, Y3
+	VANDPS  Y2, Y4, Y4
+	VPMAXSD Y3, Y0, Y0
+	VPMAXSD Y4, Y1, Y1
+	ADDQ    $0x40, AX
+	DECQ    DX
+	JNE     vector
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VZEROUPPER
+	RET
+
+// func quantise16AVX2(dst *byte, x *float32, vecs int, factor float32)
+// Requires: AVX, AVX2
+TEXT ·quantise16AVX2(SB), NOSPLIT, $0-28
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS factor+24(FP), Y0
+	MOVQ         vecs+16(FP), DX
+
+vector:
+	VMULPS    (CX), Y0, Y1
+	VCVTPS2DQ Y1, Y1
+	VMULPS    32(CX), Y0, Y2
+	VCVTPS2DQ Y2, Y2
+	VPACKSSDW Y2, Y1, Y1
+	VPERMQ    $0xd8, Y1, Y1
+	VMOVUPS   Y1, (AX)
+	ADDQ      $0x20, AX
+	ADDQ      $0x40, CX
+	DECQ      DX
+	JNE       vector
+	VZEROUPPER
+	RET
+
+// func quantise8WideAVX2(dst *byte, x *float32, vecs int, factor float32)
+// Requires: AVX, AVX2
+TEXT ·quantise8WideAVX2(SB), NOSPLIT, $0-28
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS factor+24(FP), Y0
+	MOVQ         vecs+16(FP), DX
+
+vector:
+	VMULPS    (CX), Y0, Y1
+	VCVTPS2DQ Y1, Y1
+	VMULPS    32(CX), Y0, Y2
+	VCVTPS2DQ Y2, Y2
+	VPSHUFD   $0xd8, Y1, Y1
+	VPSHUFD   $0xd8, Y2, Y2
+	VPACKSSDW Y2, Y1, Y1
+	VPERMQ    $0xd8, Y1, Y1
+	VMOVUPS   Y1, (AX)
+	ADDQ      $0x20, AX
+	ADDQ      $0x40, CX
+	DECQ      DX
+	JNE       vector
+	VZEROUPPER
+	RET
+
+// func quantise8AVX2(dst *byte, x *float32, vecs int, factor float32)
+// Requires: AVX, AVX2
+TEXT ·quantise8AVX2(SB), NOSPLIT, $0-28
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS factor+24(FP), Y0
+	MOVL         $0x80808080, DX
+	VMOVD        DX, X1
+	VPBROADCASTD X1, Y1
+	MOVQ         vecs+16(FP), DX
+
+vector:
+	VMULPS       (CX), Y0, Y2
+	VCVTPS2DQ    Y2, Y2
+	VMULPS       32(CX), Y0, Y3
+	VCVTPS2DQ    Y3, Y3
+	VPACKSSDW    Y3, Y2, Y2
+	VPERMQ       $0xd8, Y2, Y2
+	VEXTRACTI128 $0x01, Y2, X3
+	VPACKSSWB    X3, X2, X3
+	VXORPS       X1, X3, X3
+	VMOVUPS      X3, (AX)
+	ADDQ         $0x10, AX
+	ADDQ         $0x40, CX
+	DECQ         DX
+	JNE          vector
+	VZEROUPPER
+	RET
+
 // func peakAVX512(n int)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·peakAVX512(SB), NOSPLIT, $0-8
@@ -11265,6 +11399,117 @@ vector:
 	VZEROUPPER
 	RET
 
+// func sumSquaresAVX512(x *float32, vecs int, sum *float64)
+// Requires: AVX, AVX512F
+TEXT ·sumSquaresAVX512(SB), NOSPLIT, $0-24
+	MOVQ    x+0(FP), AX
+	MOVQ    sum+16(FP), CX
+	VMOVUPD (CX), Z0
+	VMOVUPD 64(CX), Z1
+	MOVQ    vecs+8(FP), DX
+
+vector:
+	VCVTPS2PD   (AX), Z2
+	VFMADD231PD Z2, Z2, Z0
+	VCVTPS2PD   32(AX), Z2
+	VFMADD231PD Z2, Z2, Z1
+	ADDQ        $0x40, AX
+	DECQ        DX
+	JNE         vector
+	VMOVUPD     Z0, (CX)
+	VMOVUPD     Z1, 64(CX)
+	VZEROUPPER
+	RET
+
+// func maxBitsAVX512(x *float32, vecs int, most *uint32)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·maxBitsAVX512(SB), NOSPLIT, $0-24
+	MOVQ         x+0(FP), AX
+	MOVQ         most+16(FP), CX
+	VMOVUPS      (CX), Z0
+	MOVL         $0x7fffffff, DX
+	VMOVD        DX, X1
+	VPBROADCASTD X1, Z1
+	MOVQ         vecs+8(FP), DX
+
+vector:
+	VMOVUPS (AX), Z2
+	VANDPS  Z1, Z2, Z2
+	VPMAXSD Z2, Z0, Z0
+	ADDQ    $0x40, AX
+	DECQ    DX
+	JNE     vector
+	VMOVUPS Z0, (CX)
+	VZEROUPPER
+	RET
+
+// func quantise16AVX512(dst *byte, x *float32, vecs int, factor float32)
+// Requires: AVX, AVX512F
+TEXT ·quantise16AVX512(SB), NOSPLIT, $0-28
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS factor+24(FP), Z0
+	MOVQ         vecs+16(FP), DX
+
+vector:
+	VMULPS    (CX), Z0, Z1
+	VCVTPS2DQ Z1, Z1
+	VPMOVSDW  Z1, Y1
+	VMOVUPS   Y1, (AX)
+	ADDQ      $0x20, AX
+	ADDQ      $0x40, CX
+	DECQ      DX
+	JNE       vector
+	VZEROUPPER
+	RET
+
+// func quantise8WideAVX512(dst *byte, x *float32, vecs int, factor float32)
+// Requires: AVX, AVX512F
+TEXT ·quantise8WideAVX512(SB), NOSPLIT, $0-28
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS factor+24(FP), Z0
+	MOVQ         vecs+16(FP), DX
+
+vector:
+	VMULPS    (CX), Z0, Z1
+	VCVTPS2DQ Z1, Z1
+	VPSHUFD   $0xd8, Z1, Z1
+	VPMOVSDW  Z1, Y1
+	VMOVUPS   Y1, (AX)
+	ADDQ      $0x20, AX
+	ADDQ      $0x40, CX
+	DECQ      DX
+	JNE       vector
+	VZEROUPPER
+	RET
+
+// func quantise8AVX512(dst *byte, x *float32, vecs int, factor float32)
+// Requires: AVX, AVX2, AVX512F
+TEXT ·quantise8AVX512(SB), NOSPLIT, $0-28
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	VBROADCASTSS factor+24(FP), Z0
+	MOVL         $0x80808080, DX
+	VMOVD        DX, X1
+	VPBROADCASTD X1, Z1
+	MOVQ         vecs+16(FP), DX
+
+vector:
+	VMULPS       (CX), Z0, Z2
+	VCVTPS2DQ    Z2, Z2
+	VPMOVSDW     Z2, Y2
+	VEXTRACTI128 $0x01, Y2, X3
+	VPACKSSWB    X3, X2, X3
+	VXORPS       X1, X3, X3
+	VMOVUPS      X3, (AX)
+	ADDQ         $0x10, AX
+	ADDQ         $0x40, CX
+	DECQ         DX
+	JNE          vector
+	VZEROUPPER
+	RET
+
 // func transpose8AVX2(dst *float32, dstStride int, src *float32, srcStride int, n int)
 // Requires: AVX
 TEXT ·transpose8AVX2(SB), NOSPLIT, $0-40
@@ -11305,5 +11550,20996 @@ loop:
 	ADDQ        $0x10, SI
 	DECQ        R8
 	JNE         loop
+	VZEROUPPER
+	RET
+
+// func int16Dense1x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Dense1x1AVX2(SB), NOSPLIT, $0-88
+	// y[1, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), CX
+	MOVQ    steps+32(FP), DX
+	SUBQ    $0x02, DX
+	JLT     tail
+
+loop:
+	VMOVUPS      (CX), Y2
+	PREFETCHT0   1024(CX)
+	VMOVUPS      32(CX), Y3
+	VPBROADCASTD (AX), Y4
+	VPMADDWD     Y2, Y4, Y2
+	VPADDD       Y2, Y0, Y0
+	VPMADDWD     Y3, Y4, Y2
+	VPADDD       Y2, Y1, Y1
+	VMOVUPS      64(CX), Y2
+	PREFETCHT0   1088(CX)
+	VMOVUPS      96(CX), Y3
+	VPBROADCASTD 4(AX), Y4
+	VPMADDWD     Y2, Y4, Y2
+	VPADDD       Y2, Y0, Y0
+	VPMADDWD     Y3, Y4, Y2
+	VPADDD       Y2, Y1, Y1
+	ADDQ         $+8, AX
+	ADDQ         $+128, CX
+	SUBQ         $0x02, DX
+	JGE          loop
+
+tail:
+	ADDQ $0x02, DX
+	JEQ  done
+
+step:
+	VMOVUPS      (CX), Y2
+	PREFETCHT0   1024(CX)
+	VMOVUPS      32(CX), Y3
+	VPBROADCASTD (AX), Y4
+	VPMADDWD     Y2, Y4, Y2
+	VPADDD       Y2, Y0, Y0
+	VPMADDWD     Y3, Y4, Y2
+	VPADDD       Y2, Y1, Y1
+	ADDQ         $+4, AX
+	ADDQ         $+64, CX
+	DECQ         DX
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Y2
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VADDPS       (DX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(CX), Y1, Y1
+	VMULPS       Y2, Y1, Y1
+	VADDPS       32(DX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense1x2AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Dense1x2AVX2(SB), NOSPLIT, $0-88
+	// y[1, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), CX
+	MOVQ    panelStride+24(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (CX), Y4
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y0, Y0
+	VMOVUPS      32(CX), Y4
+	VPBROADCASTD (AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y1, Y1
+	VMOVUPS      (CX)(DX*1), Y4
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y2, Y2
+	VMOVUPS      32(CX)(DX*1), Y4
+	VPBROADCASTD (AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y3, Y3
+	VMOVUPS      64(CX), Y4
+	PREFETCHT0   1088(CX)
+	VPBROADCASTD 4(AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y0, Y0
+	VMOVUPS      96(CX), Y4
+	VPBROADCASTD 4(AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y1, Y1
+	VMOVUPS      64(CX)(DX*1), Y4
+	PREFETCHT0   1088(CX)(DX*1)
+	VPBROADCASTD 4(AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y2, Y2
+	VMOVUPS      96(CX)(DX*1), Y4
+	VPBROADCASTD 4(AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y3, Y3
+	ADDQ         $+8, AX
+	ADDQ         $+128, CX
+	SUBQ         $0x02, BX
+	JGE          loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (CX), Y4
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y0, Y0
+	VMOVUPS      32(CX), Y4
+	VPBROADCASTD (AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y1, Y1
+	VMOVUPS      (CX)(DX*1), Y4
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y2, Y2
+	VMOVUPS      32(CX)(DX*1), Y4
+	VPBROADCASTD (AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y3, Y3
+	ADDQ         $+4, AX
+	ADDQ         $+64, CX
+	DECQ         BX
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VADDPS       (DX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(CX), Y1, Y1
+	VMULPS       Y4, Y1, Y1
+	VADDPS       32(DX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       64(CX), Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VADDPS       64(DX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       96(CX), Y3, Y3
+	VMULPS       Y4, Y3, Y3
+	VADDPS       96(DX), Y3, Y3
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense1x3AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Dense1x3AVX2(SB), NOSPLIT, $0-88
+	// y[1, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y5
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), CX
+	MOVQ    panelStride+24(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (CX), Y6
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y0, Y0
+	VMOVUPS      32(CX), Y6
+	VPBROADCASTD (AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y1, Y1
+	VMOVUPS      (CX)(DX*1), Y6
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y2, Y2
+	VMOVUPS      32(CX)(DX*1), Y6
+	VPBROADCASTD (AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y3, Y3
+	VMOVUPS      (CX)(DX*2), Y6
+	PREFETCHT0   1024(CX)(DX*2)
+	VPBROADCASTD (AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y4, Y4
+	VMOVUPS      32(CX)(DX*2), Y6
+	VPBROADCASTD (AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y5, Y5
+	VMOVUPS      64(CX), Y6
+	PREFETCHT0   1088(CX)
+	VPBROADCASTD 4(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y0, Y0
+	VMOVUPS      96(CX), Y6
+	VPBROADCASTD 4(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y1, Y1
+	VMOVUPS      64(CX)(DX*1), Y6
+	PREFETCHT0   1088(CX)(DX*1)
+	VPBROADCASTD 4(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y2, Y2
+	VMOVUPS      96(CX)(DX*1), Y6
+	VPBROADCASTD 4(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y3, Y3
+	VMOVUPS      64(CX)(DX*2), Y6
+	PREFETCHT0   1088(CX)(DX*2)
+	VPBROADCASTD 4(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y4, Y4
+	VMOVUPS      96(CX)(DX*2), Y6
+	VPBROADCASTD 4(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y5, Y5
+	ADDQ         $+8, AX
+	ADDQ         $+128, CX
+	SUBQ         $0x02, BX
+	JGE          loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (CX), Y6
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y0, Y0
+	VMOVUPS      32(CX), Y6
+	VPBROADCASTD (AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y1, Y1
+	VMOVUPS      (CX)(DX*1), Y6
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y2, Y2
+	VMOVUPS      32(CX)(DX*1), Y6
+	VPBROADCASTD (AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y3, Y3
+	VMOVUPS      (CX)(DX*2), Y6
+	PREFETCHT0   1024(CX)(DX*2)
+	VPBROADCASTD (AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y4, Y4
+	VMOVUPS      32(CX)(DX*2), Y6
+	VPBROADCASTD (AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y5, Y5
+	ADDQ         $+4, AX
+	ADDQ         $+64, CX
+	DECQ         BX
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Y6
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VMULPS       Y6, Y0, Y0
+	VADDPS       (DX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(CX), Y1, Y1
+	VMULPS       Y6, Y1, Y1
+	VADDPS       32(DX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       64(CX), Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VADDPS       64(DX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       96(CX), Y3, Y3
+	VMULPS       Y6, Y3, Y3
+	VADDPS       96(DX), Y3, Y3
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       128(CX), Y4, Y4
+	VMULPS       Y6, Y4, Y4
+	VADDPS       128(DX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       160(CX), Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VADDPS       160(DX), Y5, Y5
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense2x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Dense2x1AVX2(SB), NOSPLIT, $0-88
+	// y[2, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Y4
+	PREFETCHT0   1024(DX)
+	VMOVUPS      32(DX), Y5
+	VPBROADCASTD (AX), Y6
+	VPMADDWD     Y4, Y6, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y6
+	VPMADDWD     Y4, Y6, Y4
+	VPADDD       Y4, Y2, Y2
+	VPMADDWD     Y5, Y6, Y4
+	VPADDD       Y4, Y3, Y3
+	VMOVUPS      64(DX), Y4
+	PREFETCHT0   1088(DX)
+	VMOVUPS      96(DX), Y5
+	VPBROADCASTD 4(AX), Y6
+	VPMADDWD     Y4, Y6, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD 4(AX)(CX*1), Y6
+	VPMADDWD     Y4, Y6, Y4
+	VPADDD       Y4, Y2, Y2
+	VPMADDWD     Y5, Y6, Y4
+	VPADDD       Y4, Y3, Y3
+	ADDQ         $+8, AX
+	ADDQ         $+128, DX
+	SUBQ         $0x02, BX
+	JGE          loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Y4
+	PREFETCHT0   1024(DX)
+	VMOVUPS      32(DX), Y5
+	VPBROADCASTD (AX), Y6
+	VPMADDWD     Y4, Y6, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y6
+	VPMADDWD     Y4, Y6, Y4
+	VPADDD       Y4, Y2, Y2
+	VPMADDWD     Y5, Y6, Y4
+	VPADDD       Y4, Y3, Y3
+	ADDQ         $+4, AX
+	ADDQ         $+64, DX
+	DECQ         BX
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y4, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense2x2AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Dense2x2AVX2(SB), NOSPLIT, $0-88
+	// y[2, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVAPS Y2, Y6
+	VMOVAPS Y3, Y7
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    panelStride+24(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Y8
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Y9
+	VPMADDWD     Y8, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPBROADCASTD (AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y4, Y4
+	VMOVUPS      32(DX), Y8
+	VPBROADCASTD (AX), Y9
+	VPMADDWD     Y8, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y5, Y5
+	VMOVUPS      (DX)(BX*1), Y8
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Y9
+	VPMADDWD     Y8, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPBROADCASTD (AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y6, Y6
+	VMOVUPS      32(DX)(BX*1), Y8
+	VPBROADCASTD (AX), Y9
+	VPMADDWD     Y8, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPBROADCASTD (AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y7, Y7
+	VMOVUPS      64(DX), Y8
+	PREFETCHT0   1088(DX)
+	VPBROADCASTD 4(AX), Y9
+	VPMADDWD     Y8, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPBROADCASTD 4(AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y4, Y4
+	VMOVUPS      96(DX), Y8
+	VPBROADCASTD 4(AX), Y9
+	VPMADDWD     Y8, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPBROADCASTD 4(AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y5, Y5
+	VMOVUPS      64(DX)(BX*1), Y8
+	PREFETCHT0   1088(DX)(BX*1)
+	VPBROADCASTD 4(AX), Y9
+	VPMADDWD     Y8, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPBROADCASTD 4(AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y6, Y6
+	VMOVUPS      96(DX)(BX*1), Y8
+	VPBROADCASTD 4(AX), Y9
+	VPMADDWD     Y8, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPBROADCASTD 4(AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y7, Y7
+	ADDQ         $+8, AX
+	ADDQ         $+128, DX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Y8
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Y9
+	VPMADDWD     Y8, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPBROADCASTD (AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y4, Y4
+	VMOVUPS      32(DX), Y8
+	VPBROADCASTD (AX), Y9
+	VPMADDWD     Y8, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y5, Y5
+	VMOVUPS      (DX)(BX*1), Y8
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Y9
+	VPMADDWD     Y8, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPBROADCASTD (AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y6, Y6
+	VMOVUPS      32(DX)(BX*1), Y8
+	VPBROADCASTD (AX), Y9
+	VPMADDWD     Y8, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPBROADCASTD (AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y7, Y7
+	ADDQ         $+4, AX
+	ADDQ         $+64, DX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y8, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       64(DX), Y2, Y2
+	VMULPS       Y8, Y2, Y2
+	VADDPS       64(BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       96(DX), Y3, Y3
+	VMULPS       Y8, Y3, Y3
+	VADDPS       96(BX), Y3, Y3
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       64(DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       64(BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       96(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       96(BX), Y7, Y7
+	VMOVUPS      Y6, 64(AX)
+	VMOVUPS      Y7, 96(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense2x3AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Dense2x3AVX2(SB), NOSPLIT, $0-88
+	// y[2, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVAPS Y2, Y8
+	VMOVAPS Y3, Y9
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y5
+	VMOVAPS Y4, Y10
+	VMOVAPS Y5, Y11
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    panelStride+24(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Y12
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y0, Y0
+	VPBROADCASTD (AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y6, Y6
+	VMOVUPS      32(DX), Y12
+	VPBROADCASTD (AX), Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y7, Y7
+	VMOVUPS      (DX)(BX*1), Y12
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y2, Y2
+	VPBROADCASTD (AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y8, Y8
+	VMOVUPS      32(DX)(BX*1), Y12
+	VPBROADCASTD (AX), Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y3, Y3
+	VPBROADCASTD (AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y9, Y9
+	VMOVUPS      (DX)(BX*2), Y12
+	PREFETCHT0   1024(DX)(BX*2)
+	VPBROADCASTD (AX), Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y4, Y4
+	VPBROADCASTD (AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y10, Y10
+	VMOVUPS      32(DX)(BX*2), Y12
+	VPBROADCASTD (AX), Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y5, Y5
+	VPBROADCASTD (AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y11, Y11
+	VMOVUPS      64(DX), Y12
+	PREFETCHT0   1088(DX)
+	VPBROADCASTD 4(AX), Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y0, Y0
+	VPBROADCASTD 4(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y6, Y6
+	VMOVUPS      96(DX), Y12
+	VPBROADCASTD 4(AX), Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y1, Y1
+	VPBROADCASTD 4(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y7, Y7
+	VMOVUPS      64(DX)(BX*1), Y12
+	PREFETCHT0   1088(DX)(BX*1)
+	VPBROADCASTD 4(AX), Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y2, Y2
+	VPBROADCASTD 4(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y8, Y8
+	VMOVUPS      96(DX)(BX*1), Y12
+	VPBROADCASTD 4(AX), Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y3, Y3
+	VPBROADCASTD 4(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y9, Y9
+	VMOVUPS      64(DX)(BX*2), Y12
+	PREFETCHT0   1088(DX)(BX*2)
+	VPBROADCASTD 4(AX), Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y4, Y4
+	VPBROADCASTD 4(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y10, Y10
+	VMOVUPS      96(DX)(BX*2), Y12
+	VPBROADCASTD 4(AX), Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y5, Y5
+	VPBROADCASTD 4(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y11, Y11
+	ADDQ         $+8, AX
+	ADDQ         $+128, DX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Y12
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y0, Y0
+	VPBROADCASTD (AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y6, Y6
+	VMOVUPS      32(DX), Y12
+	VPBROADCASTD (AX), Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y7, Y7
+	VMOVUPS      (DX)(BX*1), Y12
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y2, Y2
+	VPBROADCASTD (AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y8, Y8
+	VMOVUPS      32(DX)(BX*1), Y12
+	VPBROADCASTD (AX), Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y3, Y3
+	VPBROADCASTD (AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y9, Y9
+	VMOVUPS      (DX)(BX*2), Y12
+	PREFETCHT0   1024(DX)(BX*2)
+	VPBROADCASTD (AX), Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y4, Y4
+	VPBROADCASTD (AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y10, Y10
+	VMOVUPS      32(DX)(BX*2), Y12
+	VPBROADCASTD (AX), Y13
+	VPMADDWD     Y12, Y13, Y13
+	VPADDD       Y13, Y5, Y5
+	VPBROADCASTD (AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y11, Y11
+	ADDQ         $+4, AX
+	ADDQ         $+64, DX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y12
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y12, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       64(DX), Y2, Y2
+	VMULPS       Y12, Y2, Y2
+	VADDPS       64(BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       96(DX), Y3, Y3
+	VMULPS       Y12, Y3, Y3
+	VADDPS       96(BX), Y3, Y3
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       128(DX), Y4, Y4
+	VMULPS       Y12, Y4, Y4
+	VADDPS       128(BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       160(DX), Y5, Y5
+	VMULPS       Y12, Y5, Y5
+	VADDPS       160(BX), Y5, Y5
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       64(DX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VADDPS       64(BX), Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       96(DX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VADDPS       96(BX), Y9, Y9
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      Y9, 96(AX)
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       128(DX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VADDPS       128(BX), Y10, Y10
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       160(DX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VADDPS       160(BX), Y11, Y11
+	VMOVUPS      Y10, 128(AX)
+	VMOVUPS      Y11, 160(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense3x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Dense3x1AVX2(SB), NOSPLIT, $0-88
+	// y[3, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Y6
+	PREFETCHT0   1024(DX)
+	VMOVUPS      32(DX), Y7
+	VPBROADCASTD (AX), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y0, Y0
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y2, Y2
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y8
+	VPMADDWD     Y6, Y8, Y6
+	VPADDD       Y6, Y4, Y4
+	VPMADDWD     Y7, Y8, Y6
+	VPADDD       Y6, Y5, Y5
+	VMOVUPS      64(DX), Y6
+	PREFETCHT0   1088(DX)
+	VMOVUPS      96(DX), Y7
+	VPBROADCASTD 4(AX), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y0, Y0
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD 4(AX)(CX*1), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y2, Y2
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD 4(AX)(CX*2), Y8
+	VPMADDWD     Y6, Y8, Y6
+	VPADDD       Y6, Y4, Y4
+	VPMADDWD     Y7, Y8, Y6
+	VPADDD       Y6, Y5, Y5
+	ADDQ         $+8, AX
+	ADDQ         $+128, DX
+	SUBQ         $0x02, BX
+	JGE          loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Y6
+	PREFETCHT0   1024(DX)
+	VMOVUPS      32(DX), Y7
+	VPBROADCASTD (AX), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y0, Y0
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y2, Y2
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y8
+	VPMADDWD     Y6, Y8, Y6
+	VPADDD       Y6, Y4, Y4
+	VPMADDWD     Y7, Y8, Y6
+	VPADDD       Y6, Y5, Y5
+	ADDQ         $+4, AX
+	ADDQ         $+64, DX
+	DECQ         BX
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y6
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y6, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y6, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense4x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Dense4x1AVX2(SB), NOSPLIT, $0-88
+	// y[4, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Y8
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y9
+	VPBROADCASTD (AX), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD (DX), Y10
+	VPMADDWD     Y8, Y10, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y9, Y10, Y8
+	VPADDD       Y8, Y7, Y7
+	VMOVUPS      64(BX), Y8
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y9
+	VPBROADCASTD 4(AX), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 4(AX)(CX*1), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 4(AX)(CX*2), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 4(DX), Y10
+	VPMADDWD     Y8, Y10, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y9, Y10, Y8
+	VPADDD       Y8, Y7, Y7
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Y8
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y9
+	VPBROADCASTD (AX), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD (DX), Y10
+	VPMADDWD     Y8, Y10, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y9, Y10, Y8
+	VPADDD       Y8, Y7, Y7
+	ADDQ         $+4, AX
+	ADDQ         $+4, DX
+	ADDQ         $+64, BX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y8, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense5x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Dense5x1AVX2(SB), NOSPLIT, $0-88
+	// y[5, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Y10
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y11
+	VPBROADCASTD (AX), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y0, Y0
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y2, Y2
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y4, Y4
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTD (DX), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y6, Y6
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTD (DX)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y10
+	VPADDD       Y10, Y8, Y8
+	VPMADDWD     Y11, Y12, Y10
+	VPADDD       Y10, Y9, Y9
+	VMOVUPS      64(BX), Y10
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y11
+	VPBROADCASTD 4(AX), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y0, Y0
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD 4(AX)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y2, Y2
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD 4(AX)(CX*2), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y4, Y4
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTD 4(DX), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y6, Y6
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTD 4(DX)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y10
+	VPADDD       Y10, Y8, Y8
+	VPMADDWD     Y11, Y12, Y10
+	VPADDD       Y10, Y9, Y9
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Y10
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y11
+	VPBROADCASTD (AX), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y0, Y0
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y2, Y2
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y4, Y4
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTD (DX), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y6, Y6
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTD (DX)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y10
+	VPADDD       Y10, Y8, Y8
+	VPMADDWD     Y11, Y12, Y10
+	VPADDD       Y10, Y9, Y9
+	ADDQ         $+4, AX
+	ADDQ         $+4, DX
+	ADDQ         $+64, BX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y10, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y10, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Y0
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       (DX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VADDPS       (BX), Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       32(DX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VADDPS       32(BX), Y9, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense6x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Dense6x1AVX2(SB), NOSPLIT, $0-88
+	// y[6, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	VMOVAPS Y0, Y10
+	VMOVAPS Y1, Y11
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Y12
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y13
+	VPBROADCASTD (AX), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD (DX), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y6, Y6
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD (DX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y8, Y8
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD (DX)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y12
+	VPADDD       Y12, Y10, Y10
+	VPMADDWD     Y13, Y14, Y12
+	VPADDD       Y12, Y11, Y11
+	VMOVUPS      64(BX), Y12
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y13
+	VPBROADCASTD 4(AX), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD 4(AX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 4(AX)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD 4(DX), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y6, Y6
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD 4(DX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y8, Y8
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD 4(DX)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y12
+	VPADDD       Y12, Y10, Y10
+	VPMADDWD     Y13, Y14, Y12
+	VPADDD       Y12, Y11, Y11
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Y12
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y13
+	VPBROADCASTD (AX), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD (DX), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y6, Y6
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD (DX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y8, Y8
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD (DX)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y12
+	VPADDD       Y12, Y10, Y10
+	VPMADDWD     Y13, Y14, Y12
+	VPADDD       Y12, Y11, Y11
+	ADDQ         $+4, AX
+	ADDQ         $+4, DX
+	ADDQ         $+64, BX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y12
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y12, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Y0
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       (DX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VADDPS       (BX), Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       32(DX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VADDPS       32(BX), Y9, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Y0
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       (DX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VADDPS       (BX), Y10, Y10
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       32(DX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VADDPS       32(BX), Y11, Y11
+	VMOVUPS      Y10, (AX)
+	VMOVUPS      Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Tiles1AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Tiles1AVX2(SB), NOSPLIT, $0-88
+	// y[1, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    n+32(FP), BX
+	TESTQ   BX, BX
+	JEQ     done
+
+tile:
+	MOVLQSX (CX), SI
+	ADDQ    $0x04, CX
+	SHLQ    $0x05, SI
+	ADDQ    AX, SI
+	MOVQ    $0x00000004, DI
+
+steps:
+	VMOVUPS      (DX), Y2
+	PREFETCHT0   1024(DX)
+	VMOVUPS      32(DX), Y3
+	VPBROADCASTD (SI), Y4
+	VPMADDWD     Y2, Y4, Y2
+	VPADDD       Y2, Y0, Y0
+	VPMADDWD     Y3, Y4, Y2
+	VPADDD       Y2, Y1, Y1
+	VMOVUPS      64(DX), Y2
+	PREFETCHT0   1088(DX)
+	VMOVUPS      96(DX), Y3
+	VPBROADCASTD 4(SI), Y4
+	VPMADDWD     Y2, Y4, Y2
+	VPADDD       Y2, Y0, Y0
+	VPMADDWD     Y3, Y4, Y2
+	VPADDD       Y2, Y1, Y1
+	ADDQ         $+8, SI
+	ADDQ         $+128, DX
+	DECQ         DI
+	JNE          steps
+	DECQ         BX
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Y2
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VADDPS       (DX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(CX), Y1, Y1
+	VMULPS       Y2, Y1, Y1
+	VADDPS       32(DX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Tiles2AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Tiles2AVX2(SB), NOSPLIT, $0-88
+	// y[2, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	MOVQ    $0x00000004, R8
+
+steps:
+	VMOVUPS      (BX), Y4
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y5
+	VPBROADCASTD (DI), Y6
+	VPMADDWD     Y4, Y6, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD (DI)(CX*1), Y6
+	VPMADDWD     Y4, Y6, Y4
+	VPADDD       Y4, Y2, Y2
+	VPMADDWD     Y5, Y6, Y4
+	VPADDD       Y4, Y3, Y3
+	VMOVUPS      64(BX), Y4
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y5
+	VPBROADCASTD 4(DI), Y6
+	VPMADDWD     Y4, Y6, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD 4(DI)(CX*1), Y6
+	VPMADDWD     Y4, Y6, Y4
+	VPADDD       Y4, Y2, Y2
+	VPMADDWD     Y5, Y6, Y4
+	VPADDD       Y4, Y3, Y3
+	ADDQ         $+8, DI
+	ADDQ         $+128, BX
+	DECQ         R8
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y4, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Tiles3AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Tiles3AVX2(SB), NOSPLIT, $0-88
+	// y[3, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	MOVQ    $0x00000004, R8
+
+steps:
+	VMOVUPS      (BX), Y6
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y7
+	VPBROADCASTD (DI), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y0, Y0
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD (DI)(CX*1), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y2, Y2
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD (DI)(CX*2), Y8
+	VPMADDWD     Y6, Y8, Y6
+	VPADDD       Y6, Y4, Y4
+	VPMADDWD     Y7, Y8, Y6
+	VPADDD       Y6, Y5, Y5
+	VMOVUPS      64(BX), Y6
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y7
+	VPBROADCASTD 4(DI), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y0, Y0
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD 4(DI)(CX*1), Y8
+	VPMADDWD     Y6, Y8, Y9
+	VPADDD       Y9, Y2, Y2
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD 4(DI)(CX*2), Y8
+	VPMADDWD     Y6, Y8, Y6
+	VPADDD       Y6, Y4, Y4
+	VPMADDWD     Y7, Y8, Y6
+	VPADDD       Y6, Y5, Y5
+	ADDQ         $+8, DI
+	ADDQ         $+128, BX
+	DECQ         R8
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y6
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y6, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y6, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Tiles4AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Tiles4AVX2(SB), NOSPLIT, $0-88
+	// y[4, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	LEAQ    (CX)(CX*2), R8
+	LEAQ    (DI)(R8*1), R8
+	MOVQ    $0x00000004, R9
+
+steps:
+	VMOVUPS      (BX), Y8
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y9
+	VPBROADCASTD (DI), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD (DI)(CX*1), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD (DI)(CX*2), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD (R8), Y10
+	VPMADDWD     Y8, Y10, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y9, Y10, Y8
+	VPADDD       Y8, Y7, Y7
+	VMOVUPS      64(BX), Y8
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y9
+	VPBROADCASTD 4(DI), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 4(DI)(CX*1), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 4(DI)(CX*2), Y10
+	VPMADDWD     Y8, Y10, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 4(R8), Y10
+	VPMADDWD     Y8, Y10, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y9, Y10, Y8
+	VPADDD       Y8, Y7, Y7
+	ADDQ         $+8, DI
+	ADDQ         $+8, R8
+	ADDQ         $+128, BX
+	DECQ         R9
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y8, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Tiles5AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Tiles5AVX2(SB), NOSPLIT, $0-88
+	// y[5, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	LEAQ    (CX)(CX*2), R8
+	LEAQ    (DI)(R8*1), R8
+	MOVQ    $0x00000004, R9
+
+steps:
+	VMOVUPS      (BX), Y10
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y11
+	VPBROADCASTD (DI), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y0, Y0
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD (DI)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y2, Y2
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD (DI)(CX*2), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y4, Y4
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTD (R8), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y6, Y6
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTD (R8)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y10
+	VPADDD       Y10, Y8, Y8
+	VPMADDWD     Y11, Y12, Y10
+	VPADDD       Y10, Y9, Y9
+	VMOVUPS      64(BX), Y10
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y11
+	VPBROADCASTD 4(DI), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y0, Y0
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD 4(DI)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y2, Y2
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD 4(DI)(CX*2), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y4, Y4
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTD 4(R8), Y12
+	VPMADDWD     Y10, Y12, Y13
+	VPADDD       Y13, Y6, Y6
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTD 4(R8)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y10
+	VPADDD       Y10, Y8, Y8
+	VPMADDWD     Y11, Y12, Y10
+	VPADDD       Y10, Y9, Y9
+	ADDQ         $+8, DI
+	ADDQ         $+8, R8
+	ADDQ         $+128, BX
+	DECQ         R9
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y10, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y10, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Y0
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       (DX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VADDPS       (BX), Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       32(DX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VADDPS       32(BX), Y9, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Tiles6AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Tiles6AVX2(SB), NOSPLIT, $0-88
+	// y[6, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	VMOVAPS Y0, Y10
+	VMOVAPS Y1, Y11
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	LEAQ    (CX)(CX*2), R8
+	LEAQ    (DI)(R8*1), R8
+	MOVQ    $0x00000004, R9
+
+steps:
+	VMOVUPS      (BX), Y12
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y13
+	VPBROADCASTD (DI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD (DI)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD (DI)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD (R8), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y6, Y6
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD (R8)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y8, Y8
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD (R8)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y12
+	VPADDD       Y12, Y10, Y10
+	VPMADDWD     Y13, Y14, Y12
+	VPADDD       Y12, Y11, Y11
+	VMOVUPS      64(BX), Y12
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y13
+	VPBROADCASTD 4(DI), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y0, Y0
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD 4(DI)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y2, Y2
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 4(DI)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y4, Y4
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD 4(R8), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y6, Y6
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD 4(R8)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y15
+	VPADDD       Y15, Y8, Y8
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD 4(R8)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y12
+	VPADDD       Y12, Y10, Y10
+	VPMADDWD     Y13, Y14, Y12
+	VPADDD       Y12, Y11, Y11
+	ADDQ         $+8, DI
+	ADDQ         $+8, R8
+	ADDQ         $+128, BX
+	DECQ         R9
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y12
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y12, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Y0
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       (DX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VADDPS       (BX), Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       32(DX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VADDPS       32(BX), Y9, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Y0
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       (DX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VADDPS       (BX), Y10, Y10
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       32(DX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VADDPS       32(BX), Y11, Y11
+	VMOVUPS      Y10, (AX)
+	VMOVUPS      Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense1x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Dense1x1AVX2(SB), NOSPLIT, $0-88
+	// y[1, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), CX
+	MOVQ    steps+32(FP), DX
+	SUBQ    $0x02, DX
+	JLT     tail
+
+loop:
+	VMOVUPS      (CX), Y2
+	VPSLLW       $0x08, Y2, Y3
+	VPSRAW       $0x08, Y3, Y3
+	VPSRAW       $0x08, Y2, Y2
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (AX), Y4
+	VPMADDWD     Y3, Y4, Y3
+	VPADDD       Y3, Y0, Y0
+	VPBROADCASTD 4(AX), Y3
+	VPMADDWD     Y2, Y3, Y2
+	VPADDD       Y2, Y0, Y0
+	VMOVUPS      32(CX), Y2
+	VPSLLW       $0x08, Y2, Y3
+	VPSRAW       $0x08, Y3, Y3
+	VPSRAW       $0x08, Y2, Y2
+	VPBROADCASTD (AX), Y4
+	VPMADDWD     Y3, Y4, Y3
+	VPADDD       Y3, Y1, Y1
+	VPBROADCASTD 4(AX), Y3
+	VPMADDWD     Y2, Y3, Y2
+	VPADDD       Y2, Y1, Y1
+	VMOVUPS      64(CX), Y2
+	VPSLLW       $0x08, Y2, Y3
+	VPSRAW       $0x08, Y3, Y3
+	VPSRAW       $0x08, Y2, Y2
+	PREFETCHT0   1088(CX)
+	VPBROADCASTD 8(AX), Y4
+	VPMADDWD     Y3, Y4, Y3
+	VPADDD       Y3, Y0, Y0
+	VPBROADCASTD 12(AX), Y3
+	VPMADDWD     Y2, Y3, Y2
+	VPADDD       Y2, Y0, Y0
+	VMOVUPS      96(CX), Y2
+	VPSLLW       $0x08, Y2, Y3
+	VPSRAW       $0x08, Y3, Y3
+	VPSRAW       $0x08, Y2, Y2
+	VPBROADCASTD 8(AX), Y4
+	VPMADDWD     Y3, Y4, Y3
+	VPADDD       Y3, Y1, Y1
+	VPBROADCASTD 12(AX), Y3
+	VPMADDWD     Y2, Y3, Y2
+	VPADDD       Y2, Y1, Y1
+	ADDQ         $+16, AX
+	ADDQ         $+128, CX
+	SUBQ         $0x02, DX
+	JGE          loop
+
+tail:
+	ADDQ $0x02, DX
+	JEQ  done
+
+step:
+	VMOVUPS      (CX), Y2
+	VPSLLW       $0x08, Y2, Y3
+	VPSRAW       $0x08, Y3, Y3
+	VPSRAW       $0x08, Y2, Y2
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (AX), Y4
+	VPMADDWD     Y3, Y4, Y3
+	VPADDD       Y3, Y0, Y0
+	VPBROADCASTD 4(AX), Y3
+	VPMADDWD     Y2, Y3, Y2
+	VPADDD       Y2, Y0, Y0
+	VMOVUPS      32(CX), Y2
+	VPSLLW       $0x08, Y2, Y3
+	VPSRAW       $0x08, Y3, Y3
+	VPSRAW       $0x08, Y2, Y2
+	VPBROADCASTD (AX), Y4
+	VPMADDWD     Y3, Y4, Y3
+	VPADDD       Y3, Y1, Y1
+	VPBROADCASTD 4(AX), Y3
+	VPMADDWD     Y2, Y3, Y2
+	VPADDD       Y2, Y1, Y1
+	ADDQ         $+8, AX
+	ADDQ         $+64, CX
+	DECQ         DX
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Y2
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VADDPS       (DX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(CX), Y1, Y1
+	VMULPS       Y2, Y1, Y1
+	VADDPS       32(DX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense1x2AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Dense1x2AVX2(SB), NOSPLIT, $0-88
+	// y[1, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), CX
+	MOVQ    panelStride+24(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (CX), Y4
+	VPSLLW       $0x08, Y4, Y5
+	VPSRAW       $0x08, Y5, Y5
+	VPSRAW       $0x08, Y4, Y4
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (AX), Y6
+	VPMADDWD     Y5, Y6, Y5
+	VPADDD       Y5, Y0, Y0
+	VPBROADCASTD 4(AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y0, Y0
+	VMOVUPS      32(CX), Y4
+	VPSLLW       $0x08, Y4, Y5
+	VPSRAW       $0x08, Y5, Y5
+	VPSRAW       $0x08, Y4, Y4
+	VPBROADCASTD (AX), Y6
+	VPMADDWD     Y5, Y6, Y5
+	VPADDD       Y5, Y1, Y1
+	VPBROADCASTD 4(AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y1, Y1
+	VMOVUPS      (CX)(DX*1), Y4
+	VPSLLW       $0x08, Y4, Y5
+	VPSRAW       $0x08, Y5, Y5
+	VPSRAW       $0x08, Y4, Y4
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (AX), Y6
+	VPMADDWD     Y5, Y6, Y5
+	VPADDD       Y5, Y2, Y2
+	VPBROADCASTD 4(AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y2, Y2
+	VMOVUPS      32(CX)(DX*1), Y4
+	VPSLLW       $0x08, Y4, Y5
+	VPSRAW       $0x08, Y5, Y5
+	VPSRAW       $0x08, Y4, Y4
+	VPBROADCASTD (AX), Y6
+	VPMADDWD     Y5, Y6, Y5
+	VPADDD       Y5, Y3, Y3
+	VPBROADCASTD 4(AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y3, Y3
+	VMOVUPS      64(CX), Y4
+	VPSLLW       $0x08, Y4, Y5
+	VPSRAW       $0x08, Y5, Y5
+	VPSRAW       $0x08, Y4, Y4
+	PREFETCHT0   1088(CX)
+	VPBROADCASTD 8(AX), Y6
+	VPMADDWD     Y5, Y6, Y5
+	VPADDD       Y5, Y0, Y0
+	VPBROADCASTD 12(AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y0, Y0
+	VMOVUPS      96(CX), Y4
+	VPSLLW       $0x08, Y4, Y5
+	VPSRAW       $0x08, Y5, Y5
+	VPSRAW       $0x08, Y4, Y4
+	VPBROADCASTD 8(AX), Y6
+	VPMADDWD     Y5, Y6, Y5
+	VPADDD       Y5, Y1, Y1
+	VPBROADCASTD 12(AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y1, Y1
+	VMOVUPS      64(CX)(DX*1), Y4
+	VPSLLW       $0x08, Y4, Y5
+	VPSRAW       $0x08, Y5, Y5
+	VPSRAW       $0x08, Y4, Y4
+	PREFETCHT0   1088(CX)(DX*1)
+	VPBROADCASTD 8(AX), Y6
+	VPMADDWD     Y5, Y6, Y5
+	VPADDD       Y5, Y2, Y2
+	VPBROADCASTD 12(AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y2, Y2
+	VMOVUPS      96(CX)(DX*1), Y4
+	VPSLLW       $0x08, Y4, Y5
+	VPSRAW       $0x08, Y5, Y5
+	VPSRAW       $0x08, Y4, Y4
+	VPBROADCASTD 8(AX), Y6
+	VPMADDWD     Y5, Y6, Y5
+	VPADDD       Y5, Y3, Y3
+	VPBROADCASTD 12(AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y3, Y3
+	ADDQ         $+16, AX
+	ADDQ         $+128, CX
+	SUBQ         $0x02, BX
+	JGE          loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (CX), Y4
+	VPSLLW       $0x08, Y4, Y5
+	VPSRAW       $0x08, Y5, Y5
+	VPSRAW       $0x08, Y4, Y4
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (AX), Y6
+	VPMADDWD     Y5, Y6, Y5
+	VPADDD       Y5, Y0, Y0
+	VPBROADCASTD 4(AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y0, Y0
+	VMOVUPS      32(CX), Y4
+	VPSLLW       $0x08, Y4, Y5
+	VPSRAW       $0x08, Y5, Y5
+	VPSRAW       $0x08, Y4, Y4
+	VPBROADCASTD (AX), Y6
+	VPMADDWD     Y5, Y6, Y5
+	VPADDD       Y5, Y1, Y1
+	VPBROADCASTD 4(AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y1, Y1
+	VMOVUPS      (CX)(DX*1), Y4
+	VPSLLW       $0x08, Y4, Y5
+	VPSRAW       $0x08, Y5, Y5
+	VPSRAW       $0x08, Y4, Y4
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (AX), Y6
+	VPMADDWD     Y5, Y6, Y5
+	VPADDD       Y5, Y2, Y2
+	VPBROADCASTD 4(AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y2, Y2
+	VMOVUPS      32(CX)(DX*1), Y4
+	VPSLLW       $0x08, Y4, Y5
+	VPSRAW       $0x08, Y5, Y5
+	VPSRAW       $0x08, Y4, Y4
+	VPBROADCASTD (AX), Y6
+	VPMADDWD     Y5, Y6, Y5
+	VPADDD       Y5, Y3, Y3
+	VPBROADCASTD 4(AX), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y3, Y3
+	ADDQ         $+8, AX
+	ADDQ         $+64, CX
+	DECQ         BX
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VADDPS       (DX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(CX), Y1, Y1
+	VMULPS       Y4, Y1, Y1
+	VADDPS       32(DX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       64(CX), Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VADDPS       64(DX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       96(CX), Y3, Y3
+	VMULPS       Y4, Y3, Y3
+	VADDPS       96(DX), Y3, Y3
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense1x3AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Dense1x3AVX2(SB), NOSPLIT, $0-88
+	// y[1, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y5
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), CX
+	MOVQ    panelStride+24(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (CX), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (AX), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y0, Y0
+	VPBROADCASTD 4(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y0, Y0
+	VMOVUPS      32(CX), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	VPBROADCASTD (AX), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y1, Y1
+	VPBROADCASTD 4(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y1, Y1
+	VMOVUPS      (CX)(DX*1), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (AX), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y2, Y2
+	VPBROADCASTD 4(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y2, Y2
+	VMOVUPS      32(CX)(DX*1), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	VPBROADCASTD (AX), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y3, Y3
+	VPBROADCASTD 4(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y3, Y3
+	VMOVUPS      (CX)(DX*2), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	PREFETCHT0   1024(CX)(DX*2)
+	VPBROADCASTD (AX), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y4, Y4
+	VPBROADCASTD 4(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y4, Y4
+	VMOVUPS      32(CX)(DX*2), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	VPBROADCASTD (AX), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y5, Y5
+	VPBROADCASTD 4(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y5, Y5
+	VMOVUPS      64(CX), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	PREFETCHT0   1088(CX)
+	VPBROADCASTD 8(AX), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y0, Y0
+	VPBROADCASTD 12(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y0, Y0
+	VMOVUPS      96(CX), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	VPBROADCASTD 8(AX), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y1, Y1
+	VPBROADCASTD 12(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y1, Y1
+	VMOVUPS      64(CX)(DX*1), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	PREFETCHT0   1088(CX)(DX*1)
+	VPBROADCASTD 8(AX), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y2, Y2
+	VPBROADCASTD 12(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y2, Y2
+	VMOVUPS      96(CX)(DX*1), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	VPBROADCASTD 8(AX), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y3, Y3
+	VPBROADCASTD 12(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y3, Y3
+	VMOVUPS      64(CX)(DX*2), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	PREFETCHT0   1088(CX)(DX*2)
+	VPBROADCASTD 8(AX), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y4, Y4
+	VPBROADCASTD 12(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y4, Y4
+	VMOVUPS      96(CX)(DX*2), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	VPBROADCASTD 8(AX), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y5, Y5
+	VPBROADCASTD 12(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y5, Y5
+	ADDQ         $+16, AX
+	ADDQ         $+128, CX
+	SUBQ         $0x02, BX
+	JGE          loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (CX), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (AX), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y0, Y0
+	VPBROADCASTD 4(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y0, Y0
+	VMOVUPS      32(CX), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	VPBROADCASTD (AX), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y1, Y1
+	VPBROADCASTD 4(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y1, Y1
+	VMOVUPS      (CX)(DX*1), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (AX), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y2, Y2
+	VPBROADCASTD 4(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y2, Y2
+	VMOVUPS      32(CX)(DX*1), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	VPBROADCASTD (AX), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y3, Y3
+	VPBROADCASTD 4(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y3, Y3
+	VMOVUPS      (CX)(DX*2), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	PREFETCHT0   1024(CX)(DX*2)
+	VPBROADCASTD (AX), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y4, Y4
+	VPBROADCASTD 4(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y4, Y4
+	VMOVUPS      32(CX)(DX*2), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	VPBROADCASTD (AX), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y5, Y5
+	VPBROADCASTD 4(AX), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y5, Y5
+	ADDQ         $+8, AX
+	ADDQ         $+64, CX
+	DECQ         BX
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Y6
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VMULPS       Y6, Y0, Y0
+	VADDPS       (DX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(CX), Y1, Y1
+	VMULPS       Y6, Y1, Y1
+	VADDPS       32(DX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       64(CX), Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VADDPS       64(DX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       96(CX), Y3, Y3
+	VMULPS       Y6, Y3, Y3
+	VADDPS       96(DX), Y3, Y3
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       128(CX), Y4, Y4
+	VMULPS       Y6, Y4, Y4
+	VADDPS       128(DX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       160(CX), Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VADDPS       160(DX), Y5, Y5
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense2x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Dense2x1AVX2(SB), NOSPLIT, $0-88
+	// y[2, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Y4
+	VPSLLW       $0x08, Y4, Y5
+	VPSRAW       $0x08, Y5, Y5
+	VPSRAW       $0x08, Y4, Y4
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Y6
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y0, Y0
+	VPBROADCASTD 4(AX), Y6
+	VPMADDWD     Y4, Y6, Y6
+	VPADDD       Y6, Y0, Y0
+	VPBROADCASTD (AX)(CX*1), Y6
+	VPMADDWD     Y5, Y6, Y5
+	VPADDD       Y5, Y2, Y2
+	VPBROADCASTD 4(AX)(CX*1), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y2, Y2
+	VMOVUPS      32(DX), Y4
+	VPSLLW       $0x08, Y4, Y5
+	VPSRAW       $0x08, Y5, Y5
+	VPSRAW       $0x08, Y4, Y4
+	VPBROADCASTD (AX), Y6
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD 4(AX), Y6
+	VPMADDWD     Y4, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y6
+	VPMADDWD     Y5, Y6, Y5
+	VPADDD       Y5, Y3, Y3
+	VPBROADCASTD 4(AX)(CX*1), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y3, Y3
+	VMOVUPS      64(DX), Y4
+	VPSLLW       $0x08, Y4, Y5
+	VPSRAW       $0x08, Y5, Y5
+	VPSRAW       $0x08, Y4, Y4
+	PREFETCHT0   1088(DX)
+	VPBROADCASTD 8(AX), Y6
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y0, Y0
+	VPBROADCASTD 12(AX), Y6
+	VPMADDWD     Y4, Y6, Y6
+	VPADDD       Y6, Y0, Y0
+	VPBROADCASTD 8(AX)(CX*1), Y6
+	VPMADDWD     Y5, Y6, Y5
+	VPADDD       Y5, Y2, Y2
+	VPBROADCASTD 12(AX)(CX*1), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y2, Y2
+	VMOVUPS      96(DX), Y4
+	VPSLLW       $0x08, Y4, Y5
+	VPSRAW       $0x08, Y5, Y5
+	VPSRAW       $0x08, Y4, Y4
+	VPBROADCASTD 8(AX), Y6
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD 12(AX), Y6
+	VPMADDWD     Y4, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD 8(AX)(CX*1), Y6
+	VPMADDWD     Y5, Y6, Y5
+	VPADDD       Y5, Y3, Y3
+	VPBROADCASTD 12(AX)(CX*1), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y3, Y3
+	ADDQ         $+16, AX
+	ADDQ         $+128, DX
+	SUBQ         $0x02, BX
+	JGE          loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Y4
+	VPSLLW       $0x08, Y4, Y5
+	VPSRAW       $0x08, Y5, Y5
+	VPSRAW       $0x08, Y4, Y4
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Y6
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y0, Y0
+	VPBROADCASTD 4(AX), Y6
+	VPMADDWD     Y4, Y6, Y6
+	VPADDD       Y6, Y0, Y0
+	VPBROADCASTD (AX)(CX*1), Y6
+	VPMADDWD     Y5, Y6, Y5
+	VPADDD       Y5, Y2, Y2
+	VPBROADCASTD 4(AX)(CX*1), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y2, Y2
+	VMOVUPS      32(DX), Y4
+	VPSLLW       $0x08, Y4, Y5
+	VPSRAW       $0x08, Y5, Y5
+	VPSRAW       $0x08, Y4, Y4
+	VPBROADCASTD (AX), Y6
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD 4(AX), Y6
+	VPMADDWD     Y4, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y6
+	VPMADDWD     Y5, Y6, Y5
+	VPADDD       Y5, Y3, Y3
+	VPBROADCASTD 4(AX)(CX*1), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y3, Y3
+	ADDQ         $+8, AX
+	ADDQ         $+64, DX
+	DECQ         BX
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y4, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense2x2AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Dense2x2AVX2(SB), NOSPLIT, $0-88
+	// y[2, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVAPS Y2, Y6
+	VMOVAPS Y3, Y7
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    panelStride+24(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Y8
+	VPSLLW       $0x08, Y8, Y9
+	VPSRAW       $0x08, Y9, Y9
+	VPSRAW       $0x08, Y8, Y8
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y0, Y0
+	VPBROADCASTD 4(AX), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y0, Y0
+	VPBROADCASTD (AX)(CX*1), Y10
+	VPMADDWD     Y9, Y10, Y9
+	VPADDD       Y9, Y4, Y4
+	VPBROADCASTD 4(AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y4, Y4
+	VMOVUPS      32(DX), Y8
+	VPSLLW       $0x08, Y8, Y9
+	VPSRAW       $0x08, Y9, Y9
+	VPSRAW       $0x08, Y8, Y8
+	VPBROADCASTD (AX), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 4(AX), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y10
+	VPMADDWD     Y9, Y10, Y9
+	VPADDD       Y9, Y5, Y5
+	VPBROADCASTD 4(AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y5, Y5
+	VMOVUPS      (DX)(BX*1), Y8
+	VPSLLW       $0x08, Y8, Y9
+	VPSRAW       $0x08, Y9, Y9
+	VPSRAW       $0x08, Y8, Y8
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y2, Y2
+	VPBROADCASTD 4(AX), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y2, Y2
+	VPBROADCASTD (AX)(CX*1), Y10
+	VPMADDWD     Y9, Y10, Y9
+	VPADDD       Y9, Y6, Y6
+	VPBROADCASTD 4(AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y6, Y6
+	VMOVUPS      32(DX)(BX*1), Y8
+	VPSLLW       $0x08, Y8, Y9
+	VPSRAW       $0x08, Y9, Y9
+	VPSRAW       $0x08, Y8, Y8
+	VPBROADCASTD (AX), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 4(AX), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD (AX)(CX*1), Y10
+	VPMADDWD     Y9, Y10, Y9
+	VPADDD       Y9, Y7, Y7
+	VPBROADCASTD 4(AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y7, Y7
+	VMOVUPS      64(DX), Y8
+	VPSLLW       $0x08, Y8, Y9
+	VPSRAW       $0x08, Y9, Y9
+	VPSRAW       $0x08, Y8, Y8
+	PREFETCHT0   1088(DX)
+	VPBROADCASTD 8(AX), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y0, Y0
+	VPBROADCASTD 12(AX), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y0, Y0
+	VPBROADCASTD 8(AX)(CX*1), Y10
+	VPMADDWD     Y9, Y10, Y9
+	VPADDD       Y9, Y4, Y4
+	VPBROADCASTD 12(AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y4, Y4
+	VMOVUPS      96(DX), Y8
+	VPSLLW       $0x08, Y8, Y9
+	VPSRAW       $0x08, Y9, Y9
+	VPSRAW       $0x08, Y8, Y8
+	VPBROADCASTD 8(AX), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 12(AX), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 8(AX)(CX*1), Y10
+	VPMADDWD     Y9, Y10, Y9
+	VPADDD       Y9, Y5, Y5
+	VPBROADCASTD 12(AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y5, Y5
+	VMOVUPS      64(DX)(BX*1), Y8
+	VPSLLW       $0x08, Y8, Y9
+	VPSRAW       $0x08, Y9, Y9
+	VPSRAW       $0x08, Y8, Y8
+	PREFETCHT0   1088(DX)(BX*1)
+	VPBROADCASTD 8(AX), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y2, Y2
+	VPBROADCASTD 12(AX), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y2, Y2
+	VPBROADCASTD 8(AX)(CX*1), Y10
+	VPMADDWD     Y9, Y10, Y9
+	VPADDD       Y9, Y6, Y6
+	VPBROADCASTD 12(AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y6, Y6
+	VMOVUPS      96(DX)(BX*1), Y8
+	VPSLLW       $0x08, Y8, Y9
+	VPSRAW       $0x08, Y9, Y9
+	VPSRAW       $0x08, Y8, Y8
+	VPBROADCASTD 8(AX), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 12(AX), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 8(AX)(CX*1), Y10
+	VPMADDWD     Y9, Y10, Y9
+	VPADDD       Y9, Y7, Y7
+	VPBROADCASTD 12(AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y7, Y7
+	ADDQ         $+16, AX
+	ADDQ         $+128, DX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Y8
+	VPSLLW       $0x08, Y8, Y9
+	VPSRAW       $0x08, Y9, Y9
+	VPSRAW       $0x08, Y8, Y8
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y0, Y0
+	VPBROADCASTD 4(AX), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y0, Y0
+	VPBROADCASTD (AX)(CX*1), Y10
+	VPMADDWD     Y9, Y10, Y9
+	VPADDD       Y9, Y4, Y4
+	VPBROADCASTD 4(AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y4, Y4
+	VMOVUPS      32(DX), Y8
+	VPSLLW       $0x08, Y8, Y9
+	VPSRAW       $0x08, Y9, Y9
+	VPSRAW       $0x08, Y8, Y8
+	VPBROADCASTD (AX), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 4(AX), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y10
+	VPMADDWD     Y9, Y10, Y9
+	VPADDD       Y9, Y5, Y5
+	VPBROADCASTD 4(AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y5, Y5
+	VMOVUPS      (DX)(BX*1), Y8
+	VPSLLW       $0x08, Y8, Y9
+	VPSRAW       $0x08, Y9, Y9
+	VPSRAW       $0x08, Y8, Y8
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y2, Y2
+	VPBROADCASTD 4(AX), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y2, Y2
+	VPBROADCASTD (AX)(CX*1), Y10
+	VPMADDWD     Y9, Y10, Y9
+	VPADDD       Y9, Y6, Y6
+	VPBROADCASTD 4(AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y6, Y6
+	VMOVUPS      32(DX)(BX*1), Y8
+	VPSLLW       $0x08, Y8, Y9
+	VPSRAW       $0x08, Y9, Y9
+	VPSRAW       $0x08, Y8, Y8
+	VPBROADCASTD (AX), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 4(AX), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD (AX)(CX*1), Y10
+	VPMADDWD     Y9, Y10, Y9
+	VPADDD       Y9, Y7, Y7
+	VPBROADCASTD 4(AX)(CX*1), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y7, Y7
+	ADDQ         $+8, AX
+	ADDQ         $+64, DX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y8, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       64(DX), Y2, Y2
+	VMULPS       Y8, Y2, Y2
+	VADDPS       64(BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       96(DX), Y3, Y3
+	VMULPS       Y8, Y3, Y3
+	VADDPS       96(BX), Y3, Y3
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       64(DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       64(BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       96(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       96(BX), Y7, Y7
+	VMOVUPS      Y6, 64(AX)
+	VMOVUPS      Y7, 96(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense2x3AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Dense2x3AVX2(SB), NOSPLIT, $0-88
+	// y[2, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVAPS Y2, Y8
+	VMOVAPS Y3, Y9
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y5
+	VMOVAPS Y4, Y10
+	VMOVAPS Y5, Y11
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    panelStride+24(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y0, Y0
+	VPBROADCASTD 4(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y0, Y0
+	VPBROADCASTD (AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y6, Y6
+	VPBROADCASTD 4(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y6, Y6
+	VMOVUPS      32(DX), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	VPBROADCASTD (AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD 4(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y7, Y7
+	VPBROADCASTD 4(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y7, Y7
+	VMOVUPS      (DX)(BX*1), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y2, Y2
+	VPBROADCASTD 4(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y2, Y2
+	VPBROADCASTD (AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y8, Y8
+	VPBROADCASTD 4(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y8, Y8
+	VMOVUPS      32(DX)(BX*1), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	VPBROADCASTD (AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 4(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD (AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y9, Y9
+	VPBROADCASTD 4(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y9, Y9
+	VMOVUPS      (DX)(BX*2), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	PREFETCHT0   1024(DX)(BX*2)
+	VPBROADCASTD (AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y4, Y4
+	VPBROADCASTD 4(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y4, Y4
+	VPBROADCASTD (AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y10, Y10
+	VPBROADCASTD 4(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y10, Y10
+	VMOVUPS      32(DX)(BX*2), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	VPBROADCASTD (AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD 4(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD (AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y11, Y11
+	VPBROADCASTD 4(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y11, Y11
+	VMOVUPS      64(DX), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	PREFETCHT0   1088(DX)
+	VPBROADCASTD 8(AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y0, Y0
+	VPBROADCASTD 12(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y0, Y0
+	VPBROADCASTD 8(AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y6, Y6
+	VPBROADCASTD 12(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y6, Y6
+	VMOVUPS      96(DX), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	VPBROADCASTD 8(AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD 12(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD 8(AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y7, Y7
+	VPBROADCASTD 12(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y7, Y7
+	VMOVUPS      64(DX)(BX*1), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	PREFETCHT0   1088(DX)(BX*1)
+	VPBROADCASTD 8(AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y2, Y2
+	VPBROADCASTD 12(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y2, Y2
+	VPBROADCASTD 8(AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y8, Y8
+	VPBROADCASTD 12(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y8, Y8
+	VMOVUPS      96(DX)(BX*1), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	VPBROADCASTD 8(AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 12(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 8(AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y9, Y9
+	VPBROADCASTD 12(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y9, Y9
+	VMOVUPS      64(DX)(BX*2), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	PREFETCHT0   1088(DX)(BX*2)
+	VPBROADCASTD 8(AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y4, Y4
+	VPBROADCASTD 12(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y4, Y4
+	VPBROADCASTD 8(AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y10, Y10
+	VPBROADCASTD 12(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y10, Y10
+	VMOVUPS      96(DX)(BX*2), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	VPBROADCASTD 8(AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD 12(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD 8(AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y11, Y11
+	VPBROADCASTD 12(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y11, Y11
+	ADDQ         $+16, AX
+	ADDQ         $+128, DX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y0, Y0
+	VPBROADCASTD 4(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y0, Y0
+	VPBROADCASTD (AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y6, Y6
+	VPBROADCASTD 4(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y6, Y6
+	VMOVUPS      32(DX), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	VPBROADCASTD (AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD 4(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y7, Y7
+	VPBROADCASTD 4(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y7, Y7
+	VMOVUPS      (DX)(BX*1), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y2, Y2
+	VPBROADCASTD 4(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y2, Y2
+	VPBROADCASTD (AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y8, Y8
+	VPBROADCASTD 4(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y8, Y8
+	VMOVUPS      32(DX)(BX*1), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	VPBROADCASTD (AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 4(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD (AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y9, Y9
+	VPBROADCASTD 4(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y9, Y9
+	VMOVUPS      (DX)(BX*2), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	PREFETCHT0   1024(DX)(BX*2)
+	VPBROADCASTD (AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y4, Y4
+	VPBROADCASTD 4(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y4, Y4
+	VPBROADCASTD (AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y10, Y10
+	VPBROADCASTD 4(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y10, Y10
+	VMOVUPS      32(DX)(BX*2), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	VPBROADCASTD (AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD 4(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD (AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y11, Y11
+	VPBROADCASTD 4(AX)(CX*1), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y11, Y11
+	ADDQ         $+8, AX
+	ADDQ         $+64, DX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y12
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y12, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       64(DX), Y2, Y2
+	VMULPS       Y12, Y2, Y2
+	VADDPS       64(BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       96(DX), Y3, Y3
+	VMULPS       Y12, Y3, Y3
+	VADDPS       96(BX), Y3, Y3
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       128(DX), Y4, Y4
+	VMULPS       Y12, Y4, Y4
+	VADDPS       128(BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       160(DX), Y5, Y5
+	VMULPS       Y12, Y5, Y5
+	VADDPS       160(BX), Y5, Y5
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       64(DX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VADDPS       64(BX), Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       96(DX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VADDPS       96(BX), Y9, Y9
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      Y9, 96(AX)
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       128(DX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VADDPS       128(BX), Y10, Y10
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       160(DX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VADDPS       160(BX), Y11, Y11
+	VMOVUPS      Y10, 128(AX)
+	VMOVUPS      Y11, 160(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense3x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Dense3x1AVX2(SB), NOSPLIT, $0-88
+	// y[3, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPBROADCASTD 4(AX), Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPBROADCASTD (AX)(CX*1), Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPBROADCASTD 4(AX)(CX*1), Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPBROADCASTD (AX)(CX*2), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y4, Y4
+	VPBROADCASTD 4(AX)(CX*2), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y4, Y4
+	VMOVUPS      32(DX), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	VPBROADCASTD (AX), Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD 4(AX), Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD 4(AX)(CX*1), Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y5, Y5
+	VPBROADCASTD 4(AX)(CX*2), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y5, Y5
+	VMOVUPS      64(DX), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	PREFETCHT0   1088(DX)
+	VPBROADCASTD 8(AX), Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPBROADCASTD 12(AX), Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPBROADCASTD 8(AX)(CX*1), Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPBROADCASTD 12(AX)(CX*1), Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPBROADCASTD 8(AX)(CX*2), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y4, Y4
+	VPBROADCASTD 12(AX)(CX*2), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y4, Y4
+	VMOVUPS      96(DX), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	VPBROADCASTD 8(AX), Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD 12(AX), Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD 8(AX)(CX*1), Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD 12(AX)(CX*1), Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD 8(AX)(CX*2), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y5, Y5
+	VPBROADCASTD 12(AX)(CX*2), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y5, Y5
+	ADDQ         $+16, AX
+	ADDQ         $+128, DX
+	SUBQ         $0x02, BX
+	JGE          loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPBROADCASTD 4(AX), Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPBROADCASTD (AX)(CX*1), Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPBROADCASTD 4(AX)(CX*1), Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPBROADCASTD (AX)(CX*2), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y4, Y4
+	VPBROADCASTD 4(AX)(CX*2), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y4, Y4
+	VMOVUPS      32(DX), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	VPBROADCASTD (AX), Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD 4(AX), Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD 4(AX)(CX*1), Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y5, Y5
+	VPBROADCASTD 4(AX)(CX*2), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y5, Y5
+	ADDQ         $+8, AX
+	ADDQ         $+64, DX
+	DECQ         BX
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y6
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y6, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y6, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense4x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Dense4x1AVX2(SB), NOSPLIT, $0-88
+	// y[4, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Y8
+	VPSLLW       $0x08, Y8, Y9
+	VPSRAW       $0x08, Y9, Y9
+	VPSRAW       $0x08, Y8, Y8
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (AX), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y0, Y0
+	VPBROADCASTD 4(AX), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y0, Y0
+	VPBROADCASTD (AX)(CX*1), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y2, Y2
+	VPBROADCASTD 4(AX)(CX*1), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y2, Y2
+	VPBROADCASTD (AX)(CX*2), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPBROADCASTD 4(AX)(CX*2), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPBROADCASTD (DX), Y10
+	VPMADDWD     Y9, Y10, Y9
+	VPADDD       Y9, Y6, Y6
+	VPBROADCASTD 4(DX), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y6, Y6
+	VMOVUPS      32(BX), Y8
+	VPSLLW       $0x08, Y8, Y9
+	VPSRAW       $0x08, Y9, Y9
+	VPSRAW       $0x08, Y8, Y8
+	VPBROADCASTD (AX), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 4(AX), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 4(AX)(CX*1), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 4(AX)(CX*2), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD (DX), Y10
+	VPMADDWD     Y9, Y10, Y9
+	VPADDD       Y9, Y7, Y7
+	VPBROADCASTD 4(DX), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y7, Y7
+	VMOVUPS      64(BX), Y8
+	VPSLLW       $0x08, Y8, Y9
+	VPSRAW       $0x08, Y9, Y9
+	VPSRAW       $0x08, Y8, Y8
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 8(AX), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y0, Y0
+	VPBROADCASTD 12(AX), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y0, Y0
+	VPBROADCASTD 8(AX)(CX*1), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y2, Y2
+	VPBROADCASTD 12(AX)(CX*1), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y2, Y2
+	VPBROADCASTD 8(AX)(CX*2), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPBROADCASTD 12(AX)(CX*2), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPBROADCASTD 8(DX), Y10
+	VPMADDWD     Y9, Y10, Y9
+	VPADDD       Y9, Y6, Y6
+	VPBROADCASTD 12(DX), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y6, Y6
+	VMOVUPS      96(BX), Y8
+	VPSLLW       $0x08, Y8, Y9
+	VPSRAW       $0x08, Y9, Y9
+	VPSRAW       $0x08, Y8, Y8
+	VPBROADCASTD 8(AX), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 12(AX), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 8(AX)(CX*1), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 12(AX)(CX*1), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 8(AX)(CX*2), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 12(AX)(CX*2), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 8(DX), Y10
+	VPMADDWD     Y9, Y10, Y9
+	VPADDD       Y9, Y7, Y7
+	VPBROADCASTD 12(DX), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y7, Y7
+	ADDQ         $+16, AX
+	ADDQ         $+16, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Y8
+	VPSLLW       $0x08, Y8, Y9
+	VPSRAW       $0x08, Y9, Y9
+	VPSRAW       $0x08, Y8, Y8
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (AX), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y0, Y0
+	VPBROADCASTD 4(AX), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y0, Y0
+	VPBROADCASTD (AX)(CX*1), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y2, Y2
+	VPBROADCASTD 4(AX)(CX*1), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y2, Y2
+	VPBROADCASTD (AX)(CX*2), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPBROADCASTD 4(AX)(CX*2), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPBROADCASTD (DX), Y10
+	VPMADDWD     Y9, Y10, Y9
+	VPADDD       Y9, Y6, Y6
+	VPBROADCASTD 4(DX), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y6, Y6
+	VMOVUPS      32(BX), Y8
+	VPSLLW       $0x08, Y8, Y9
+	VPSRAW       $0x08, Y9, Y9
+	VPSRAW       $0x08, Y8, Y8
+	VPBROADCASTD (AX), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 4(AX), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 4(AX)(CX*1), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 4(AX)(CX*2), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD (DX), Y10
+	VPMADDWD     Y9, Y10, Y9
+	VPADDD       Y9, Y7, Y7
+	VPBROADCASTD 4(DX), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y7, Y7
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+64, BX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y8, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense5x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Dense5x1AVX2(SB), NOSPLIT, $0-88
+	// y[5, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Y10
+	VPSLLW       $0x08, Y10, Y11
+	VPSRAW       $0x08, Y11, Y11
+	VPSRAW       $0x08, Y10, Y10
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (AX), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y0, Y0
+	VPBROADCASTD 4(AX), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y0, Y0
+	VPBROADCASTD (AX)(CX*1), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y2, Y2
+	VPBROADCASTD 4(AX)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y2, Y2
+	VPBROADCASTD (AX)(CX*2), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y4, Y4
+	VPBROADCASTD 4(AX)(CX*2), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y4, Y4
+	VPBROADCASTD (DX), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y6, Y6
+	VPBROADCASTD 4(DX), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y6, Y6
+	VPBROADCASTD (DX)(CX*1), Y12
+	VPMADDWD     Y11, Y12, Y11
+	VPADDD       Y11, Y8, Y8
+	VPBROADCASTD 4(DX)(CX*1), Y11
+	VPMADDWD     Y10, Y11, Y10
+	VPADDD       Y10, Y8, Y8
+	VMOVUPS      32(BX), Y10
+	VPSLLW       $0x08, Y10, Y11
+	VPSRAW       $0x08, Y11, Y11
+	VPSRAW       $0x08, Y10, Y10
+	VPBROADCASTD (AX), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD 4(AX), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD 4(AX)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTD 4(AX)(CX*2), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTD (DX), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTD 4(DX), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTD (DX)(CX*1), Y12
+	VPMADDWD     Y11, Y12, Y11
+	VPADDD       Y11, Y9, Y9
+	VPBROADCASTD 4(DX)(CX*1), Y11
+	VPMADDWD     Y10, Y11, Y10
+	VPADDD       Y10, Y9, Y9
+	VMOVUPS      64(BX), Y10
+	VPSLLW       $0x08, Y10, Y11
+	VPSRAW       $0x08, Y11, Y11
+	VPSRAW       $0x08, Y10, Y10
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 8(AX), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y0, Y0
+	VPBROADCASTD 12(AX), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y0, Y0
+	VPBROADCASTD 8(AX)(CX*1), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y2, Y2
+	VPBROADCASTD 12(AX)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y2, Y2
+	VPBROADCASTD 8(AX)(CX*2), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y4, Y4
+	VPBROADCASTD 12(AX)(CX*2), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y4, Y4
+	VPBROADCASTD 8(DX), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y6, Y6
+	VPBROADCASTD 12(DX), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y6, Y6
+	VPBROADCASTD 8(DX)(CX*1), Y12
+	VPMADDWD     Y11, Y12, Y11
+	VPADDD       Y11, Y8, Y8
+	VPBROADCASTD 12(DX)(CX*1), Y11
+	VPMADDWD     Y10, Y11, Y10
+	VPADDD       Y10, Y8, Y8
+	VMOVUPS      96(BX), Y10
+	VPSLLW       $0x08, Y10, Y11
+	VPSRAW       $0x08, Y11, Y11
+	VPSRAW       $0x08, Y10, Y10
+	VPBROADCASTD 8(AX), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD 12(AX), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD 8(AX)(CX*1), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD 12(AX)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD 8(AX)(CX*2), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTD 12(AX)(CX*2), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTD 8(DX), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTD 12(DX), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTD 8(DX)(CX*1), Y12
+	VPMADDWD     Y11, Y12, Y11
+	VPADDD       Y11, Y9, Y9
+	VPBROADCASTD 12(DX)(CX*1), Y11
+	VPMADDWD     Y10, Y11, Y10
+	VPADDD       Y10, Y9, Y9
+	ADDQ         $+16, AX
+	ADDQ         $+16, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Y10
+	VPSLLW       $0x08, Y10, Y11
+	VPSRAW       $0x08, Y11, Y11
+	VPSRAW       $0x08, Y10, Y10
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (AX), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y0, Y0
+	VPBROADCASTD 4(AX), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y0, Y0
+	VPBROADCASTD (AX)(CX*1), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y2, Y2
+	VPBROADCASTD 4(AX)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y2, Y2
+	VPBROADCASTD (AX)(CX*2), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y4, Y4
+	VPBROADCASTD 4(AX)(CX*2), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y4, Y4
+	VPBROADCASTD (DX), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y6, Y6
+	VPBROADCASTD 4(DX), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y6, Y6
+	VPBROADCASTD (DX)(CX*1), Y12
+	VPMADDWD     Y11, Y12, Y11
+	VPADDD       Y11, Y8, Y8
+	VPBROADCASTD 4(DX)(CX*1), Y11
+	VPMADDWD     Y10, Y11, Y10
+	VPADDD       Y10, Y8, Y8
+	VMOVUPS      32(BX), Y10
+	VPSLLW       $0x08, Y10, Y11
+	VPSRAW       $0x08, Y11, Y11
+	VPSRAW       $0x08, Y10, Y10
+	VPBROADCASTD (AX), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD 4(AX), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD 4(AX)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTD 4(AX)(CX*2), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTD (DX), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTD 4(DX), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTD (DX)(CX*1), Y12
+	VPMADDWD     Y11, Y12, Y11
+	VPADDD       Y11, Y9, Y9
+	VPBROADCASTD 4(DX)(CX*1), Y11
+	VPMADDWD     Y10, Y11, Y10
+	VPADDD       Y10, Y9, Y9
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+64, BX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y10, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y10, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Y0
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       (DX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VADDPS       (BX), Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       32(DX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VADDPS       32(BX), Y9, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense6x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Dense6x1AVX2(SB), NOSPLIT, $0-88
+	// y[6, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	VMOVAPS Y0, Y10
+	VMOVAPS Y1, Y11
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y0, Y0
+	VPBROADCASTD 4(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y0, Y0
+	VPBROADCASTD (AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y2, Y2
+	VPBROADCASTD 4(AX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y2, Y2
+	VPBROADCASTD (AX)(CX*2), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y4, Y4
+	VPBROADCASTD 4(AX)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y4, Y4
+	VPBROADCASTD (DX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y6, Y6
+	VPBROADCASTD 4(DX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y6, Y6
+	VPBROADCASTD (DX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y8, Y8
+	VPBROADCASTD 4(DX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y8, Y8
+	VPBROADCASTD (DX)(CX*2), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y10, Y10
+	VPBROADCASTD 4(DX)(CX*2), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y10, Y10
+	VMOVUPS      32(BX), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	VPBROADCASTD (AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD 4(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 4(AX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD 4(AX)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD (DX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD 4(DX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD (DX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD 4(DX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD (DX)(CX*2), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y11, Y11
+	VPBROADCASTD 4(DX)(CX*2), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y11, Y11
+	VMOVUPS      64(BX), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 8(AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y0, Y0
+	VPBROADCASTD 12(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y0, Y0
+	VPBROADCASTD 8(AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y2, Y2
+	VPBROADCASTD 12(AX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y2, Y2
+	VPBROADCASTD 8(AX)(CX*2), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y4, Y4
+	VPBROADCASTD 12(AX)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y4, Y4
+	VPBROADCASTD 8(DX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y6, Y6
+	VPBROADCASTD 12(DX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y6, Y6
+	VPBROADCASTD 8(DX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y8, Y8
+	VPBROADCASTD 12(DX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y8, Y8
+	VPBROADCASTD 8(DX)(CX*2), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y10, Y10
+	VPBROADCASTD 12(DX)(CX*2), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y10, Y10
+	VMOVUPS      96(BX), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	VPBROADCASTD 8(AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD 12(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD 8(AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 12(AX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 8(AX)(CX*2), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD 12(AX)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD 8(DX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD 12(DX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD 8(DX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD 12(DX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD 8(DX)(CX*2), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y11, Y11
+	VPBROADCASTD 12(DX)(CX*2), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y11, Y11
+	ADDQ         $+16, AX
+	ADDQ         $+16, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y0, Y0
+	VPBROADCASTD 4(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y0, Y0
+	VPBROADCASTD (AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y2, Y2
+	VPBROADCASTD 4(AX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y2, Y2
+	VPBROADCASTD (AX)(CX*2), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y4, Y4
+	VPBROADCASTD 4(AX)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y4, Y4
+	VPBROADCASTD (DX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y6, Y6
+	VPBROADCASTD 4(DX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y6, Y6
+	VPBROADCASTD (DX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y8, Y8
+	VPBROADCASTD 4(DX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y8, Y8
+	VPBROADCASTD (DX)(CX*2), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y10, Y10
+	VPBROADCASTD 4(DX)(CX*2), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y10, Y10
+	VMOVUPS      32(BX), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	VPBROADCASTD (AX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD 4(AX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD (AX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 4(AX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD (AX)(CX*2), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD 4(AX)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD (DX), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD 4(DX), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD (DX)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD 4(DX)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD (DX)(CX*2), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y11, Y11
+	VPBROADCASTD 4(DX)(CX*2), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y11, Y11
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+64, BX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y12
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y12, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Y0
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       (DX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VADDPS       (BX), Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       32(DX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VADDPS       32(BX), Y9, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Y0
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       (DX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VADDPS       (BX), Y10, Y10
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       32(DX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VADDPS       32(BX), Y11, Y11
+	VMOVUPS      Y10, (AX)
+	VMOVUPS      Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Tiles1AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Tiles1AVX2(SB), NOSPLIT, $0-88
+	// y[1, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    n+32(FP), BX
+	TESTQ   BX, BX
+	JEQ     done
+
+tile:
+	MOVLQSX (CX), SI
+	ADDQ    $0x04, CX
+	SHLQ    $0x05, SI
+	ADDQ    AX, SI
+	MOVQ    $0x00000002, DI
+
+steps:
+	VMOVUPS      (DX), Y2
+	VPSLLW       $0x08, Y2, Y3
+	VPSRAW       $0x08, Y3, Y3
+	VPSRAW       $0x08, Y2, Y2
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (SI), Y4
+	VPMADDWD     Y3, Y4, Y3
+	VPADDD       Y3, Y0, Y0
+	VPBROADCASTD 4(SI), Y3
+	VPMADDWD     Y2, Y3, Y2
+	VPADDD       Y2, Y0, Y0
+	VMOVUPS      32(DX), Y2
+	VPSLLW       $0x08, Y2, Y3
+	VPSRAW       $0x08, Y3, Y3
+	VPSRAW       $0x08, Y2, Y2
+	VPBROADCASTD (SI), Y4
+	VPMADDWD     Y3, Y4, Y3
+	VPADDD       Y3, Y1, Y1
+	VPBROADCASTD 4(SI), Y3
+	VPMADDWD     Y2, Y3, Y2
+	VPADDD       Y2, Y1, Y1
+	VMOVUPS      64(DX), Y2
+	VPSLLW       $0x08, Y2, Y3
+	VPSRAW       $0x08, Y3, Y3
+	VPSRAW       $0x08, Y2, Y2
+	PREFETCHT0   1088(DX)
+	VPBROADCASTD 8(SI), Y4
+	VPMADDWD     Y3, Y4, Y3
+	VPADDD       Y3, Y0, Y0
+	VPBROADCASTD 12(SI), Y3
+	VPMADDWD     Y2, Y3, Y2
+	VPADDD       Y2, Y0, Y0
+	VMOVUPS      96(DX), Y2
+	VPSLLW       $0x08, Y2, Y3
+	VPSRAW       $0x08, Y3, Y3
+	VPSRAW       $0x08, Y2, Y2
+	VPBROADCASTD 8(SI), Y4
+	VPMADDWD     Y3, Y4, Y3
+	VPADDD       Y3, Y1, Y1
+	VPBROADCASTD 12(SI), Y3
+	VPMADDWD     Y2, Y3, Y2
+	VPADDD       Y2, Y1, Y1
+	ADDQ         $+16, SI
+	ADDQ         $+128, DX
+	DECQ         DI
+	JNE          steps
+	DECQ         BX
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Y2
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VADDPS       (DX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(CX), Y1, Y1
+	VMULPS       Y2, Y1, Y1
+	VADDPS       32(DX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Tiles2AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Tiles2AVX2(SB), NOSPLIT, $0-88
+	// y[2, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	MOVQ    $0x00000002, R8
+
+steps:
+	VMOVUPS      (BX), Y4
+	VPSLLW       $0x08, Y4, Y5
+	VPSRAW       $0x08, Y5, Y5
+	VPSRAW       $0x08, Y4, Y4
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (DI), Y6
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y0, Y0
+	VPBROADCASTD 4(DI), Y6
+	VPMADDWD     Y4, Y6, Y6
+	VPADDD       Y6, Y0, Y0
+	VPBROADCASTD (DI)(CX*1), Y6
+	VPMADDWD     Y5, Y6, Y5
+	VPADDD       Y5, Y2, Y2
+	VPBROADCASTD 4(DI)(CX*1), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y2, Y2
+	VMOVUPS      32(BX), Y4
+	VPSLLW       $0x08, Y4, Y5
+	VPSRAW       $0x08, Y5, Y5
+	VPSRAW       $0x08, Y4, Y4
+	VPBROADCASTD (DI), Y6
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD 4(DI), Y6
+	VPMADDWD     Y4, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD (DI)(CX*1), Y6
+	VPMADDWD     Y5, Y6, Y5
+	VPADDD       Y5, Y3, Y3
+	VPBROADCASTD 4(DI)(CX*1), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y3, Y3
+	VMOVUPS      64(BX), Y4
+	VPSLLW       $0x08, Y4, Y5
+	VPSRAW       $0x08, Y5, Y5
+	VPSRAW       $0x08, Y4, Y4
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 8(DI), Y6
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y0, Y0
+	VPBROADCASTD 12(DI), Y6
+	VPMADDWD     Y4, Y6, Y6
+	VPADDD       Y6, Y0, Y0
+	VPBROADCASTD 8(DI)(CX*1), Y6
+	VPMADDWD     Y5, Y6, Y5
+	VPADDD       Y5, Y2, Y2
+	VPBROADCASTD 12(DI)(CX*1), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y2, Y2
+	VMOVUPS      96(BX), Y4
+	VPSLLW       $0x08, Y4, Y5
+	VPSRAW       $0x08, Y5, Y5
+	VPSRAW       $0x08, Y4, Y4
+	VPBROADCASTD 8(DI), Y6
+	VPMADDWD     Y5, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD 12(DI), Y6
+	VPMADDWD     Y4, Y6, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD 8(DI)(CX*1), Y6
+	VPMADDWD     Y5, Y6, Y5
+	VPADDD       Y5, Y3, Y3
+	VPBROADCASTD 12(DI)(CX*1), Y5
+	VPMADDWD     Y4, Y5, Y4
+	VPADDD       Y4, Y3, Y3
+	ADDQ         $+16, DI
+	ADDQ         $+128, BX
+	DECQ         R8
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y4, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Tiles3AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Tiles3AVX2(SB), NOSPLIT, $0-88
+	// y[3, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	MOVQ    $0x00000002, R8
+
+steps:
+	VMOVUPS      (BX), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (DI), Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPBROADCASTD 4(DI), Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPBROADCASTD (DI)(CX*1), Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPBROADCASTD 4(DI)(CX*1), Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPBROADCASTD (DI)(CX*2), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y4, Y4
+	VPBROADCASTD 4(DI)(CX*2), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y4, Y4
+	VMOVUPS      32(BX), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	VPBROADCASTD (DI), Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD 4(DI), Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD (DI)(CX*1), Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD 4(DI)(CX*1), Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD (DI)(CX*2), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y5, Y5
+	VPBROADCASTD 4(DI)(CX*2), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y5, Y5
+	VMOVUPS      64(BX), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 8(DI), Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPBROADCASTD 12(DI), Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPBROADCASTD 8(DI)(CX*1), Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPBROADCASTD 12(DI)(CX*1), Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPBROADCASTD 8(DI)(CX*2), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y4, Y4
+	VPBROADCASTD 12(DI)(CX*2), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y4, Y4
+	VMOVUPS      96(BX), Y6
+	VPSLLW       $0x08, Y6, Y7
+	VPSRAW       $0x08, Y7, Y7
+	VPSRAW       $0x08, Y6, Y6
+	VPBROADCASTD 8(DI), Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD 12(DI), Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPBROADCASTD 8(DI)(CX*1), Y8
+	VPMADDWD     Y7, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD 12(DI)(CX*1), Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y3, Y3
+	VPBROADCASTD 8(DI)(CX*2), Y8
+	VPMADDWD     Y7, Y8, Y7
+	VPADDD       Y7, Y5, Y5
+	VPBROADCASTD 12(DI)(CX*2), Y7
+	VPMADDWD     Y6, Y7, Y6
+	VPADDD       Y6, Y5, Y5
+	ADDQ         $+16, DI
+	ADDQ         $+128, BX
+	DECQ         R8
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y6
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y6, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y6, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Tiles4AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Tiles4AVX2(SB), NOSPLIT, $0-88
+	// y[4, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	LEAQ    (CX)(CX*2), R8
+	LEAQ    (DI)(R8*1), R8
+	MOVQ    $0x00000002, R9
+
+steps:
+	VMOVUPS      (BX), Y8
+	VPSLLW       $0x08, Y8, Y9
+	VPSRAW       $0x08, Y9, Y9
+	VPSRAW       $0x08, Y8, Y8
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (DI), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y0, Y0
+	VPBROADCASTD 4(DI), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y0, Y0
+	VPBROADCASTD (DI)(CX*1), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y2, Y2
+	VPBROADCASTD 4(DI)(CX*1), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y2, Y2
+	VPBROADCASTD (DI)(CX*2), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPBROADCASTD 4(DI)(CX*2), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPBROADCASTD (R8), Y10
+	VPMADDWD     Y9, Y10, Y9
+	VPADDD       Y9, Y6, Y6
+	VPBROADCASTD 4(R8), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y6, Y6
+	VMOVUPS      32(BX), Y8
+	VPSLLW       $0x08, Y8, Y9
+	VPSRAW       $0x08, Y9, Y9
+	VPSRAW       $0x08, Y8, Y8
+	VPBROADCASTD (DI), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 4(DI), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD (DI)(CX*1), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 4(DI)(CX*1), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD (DI)(CX*2), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 4(DI)(CX*2), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD (R8), Y10
+	VPMADDWD     Y9, Y10, Y9
+	VPADDD       Y9, Y7, Y7
+	VPBROADCASTD 4(R8), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y7, Y7
+	VMOVUPS      64(BX), Y8
+	VPSLLW       $0x08, Y8, Y9
+	VPSRAW       $0x08, Y9, Y9
+	VPSRAW       $0x08, Y8, Y8
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 8(DI), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y0, Y0
+	VPBROADCASTD 12(DI), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y0, Y0
+	VPBROADCASTD 8(DI)(CX*1), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y2, Y2
+	VPBROADCASTD 12(DI)(CX*1), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y2, Y2
+	VPBROADCASTD 8(DI)(CX*2), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPBROADCASTD 12(DI)(CX*2), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y4, Y4
+	VPBROADCASTD 8(R8), Y10
+	VPMADDWD     Y9, Y10, Y9
+	VPADDD       Y9, Y6, Y6
+	VPBROADCASTD 12(R8), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y6, Y6
+	VMOVUPS      96(BX), Y8
+	VPSLLW       $0x08, Y8, Y9
+	VPSRAW       $0x08, Y9, Y9
+	VPSRAW       $0x08, Y8, Y8
+	VPBROADCASTD 8(DI), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 12(DI), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 8(DI)(CX*1), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 12(DI)(CX*1), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 8(DI)(CX*2), Y10
+	VPMADDWD     Y9, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 12(DI)(CX*2), Y10
+	VPMADDWD     Y8, Y10, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 8(R8), Y10
+	VPMADDWD     Y9, Y10, Y9
+	VPADDD       Y9, Y7, Y7
+	VPBROADCASTD 12(R8), Y9
+	VPMADDWD     Y8, Y9, Y8
+	VPADDD       Y8, Y7, Y7
+	ADDQ         $+16, DI
+	ADDQ         $+16, R8
+	ADDQ         $+128, BX
+	DECQ         R9
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y8, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Tiles5AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Tiles5AVX2(SB), NOSPLIT, $0-88
+	// y[5, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	LEAQ    (CX)(CX*2), R8
+	LEAQ    (DI)(R8*1), R8
+	MOVQ    $0x00000002, R9
+
+steps:
+	VMOVUPS      (BX), Y10
+	VPSLLW       $0x08, Y10, Y11
+	VPSRAW       $0x08, Y11, Y11
+	VPSRAW       $0x08, Y10, Y10
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (DI), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y0, Y0
+	VPBROADCASTD 4(DI), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y0, Y0
+	VPBROADCASTD (DI)(CX*1), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y2, Y2
+	VPBROADCASTD 4(DI)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y2, Y2
+	VPBROADCASTD (DI)(CX*2), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y4, Y4
+	VPBROADCASTD 4(DI)(CX*2), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y4, Y4
+	VPBROADCASTD (R8), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y6, Y6
+	VPBROADCASTD 4(R8), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y6, Y6
+	VPBROADCASTD (R8)(CX*1), Y12
+	VPMADDWD     Y11, Y12, Y11
+	VPADDD       Y11, Y8, Y8
+	VPBROADCASTD 4(R8)(CX*1), Y11
+	VPMADDWD     Y10, Y11, Y10
+	VPADDD       Y10, Y8, Y8
+	VMOVUPS      32(BX), Y10
+	VPSLLW       $0x08, Y10, Y11
+	VPSRAW       $0x08, Y11, Y11
+	VPSRAW       $0x08, Y10, Y10
+	VPBROADCASTD (DI), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD 4(DI), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD (DI)(CX*1), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD 4(DI)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD (DI)(CX*2), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTD 4(DI)(CX*2), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTD (R8), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTD 4(R8), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTD (R8)(CX*1), Y12
+	VPMADDWD     Y11, Y12, Y11
+	VPADDD       Y11, Y9, Y9
+	VPBROADCASTD 4(R8)(CX*1), Y11
+	VPMADDWD     Y10, Y11, Y10
+	VPADDD       Y10, Y9, Y9
+	VMOVUPS      64(BX), Y10
+	VPSLLW       $0x08, Y10, Y11
+	VPSRAW       $0x08, Y11, Y11
+	VPSRAW       $0x08, Y10, Y10
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 8(DI), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y0, Y0
+	VPBROADCASTD 12(DI), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y0, Y0
+	VPBROADCASTD 8(DI)(CX*1), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y2, Y2
+	VPBROADCASTD 12(DI)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y2, Y2
+	VPBROADCASTD 8(DI)(CX*2), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y4, Y4
+	VPBROADCASTD 12(DI)(CX*2), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y4, Y4
+	VPBROADCASTD 8(R8), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y6, Y6
+	VPBROADCASTD 12(R8), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y6, Y6
+	VPBROADCASTD 8(R8)(CX*1), Y12
+	VPMADDWD     Y11, Y12, Y11
+	VPADDD       Y11, Y8, Y8
+	VPBROADCASTD 12(R8)(CX*1), Y11
+	VPMADDWD     Y10, Y11, Y10
+	VPADDD       Y10, Y8, Y8
+	VMOVUPS      96(BX), Y10
+	VPSLLW       $0x08, Y10, Y11
+	VPSRAW       $0x08, Y11, Y11
+	VPSRAW       $0x08, Y10, Y10
+	VPBROADCASTD 8(DI), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD 12(DI), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y1, Y1
+	VPBROADCASTD 8(DI)(CX*1), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD 12(DI)(CX*1), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y3, Y3
+	VPBROADCASTD 8(DI)(CX*2), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTD 12(DI)(CX*2), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y5, Y5
+	VPBROADCASTD 8(R8), Y12
+	VPMADDWD     Y11, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTD 12(R8), Y12
+	VPMADDWD     Y10, Y12, Y12
+	VPADDD       Y12, Y7, Y7
+	VPBROADCASTD 8(R8)(CX*1), Y12
+	VPMADDWD     Y11, Y12, Y11
+	VPADDD       Y11, Y9, Y9
+	VPBROADCASTD 12(R8)(CX*1), Y11
+	VPMADDWD     Y10, Y11, Y10
+	VPADDD       Y10, Y9, Y9
+	ADDQ         $+16, DI
+	ADDQ         $+16, R8
+	ADDQ         $+128, BX
+	DECQ         R9
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y10, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y10, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Y0
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       (DX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VADDPS       (BX), Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       32(DX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VADDPS       32(BX), Y9, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Tiles6AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Tiles6AVX2(SB), NOSPLIT, $0-88
+	// y[6, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	VMOVAPS Y0, Y10
+	VMOVAPS Y1, Y11
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	LEAQ    (CX)(CX*2), R8
+	LEAQ    (DI)(R8*1), R8
+	MOVQ    $0x00000002, R9
+
+steps:
+	VMOVUPS      (BX), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (DI), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y0, Y0
+	VPBROADCASTD 4(DI), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y0, Y0
+	VPBROADCASTD (DI)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y2, Y2
+	VPBROADCASTD 4(DI)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y2, Y2
+	VPBROADCASTD (DI)(CX*2), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y4, Y4
+	VPBROADCASTD 4(DI)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y4, Y4
+	VPBROADCASTD (R8), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y6, Y6
+	VPBROADCASTD 4(R8), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y6, Y6
+	VPBROADCASTD (R8)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y8, Y8
+	VPBROADCASTD 4(R8)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y8, Y8
+	VPBROADCASTD (R8)(CX*2), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y10, Y10
+	VPBROADCASTD 4(R8)(CX*2), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y10, Y10
+	VMOVUPS      32(BX), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	VPBROADCASTD (DI), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD 4(DI), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD (DI)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 4(DI)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD (DI)(CX*2), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD 4(DI)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD (R8), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD 4(R8), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD (R8)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD 4(R8)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD (R8)(CX*2), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y11, Y11
+	VPBROADCASTD 4(R8)(CX*2), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y11, Y11
+	VMOVUPS      64(BX), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 8(DI), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y0, Y0
+	VPBROADCASTD 12(DI), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y0, Y0
+	VPBROADCASTD 8(DI)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y2, Y2
+	VPBROADCASTD 12(DI)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y2, Y2
+	VPBROADCASTD 8(DI)(CX*2), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y4, Y4
+	VPBROADCASTD 12(DI)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y4, Y4
+	VPBROADCASTD 8(R8), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y6, Y6
+	VPBROADCASTD 12(R8), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y6, Y6
+	VPBROADCASTD 8(R8)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y8, Y8
+	VPBROADCASTD 12(R8)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y8, Y8
+	VPBROADCASTD 8(R8)(CX*2), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y10, Y10
+	VPBROADCASTD 12(R8)(CX*2), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y10, Y10
+	VMOVUPS      96(BX), Y12
+	VPSLLW       $0x08, Y12, Y13
+	VPSRAW       $0x08, Y13, Y13
+	VPSRAW       $0x08, Y12, Y12
+	VPBROADCASTD 8(DI), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD 12(DI), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD 8(DI)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 12(DI)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 8(DI)(CX*2), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD 12(DI)(CX*2), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD 8(R8), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD 12(R8), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD 8(R8)(CX*1), Y14
+	VPMADDWD     Y13, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD 12(R8)(CX*1), Y14
+	VPMADDWD     Y12, Y14, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD 8(R8)(CX*2), Y14
+	VPMADDWD     Y13, Y14, Y13
+	VPADDD       Y13, Y11, Y11
+	VPBROADCASTD 12(R8)(CX*2), Y13
+	VPMADDWD     Y12, Y13, Y12
+	VPADDD       Y12, Y11, Y11
+	ADDQ         $+16, DI
+	ADDQ         $+16, R8
+	ADDQ         $+128, BX
+	DECQ         R9
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y12
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y12, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Y0
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       (DX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VADDPS       (BX), Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       32(DX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VADDPS       32(BX), Y9, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Y0
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       (DX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VADDPS       (BX), Y10, Y10
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       32(DX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VADDPS       32(BX), Y11, Y11
+	VMOVUPS      Y10, (AX)
+	VMOVUPS      Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense1x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Dense1x1AVXVNNI(SB), NOSPLIT, $0-88
+	// y[1, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), CX
+	MOVQ    steps+32(FP), DX
+	SUBQ    $0x02, DX
+	JLT     tail
+
+loop:
+	VMOVUPS      (CX), Y2
+	PREFETCHT0   1024(CX)
+	VMOVUPS      32(CX), Y3
+	VPBROADCASTD (AX), Y4
+
+	// VPDPWSSD Y2, Y4, Y0
+	LONG $0x525de2c4
+	BYTE $0xc2
+
+	// VPDPWSSD Y3, Y4, Y1
+	LONG         $0x525de2c4
+	BYTE         $0xcb
+	VMOVUPS      64(CX), Y2
+	PREFETCHT0   1088(CX)
+	VMOVUPS      96(CX), Y3
+	VPBROADCASTD 4(AX), Y4
+
+	// VPDPWSSD Y2, Y4, Y0
+	LONG $0x525de2c4
+	BYTE $0xc2
+
+	// VPDPWSSD Y3, Y4, Y1
+	LONG $0x525de2c4
+	BYTE $0xcb
+	ADDQ $+8, AX
+	ADDQ $+128, CX
+	SUBQ $0x02, DX
+	JGE  loop
+
+tail:
+	ADDQ $0x02, DX
+	JEQ  done
+
+step:
+	VMOVUPS      (CX), Y2
+	PREFETCHT0   1024(CX)
+	VMOVUPS      32(CX), Y3
+	VPBROADCASTD (AX), Y4
+
+	// VPDPWSSD Y2, Y4, Y0
+	LONG $0x525de2c4
+	BYTE $0xc2
+
+	// VPDPWSSD Y3, Y4, Y1
+	LONG $0x525de2c4
+	BYTE $0xcb
+	ADDQ $+4, AX
+	ADDQ $+64, CX
+	DECQ DX
+	JNE  step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Y2
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VADDPS       (DX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(CX), Y1, Y1
+	VMULPS       Y2, Y1, Y1
+	VADDPS       32(DX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense1x2AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Dense1x2AVXVNNI(SB), NOSPLIT, $0-88
+	// y[1, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), CX
+	MOVQ    panelStride+24(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (CX), Y4
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (AX), Y5
+
+	// VPDPWSSD Y4, Y5, Y0
+	LONG         $0x5255e2c4
+	BYTE         $0xc4
+	VMOVUPS      32(CX), Y4
+	VPBROADCASTD (AX), Y5
+
+	// VPDPWSSD Y4, Y5, Y1
+	LONG         $0x5255e2c4
+	BYTE         $0xcc
+	VMOVUPS      (CX)(DX*1), Y4
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (AX), Y5
+
+	// VPDPWSSD Y4, Y5, Y2
+	LONG         $0x5255e2c4
+	BYTE         $0xd4
+	VMOVUPS      32(CX)(DX*1), Y4
+	VPBROADCASTD (AX), Y5
+
+	// VPDPWSSD Y4, Y5, Y3
+	LONG         $0x5255e2c4
+	BYTE         $0xdc
+	VMOVUPS      64(CX), Y4
+	PREFETCHT0   1088(CX)
+	VPBROADCASTD 4(AX), Y5
+
+	// VPDPWSSD Y4, Y5, Y0
+	LONG         $0x5255e2c4
+	BYTE         $0xc4
+	VMOVUPS      96(CX), Y4
+	VPBROADCASTD 4(AX), Y5
+
+	// VPDPWSSD Y4, Y5, Y1
+	LONG         $0x5255e2c4
+	BYTE         $0xcc
+	VMOVUPS      64(CX)(DX*1), Y4
+	PREFETCHT0   1088(CX)(DX*1)
+	VPBROADCASTD 4(AX), Y5
+
+	// VPDPWSSD Y4, Y5, Y2
+	LONG         $0x5255e2c4
+	BYTE         $0xd4
+	VMOVUPS      96(CX)(DX*1), Y4
+	VPBROADCASTD 4(AX), Y5
+
+	// VPDPWSSD Y4, Y5, Y3
+	LONG $0x5255e2c4
+	BYTE $0xdc
+	ADDQ $+8, AX
+	ADDQ $+128, CX
+	SUBQ $0x02, BX
+	JGE  loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (CX), Y4
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (AX), Y5
+
+	// VPDPWSSD Y4, Y5, Y0
+	LONG         $0x5255e2c4
+	BYTE         $0xc4
+	VMOVUPS      32(CX), Y4
+	VPBROADCASTD (AX), Y5
+
+	// VPDPWSSD Y4, Y5, Y1
+	LONG         $0x5255e2c4
+	BYTE         $0xcc
+	VMOVUPS      (CX)(DX*1), Y4
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (AX), Y5
+
+	// VPDPWSSD Y4, Y5, Y2
+	LONG         $0x5255e2c4
+	BYTE         $0xd4
+	VMOVUPS      32(CX)(DX*1), Y4
+	VPBROADCASTD (AX), Y5
+
+	// VPDPWSSD Y4, Y5, Y3
+	LONG $0x5255e2c4
+	BYTE $0xdc
+	ADDQ $+4, AX
+	ADDQ $+64, CX
+	DECQ BX
+	JNE  step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VADDPS       (DX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(CX), Y1, Y1
+	VMULPS       Y4, Y1, Y1
+	VADDPS       32(DX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       64(CX), Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VADDPS       64(DX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       96(CX), Y3, Y3
+	VMULPS       Y4, Y3, Y3
+	VADDPS       96(DX), Y3, Y3
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense1x3AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Dense1x3AVXVNNI(SB), NOSPLIT, $0-88
+	// y[1, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y5
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), CX
+	MOVQ    panelStride+24(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (CX), Y6
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (AX), Y7
+
+	// VPDPWSSD Y6, Y7, Y0
+	LONG         $0x5245e2c4
+	BYTE         $0xc6
+	VMOVUPS      32(CX), Y6
+	VPBROADCASTD (AX), Y7
+
+	// VPDPWSSD Y6, Y7, Y1
+	LONG         $0x5245e2c4
+	BYTE         $0xce
+	VMOVUPS      (CX)(DX*1), Y6
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (AX), Y7
+
+	// VPDPWSSD Y6, Y7, Y2
+	LONG         $0x5245e2c4
+	BYTE         $0xd6
+	VMOVUPS      32(CX)(DX*1), Y6
+	VPBROADCASTD (AX), Y7
+
+	// VPDPWSSD Y6, Y7, Y3
+	LONG         $0x5245e2c4
+	BYTE         $0xde
+	VMOVUPS      (CX)(DX*2), Y6
+	PREFETCHT0   1024(CX)(DX*2)
+	VPBROADCASTD (AX), Y7
+
+	// VPDPWSSD Y6, Y7, Y4
+	LONG         $0x5245e2c4
+	BYTE         $0xe6
+	VMOVUPS      32(CX)(DX*2), Y6
+	VPBROADCASTD (AX), Y7
+
+	// VPDPWSSD Y6, Y7, Y5
+	LONG         $0x5245e2c4
+	BYTE         $0xee
+	VMOVUPS      64(CX), Y6
+	PREFETCHT0   1088(CX)
+	VPBROADCASTD 4(AX), Y7
+
+	// VPDPWSSD Y6, Y7, Y0
+	LONG         $0x5245e2c4
+	BYTE         $0xc6
+	VMOVUPS      96(CX), Y6
+	VPBROADCASTD 4(AX), Y7
+
+	// VPDPWSSD Y6, Y7, Y1
+	LONG         $0x5245e2c4
+	BYTE         $0xce
+	VMOVUPS      64(CX)(DX*1), Y6
+	PREFETCHT0   1088(CX)(DX*1)
+	VPBROADCASTD 4(AX), Y7
+
+	// VPDPWSSD Y6, Y7, Y2
+	LONG         $0x5245e2c4
+	BYTE         $0xd6
+	VMOVUPS      96(CX)(DX*1), Y6
+	VPBROADCASTD 4(AX), Y7
+
+	// VPDPWSSD Y6, Y7, Y3
+	LONG         $0x5245e2c4
+	BYTE         $0xde
+	VMOVUPS      64(CX)(DX*2), Y6
+	PREFETCHT0   1088(CX)(DX*2)
+	VPBROADCASTD 4(AX), Y7
+
+	// VPDPWSSD Y6, Y7, Y4
+	LONG         $0x5245e2c4
+	BYTE         $0xe6
+	VMOVUPS      96(CX)(DX*2), Y6
+	VPBROADCASTD 4(AX), Y7
+
+	// VPDPWSSD Y6, Y7, Y5
+	LONG $0x5245e2c4
+	BYTE $0xee
+	ADDQ $+8, AX
+	ADDQ $+128, CX
+	SUBQ $0x02, BX
+	JGE  loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (CX), Y6
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (AX), Y7
+
+	// VPDPWSSD Y6, Y7, Y0
+	LONG         $0x5245e2c4
+	BYTE         $0xc6
+	VMOVUPS      32(CX), Y6
+	VPBROADCASTD (AX), Y7
+
+	// VPDPWSSD Y6, Y7, Y1
+	LONG         $0x5245e2c4
+	BYTE         $0xce
+	VMOVUPS      (CX)(DX*1), Y6
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (AX), Y7
+
+	// VPDPWSSD Y6, Y7, Y2
+	LONG         $0x5245e2c4
+	BYTE         $0xd6
+	VMOVUPS      32(CX)(DX*1), Y6
+	VPBROADCASTD (AX), Y7
+
+	// VPDPWSSD Y6, Y7, Y3
+	LONG         $0x5245e2c4
+	BYTE         $0xde
+	VMOVUPS      (CX)(DX*2), Y6
+	PREFETCHT0   1024(CX)(DX*2)
+	VPBROADCASTD (AX), Y7
+
+	// VPDPWSSD Y6, Y7, Y4
+	LONG         $0x5245e2c4
+	BYTE         $0xe6
+	VMOVUPS      32(CX)(DX*2), Y6
+	VPBROADCASTD (AX), Y7
+
+	// VPDPWSSD Y6, Y7, Y5
+	LONG $0x5245e2c4
+	BYTE $0xee
+	ADDQ $+4, AX
+	ADDQ $+64, CX
+	DECQ BX
+	JNE  step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Y6
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VMULPS       Y6, Y0, Y0
+	VADDPS       (DX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(CX), Y1, Y1
+	VMULPS       Y6, Y1, Y1
+	VADDPS       32(DX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       64(CX), Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VADDPS       64(DX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       96(CX), Y3, Y3
+	VMULPS       Y6, Y3, Y3
+	VADDPS       96(DX), Y3, Y3
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       128(CX), Y4, Y4
+	VMULPS       Y6, Y4, Y4
+	VADDPS       128(DX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       160(CX), Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VADDPS       160(DX), Y5, Y5
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense2x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Dense2x1AVXVNNI(SB), NOSPLIT, $0-88
+	// y[2, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Y4
+	PREFETCHT0   1024(DX)
+	VMOVUPS      32(DX), Y5
+	VPBROADCASTD (AX), Y6
+
+	// VPDPWSSD Y4, Y6, Y0
+	LONG $0x524de2c4
+	BYTE $0xc4
+
+	// VPDPWSSD Y5, Y6, Y1
+	LONG         $0x524de2c4
+	BYTE         $0xcd
+	VPBROADCASTD (AX)(CX*1), Y6
+
+	// VPDPWSSD Y4, Y6, Y2
+	LONG $0x524de2c4
+	BYTE $0xd4
+
+	// VPDPWSSD Y5, Y6, Y3
+	LONG         $0x524de2c4
+	BYTE         $0xdd
+	VMOVUPS      64(DX), Y4
+	PREFETCHT0   1088(DX)
+	VMOVUPS      96(DX), Y5
+	VPBROADCASTD 4(AX), Y6
+
+	// VPDPWSSD Y4, Y6, Y0
+	LONG $0x524de2c4
+	BYTE $0xc4
+
+	// VPDPWSSD Y5, Y6, Y1
+	LONG         $0x524de2c4
+	BYTE         $0xcd
+	VPBROADCASTD 4(AX)(CX*1), Y6
+
+	// VPDPWSSD Y4, Y6, Y2
+	LONG $0x524de2c4
+	BYTE $0xd4
+
+	// VPDPWSSD Y5, Y6, Y3
+	LONG $0x524de2c4
+	BYTE $0xdd
+	ADDQ $+8, AX
+	ADDQ $+128, DX
+	SUBQ $0x02, BX
+	JGE  loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Y4
+	PREFETCHT0   1024(DX)
+	VMOVUPS      32(DX), Y5
+	VPBROADCASTD (AX), Y6
+
+	// VPDPWSSD Y4, Y6, Y0
+	LONG $0x524de2c4
+	BYTE $0xc4
+
+	// VPDPWSSD Y5, Y6, Y1
+	LONG         $0x524de2c4
+	BYTE         $0xcd
+	VPBROADCASTD (AX)(CX*1), Y6
+
+	// VPDPWSSD Y4, Y6, Y2
+	LONG $0x524de2c4
+	BYTE $0xd4
+
+	// VPDPWSSD Y5, Y6, Y3
+	LONG $0x524de2c4
+	BYTE $0xdd
+	ADDQ $+4, AX
+	ADDQ $+64, DX
+	DECQ BX
+	JNE  step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y4, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense2x2AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Dense2x2AVXVNNI(SB), NOSPLIT, $0-88
+	// y[2, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVAPS Y2, Y6
+	VMOVAPS Y3, Y7
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    panelStride+24(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Y8
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Y9
+
+	// VPDPWSSD Y8, Y9, Y0
+	LONG         $0x5235c2c4
+	BYTE         $0xc0
+	VPBROADCASTD (AX)(CX*1), Y9
+
+	// VPDPWSSD Y8, Y9, Y4
+	LONG         $0x5235c2c4
+	BYTE         $0xe0
+	VMOVUPS      32(DX), Y8
+	VPBROADCASTD (AX), Y9
+
+	// VPDPWSSD Y8, Y9, Y1
+	LONG         $0x5235c2c4
+	BYTE         $0xc8
+	VPBROADCASTD (AX)(CX*1), Y9
+
+	// VPDPWSSD Y8, Y9, Y5
+	LONG         $0x5235c2c4
+	BYTE         $0xe8
+	VMOVUPS      (DX)(BX*1), Y8
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Y9
+
+	// VPDPWSSD Y8, Y9, Y2
+	LONG         $0x5235c2c4
+	BYTE         $0xd0
+	VPBROADCASTD (AX)(CX*1), Y9
+
+	// VPDPWSSD Y8, Y9, Y6
+	LONG         $0x5235c2c4
+	BYTE         $0xf0
+	VMOVUPS      32(DX)(BX*1), Y8
+	VPBROADCASTD (AX), Y9
+
+	// VPDPWSSD Y8, Y9, Y3
+	LONG         $0x5235c2c4
+	BYTE         $0xd8
+	VPBROADCASTD (AX)(CX*1), Y9
+
+	// VPDPWSSD Y8, Y9, Y7
+	LONG         $0x5235c2c4
+	BYTE         $0xf8
+	VMOVUPS      64(DX), Y8
+	PREFETCHT0   1088(DX)
+	VPBROADCASTD 4(AX), Y9
+
+	// VPDPWSSD Y8, Y9, Y0
+	LONG         $0x5235c2c4
+	BYTE         $0xc0
+	VPBROADCASTD 4(AX)(CX*1), Y9
+
+	// VPDPWSSD Y8, Y9, Y4
+	LONG         $0x5235c2c4
+	BYTE         $0xe0
+	VMOVUPS      96(DX), Y8
+	VPBROADCASTD 4(AX), Y9
+
+	// VPDPWSSD Y8, Y9, Y1
+	LONG         $0x5235c2c4
+	BYTE         $0xc8
+	VPBROADCASTD 4(AX)(CX*1), Y9
+
+	// VPDPWSSD Y8, Y9, Y5
+	LONG         $0x5235c2c4
+	BYTE         $0xe8
+	VMOVUPS      64(DX)(BX*1), Y8
+	PREFETCHT0   1088(DX)(BX*1)
+	VPBROADCASTD 4(AX), Y9
+
+	// VPDPWSSD Y8, Y9, Y2
+	LONG         $0x5235c2c4
+	BYTE         $0xd0
+	VPBROADCASTD 4(AX)(CX*1), Y9
+
+	// VPDPWSSD Y8, Y9, Y6
+	LONG         $0x5235c2c4
+	BYTE         $0xf0
+	VMOVUPS      96(DX)(BX*1), Y8
+	VPBROADCASTD 4(AX), Y9
+
+	// VPDPWSSD Y8, Y9, Y3
+	LONG         $0x5235c2c4
+	BYTE         $0xd8
+	VPBROADCASTD 4(AX)(CX*1), Y9
+
+	// VPDPWSSD Y8, Y9, Y7
+	LONG $0x5235c2c4
+	BYTE $0xf8
+	ADDQ $+8, AX
+	ADDQ $+128, DX
+	SUBQ $0x02, SI
+	JGE  loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Y8
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Y9
+
+	// VPDPWSSD Y8, Y9, Y0
+	LONG         $0x5235c2c4
+	BYTE         $0xc0
+	VPBROADCASTD (AX)(CX*1), Y9
+
+	// VPDPWSSD Y8, Y9, Y4
+	LONG         $0x5235c2c4
+	BYTE         $0xe0
+	VMOVUPS      32(DX), Y8
+	VPBROADCASTD (AX), Y9
+
+	// VPDPWSSD Y8, Y9, Y1
+	LONG         $0x5235c2c4
+	BYTE         $0xc8
+	VPBROADCASTD (AX)(CX*1), Y9
+
+	// VPDPWSSD Y8, Y9, Y5
+	LONG         $0x5235c2c4
+	BYTE         $0xe8
+	VMOVUPS      (DX)(BX*1), Y8
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Y9
+
+	// VPDPWSSD Y8, Y9, Y2
+	LONG         $0x5235c2c4
+	BYTE         $0xd0
+	VPBROADCASTD (AX)(CX*1), Y9
+
+	// VPDPWSSD Y8, Y9, Y6
+	LONG         $0x5235c2c4
+	BYTE         $0xf0
+	VMOVUPS      32(DX)(BX*1), Y8
+	VPBROADCASTD (AX), Y9
+
+	// VPDPWSSD Y8, Y9, Y3
+	LONG         $0x5235c2c4
+	BYTE         $0xd8
+	VPBROADCASTD (AX)(CX*1), Y9
+
+	// VPDPWSSD Y8, Y9, Y7
+	LONG $0x5235c2c4
+	BYTE $0xf8
+	ADDQ $+4, AX
+	ADDQ $+64, DX
+	DECQ SI
+	JNE  step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y8, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       64(DX), Y2, Y2
+	VMULPS       Y8, Y2, Y2
+	VADDPS       64(BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       96(DX), Y3, Y3
+	VMULPS       Y8, Y3, Y3
+	VADDPS       96(BX), Y3, Y3
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       64(DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       64(BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       96(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       96(BX), Y7, Y7
+	VMOVUPS      Y6, 64(AX)
+	VMOVUPS      Y7, 96(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense2x3AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Dense2x3AVXVNNI(SB), NOSPLIT, $0-88
+	// y[2, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVAPS Y2, Y8
+	VMOVAPS Y3, Y9
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y5
+	VMOVAPS Y4, Y10
+	VMOVAPS Y5, Y11
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    panelStride+24(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Y12
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Y13
+
+	// VPDPWSSD Y12, Y13, Y0
+	LONG         $0x5215c2c4
+	BYTE         $0xc4
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPWSSD Y12, Y13, Y6
+	LONG         $0x5215c2c4
+	BYTE         $0xf4
+	VMOVUPS      32(DX), Y12
+	VPBROADCASTD (AX), Y13
+
+	// VPDPWSSD Y12, Y13, Y1
+	LONG         $0x5215c2c4
+	BYTE         $0xcc
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPWSSD Y12, Y13, Y7
+	LONG         $0x5215c2c4
+	BYTE         $0xfc
+	VMOVUPS      (DX)(BX*1), Y12
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Y13
+
+	// VPDPWSSD Y12, Y13, Y2
+	LONG         $0x5215c2c4
+	BYTE         $0xd4
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPWSSD Y12, Y13, Y8
+	LONG         $0x521542c4
+	BYTE         $0xc4
+	VMOVUPS      32(DX)(BX*1), Y12
+	VPBROADCASTD (AX), Y13
+
+	// VPDPWSSD Y12, Y13, Y3
+	LONG         $0x5215c2c4
+	BYTE         $0xdc
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPWSSD Y12, Y13, Y9
+	LONG         $0x521542c4
+	BYTE         $0xcc
+	VMOVUPS      (DX)(BX*2), Y12
+	PREFETCHT0   1024(DX)(BX*2)
+	VPBROADCASTD (AX), Y13
+
+	// VPDPWSSD Y12, Y13, Y4
+	LONG         $0x5215c2c4
+	BYTE         $0xe4
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPWSSD Y12, Y13, Y10
+	LONG         $0x521542c4
+	BYTE         $0xd4
+	VMOVUPS      32(DX)(BX*2), Y12
+	VPBROADCASTD (AX), Y13
+
+	// VPDPWSSD Y12, Y13, Y5
+	LONG         $0x5215c2c4
+	BYTE         $0xec
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPWSSD Y12, Y13, Y11
+	LONG         $0x521542c4
+	BYTE         $0xdc
+	VMOVUPS      64(DX), Y12
+	PREFETCHT0   1088(DX)
+	VPBROADCASTD 4(AX), Y13
+
+	// VPDPWSSD Y12, Y13, Y0
+	LONG         $0x5215c2c4
+	BYTE         $0xc4
+	VPBROADCASTD 4(AX)(CX*1), Y13
+
+	// VPDPWSSD Y12, Y13, Y6
+	LONG         $0x5215c2c4
+	BYTE         $0xf4
+	VMOVUPS      96(DX), Y12
+	VPBROADCASTD 4(AX), Y13
+
+	// VPDPWSSD Y12, Y13, Y1
+	LONG         $0x5215c2c4
+	BYTE         $0xcc
+	VPBROADCASTD 4(AX)(CX*1), Y13
+
+	// VPDPWSSD Y12, Y13, Y7
+	LONG         $0x5215c2c4
+	BYTE         $0xfc
+	VMOVUPS      64(DX)(BX*1), Y12
+	PREFETCHT0   1088(DX)(BX*1)
+	VPBROADCASTD 4(AX), Y13
+
+	// VPDPWSSD Y12, Y13, Y2
+	LONG         $0x5215c2c4
+	BYTE         $0xd4
+	VPBROADCASTD 4(AX)(CX*1), Y13
+
+	// VPDPWSSD Y12, Y13, Y8
+	LONG         $0x521542c4
+	BYTE         $0xc4
+	VMOVUPS      96(DX)(BX*1), Y12
+	VPBROADCASTD 4(AX), Y13
+
+	// VPDPWSSD Y12, Y13, Y3
+	LONG         $0x5215c2c4
+	BYTE         $0xdc
+	VPBROADCASTD 4(AX)(CX*1), Y13
+
+	// VPDPWSSD Y12, Y13, Y9
+	LONG         $0x521542c4
+	BYTE         $0xcc
+	VMOVUPS      64(DX)(BX*2), Y12
+	PREFETCHT0   1088(DX)(BX*2)
+	VPBROADCASTD 4(AX), Y13
+
+	// VPDPWSSD Y12, Y13, Y4
+	LONG         $0x5215c2c4
+	BYTE         $0xe4
+	VPBROADCASTD 4(AX)(CX*1), Y13
+
+	// VPDPWSSD Y12, Y13, Y10
+	LONG         $0x521542c4
+	BYTE         $0xd4
+	VMOVUPS      96(DX)(BX*2), Y12
+	VPBROADCASTD 4(AX), Y13
+
+	// VPDPWSSD Y12, Y13, Y5
+	LONG         $0x5215c2c4
+	BYTE         $0xec
+	VPBROADCASTD 4(AX)(CX*1), Y13
+
+	// VPDPWSSD Y12, Y13, Y11
+	LONG $0x521542c4
+	BYTE $0xdc
+	ADDQ $+8, AX
+	ADDQ $+128, DX
+	SUBQ $0x02, SI
+	JGE  loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Y12
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Y13
+
+	// VPDPWSSD Y12, Y13, Y0
+	LONG         $0x5215c2c4
+	BYTE         $0xc4
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPWSSD Y12, Y13, Y6
+	LONG         $0x5215c2c4
+	BYTE         $0xf4
+	VMOVUPS      32(DX), Y12
+	VPBROADCASTD (AX), Y13
+
+	// VPDPWSSD Y12, Y13, Y1
+	LONG         $0x5215c2c4
+	BYTE         $0xcc
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPWSSD Y12, Y13, Y7
+	LONG         $0x5215c2c4
+	BYTE         $0xfc
+	VMOVUPS      (DX)(BX*1), Y12
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Y13
+
+	// VPDPWSSD Y12, Y13, Y2
+	LONG         $0x5215c2c4
+	BYTE         $0xd4
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPWSSD Y12, Y13, Y8
+	LONG         $0x521542c4
+	BYTE         $0xc4
+	VMOVUPS      32(DX)(BX*1), Y12
+	VPBROADCASTD (AX), Y13
+
+	// VPDPWSSD Y12, Y13, Y3
+	LONG         $0x5215c2c4
+	BYTE         $0xdc
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPWSSD Y12, Y13, Y9
+	LONG         $0x521542c4
+	BYTE         $0xcc
+	VMOVUPS      (DX)(BX*2), Y12
+	PREFETCHT0   1024(DX)(BX*2)
+	VPBROADCASTD (AX), Y13
+
+	// VPDPWSSD Y12, Y13, Y4
+	LONG         $0x5215c2c4
+	BYTE         $0xe4
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPWSSD Y12, Y13, Y10
+	LONG         $0x521542c4
+	BYTE         $0xd4
+	VMOVUPS      32(DX)(BX*2), Y12
+	VPBROADCASTD (AX), Y13
+
+	// VPDPWSSD Y12, Y13, Y5
+	LONG         $0x5215c2c4
+	BYTE         $0xec
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPWSSD Y12, Y13, Y11
+	LONG $0x521542c4
+	BYTE $0xdc
+	ADDQ $+4, AX
+	ADDQ $+64, DX
+	DECQ SI
+	JNE  step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y12
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y12, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       64(DX), Y2, Y2
+	VMULPS       Y12, Y2, Y2
+	VADDPS       64(BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       96(DX), Y3, Y3
+	VMULPS       Y12, Y3, Y3
+	VADDPS       96(BX), Y3, Y3
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       128(DX), Y4, Y4
+	VMULPS       Y12, Y4, Y4
+	VADDPS       128(BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       160(DX), Y5, Y5
+	VMULPS       Y12, Y5, Y5
+	VADDPS       160(BX), Y5, Y5
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       64(DX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VADDPS       64(BX), Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       96(DX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VADDPS       96(BX), Y9, Y9
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      Y9, 96(AX)
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       128(DX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VADDPS       128(BX), Y10, Y10
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       160(DX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VADDPS       160(BX), Y11, Y11
+	VMOVUPS      Y10, 128(AX)
+	VMOVUPS      Y11, 160(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense3x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Dense3x1AVXVNNI(SB), NOSPLIT, $0-88
+	// y[3, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Y6
+	PREFETCHT0   1024(DX)
+	VMOVUPS      32(DX), Y7
+	VPBROADCASTD (AX), Y8
+
+	// VPDPWSSD Y6, Y8, Y0
+	LONG $0x523de2c4
+	BYTE $0xc6
+
+	// VPDPWSSD Y7, Y8, Y1
+	LONG         $0x523de2c4
+	BYTE         $0xcf
+	VPBROADCASTD (AX)(CX*1), Y8
+
+	// VPDPWSSD Y6, Y8, Y2
+	LONG $0x523de2c4
+	BYTE $0xd6
+
+	// VPDPWSSD Y7, Y8, Y3
+	LONG         $0x523de2c4
+	BYTE         $0xdf
+	VPBROADCASTD (AX)(CX*2), Y8
+
+	// VPDPWSSD Y6, Y8, Y4
+	LONG $0x523de2c4
+	BYTE $0xe6
+
+	// VPDPWSSD Y7, Y8, Y5
+	LONG         $0x523de2c4
+	BYTE         $0xef
+	VMOVUPS      64(DX), Y6
+	PREFETCHT0   1088(DX)
+	VMOVUPS      96(DX), Y7
+	VPBROADCASTD 4(AX), Y8
+
+	// VPDPWSSD Y6, Y8, Y0
+	LONG $0x523de2c4
+	BYTE $0xc6
+
+	// VPDPWSSD Y7, Y8, Y1
+	LONG         $0x523de2c4
+	BYTE         $0xcf
+	VPBROADCASTD 4(AX)(CX*1), Y8
+
+	// VPDPWSSD Y6, Y8, Y2
+	LONG $0x523de2c4
+	BYTE $0xd6
+
+	// VPDPWSSD Y7, Y8, Y3
+	LONG         $0x523de2c4
+	BYTE         $0xdf
+	VPBROADCASTD 4(AX)(CX*2), Y8
+
+	// VPDPWSSD Y6, Y8, Y4
+	LONG $0x523de2c4
+	BYTE $0xe6
+
+	// VPDPWSSD Y7, Y8, Y5
+	LONG $0x523de2c4
+	BYTE $0xef
+	ADDQ $+8, AX
+	ADDQ $+128, DX
+	SUBQ $0x02, BX
+	JGE  loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Y6
+	PREFETCHT0   1024(DX)
+	VMOVUPS      32(DX), Y7
+	VPBROADCASTD (AX), Y8
+
+	// VPDPWSSD Y6, Y8, Y0
+	LONG $0x523de2c4
+	BYTE $0xc6
+
+	// VPDPWSSD Y7, Y8, Y1
+	LONG         $0x523de2c4
+	BYTE         $0xcf
+	VPBROADCASTD (AX)(CX*1), Y8
+
+	// VPDPWSSD Y6, Y8, Y2
+	LONG $0x523de2c4
+	BYTE $0xd6
+
+	// VPDPWSSD Y7, Y8, Y3
+	LONG         $0x523de2c4
+	BYTE         $0xdf
+	VPBROADCASTD (AX)(CX*2), Y8
+
+	// VPDPWSSD Y6, Y8, Y4
+	LONG $0x523de2c4
+	BYTE $0xe6
+
+	// VPDPWSSD Y7, Y8, Y5
+	LONG $0x523de2c4
+	BYTE $0xef
+	ADDQ $+4, AX
+	ADDQ $+64, DX
+	DECQ BX
+	JNE  step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y6
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y6, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y6, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense4x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Dense4x1AVXVNNI(SB), NOSPLIT, $0-88
+	// y[4, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Y8
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y9
+	VPBROADCASTD (AX), Y10
+
+	// VPDPWSSD Y8, Y10, Y0
+	LONG $0x522dc2c4
+	BYTE $0xc0
+
+	// VPDPWSSD Y9, Y10, Y1
+	LONG         $0x522dc2c4
+	BYTE         $0xc9
+	VPBROADCASTD (AX)(CX*1), Y10
+
+	// VPDPWSSD Y8, Y10, Y2
+	LONG $0x522dc2c4
+	BYTE $0xd0
+
+	// VPDPWSSD Y9, Y10, Y3
+	LONG         $0x522dc2c4
+	BYTE         $0xd9
+	VPBROADCASTD (AX)(CX*2), Y10
+
+	// VPDPWSSD Y8, Y10, Y4
+	LONG $0x522dc2c4
+	BYTE $0xe0
+
+	// VPDPWSSD Y9, Y10, Y5
+	LONG         $0x522dc2c4
+	BYTE         $0xe9
+	VPBROADCASTD (DX), Y10
+
+	// VPDPWSSD Y8, Y10, Y6
+	LONG $0x522dc2c4
+	BYTE $0xf0
+
+	// VPDPWSSD Y9, Y10, Y7
+	LONG         $0x522dc2c4
+	BYTE         $0xf9
+	VMOVUPS      64(BX), Y8
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y9
+	VPBROADCASTD 4(AX), Y10
+
+	// VPDPWSSD Y8, Y10, Y0
+	LONG $0x522dc2c4
+	BYTE $0xc0
+
+	// VPDPWSSD Y9, Y10, Y1
+	LONG         $0x522dc2c4
+	BYTE         $0xc9
+	VPBROADCASTD 4(AX)(CX*1), Y10
+
+	// VPDPWSSD Y8, Y10, Y2
+	LONG $0x522dc2c4
+	BYTE $0xd0
+
+	// VPDPWSSD Y9, Y10, Y3
+	LONG         $0x522dc2c4
+	BYTE         $0xd9
+	VPBROADCASTD 4(AX)(CX*2), Y10
+
+	// VPDPWSSD Y8, Y10, Y4
+	LONG $0x522dc2c4
+	BYTE $0xe0
+
+	// VPDPWSSD Y9, Y10, Y5
+	LONG         $0x522dc2c4
+	BYTE         $0xe9
+	VPBROADCASTD 4(DX), Y10
+
+	// VPDPWSSD Y8, Y10, Y6
+	LONG $0x522dc2c4
+	BYTE $0xf0
+
+	// VPDPWSSD Y9, Y10, Y7
+	LONG $0x522dc2c4
+	BYTE $0xf9
+	ADDQ $+8, AX
+	ADDQ $+8, DX
+	ADDQ $+128, BX
+	SUBQ $0x02, SI
+	JGE  loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Y8
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y9
+	VPBROADCASTD (AX), Y10
+
+	// VPDPWSSD Y8, Y10, Y0
+	LONG $0x522dc2c4
+	BYTE $0xc0
+
+	// VPDPWSSD Y9, Y10, Y1
+	LONG         $0x522dc2c4
+	BYTE         $0xc9
+	VPBROADCASTD (AX)(CX*1), Y10
+
+	// VPDPWSSD Y8, Y10, Y2
+	LONG $0x522dc2c4
+	BYTE $0xd0
+
+	// VPDPWSSD Y9, Y10, Y3
+	LONG         $0x522dc2c4
+	BYTE         $0xd9
+	VPBROADCASTD (AX)(CX*2), Y10
+
+	// VPDPWSSD Y8, Y10, Y4
+	LONG $0x522dc2c4
+	BYTE $0xe0
+
+	// VPDPWSSD Y9, Y10, Y5
+	LONG         $0x522dc2c4
+	BYTE         $0xe9
+	VPBROADCASTD (DX), Y10
+
+	// VPDPWSSD Y8, Y10, Y6
+	LONG $0x522dc2c4
+	BYTE $0xf0
+
+	// VPDPWSSD Y9, Y10, Y7
+	LONG $0x522dc2c4
+	BYTE $0xf9
+	ADDQ $+4, AX
+	ADDQ $+4, DX
+	ADDQ $+64, BX
+	DECQ SI
+	JNE  step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y8, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense5x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Dense5x1AVXVNNI(SB), NOSPLIT, $0-88
+	// y[5, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Y10
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y11
+	VPBROADCASTD (AX), Y12
+
+	// VPDPWSSD Y10, Y12, Y0
+	LONG $0x521dc2c4
+	BYTE $0xc2
+
+	// VPDPWSSD Y11, Y12, Y1
+	LONG         $0x521dc2c4
+	BYTE         $0xcb
+	VPBROADCASTD (AX)(CX*1), Y12
+
+	// VPDPWSSD Y10, Y12, Y2
+	LONG $0x521dc2c4
+	BYTE $0xd2
+
+	// VPDPWSSD Y11, Y12, Y3
+	LONG         $0x521dc2c4
+	BYTE         $0xdb
+	VPBROADCASTD (AX)(CX*2), Y12
+
+	// VPDPWSSD Y10, Y12, Y4
+	LONG $0x521dc2c4
+	BYTE $0xe2
+
+	// VPDPWSSD Y11, Y12, Y5
+	LONG         $0x521dc2c4
+	BYTE         $0xeb
+	VPBROADCASTD (DX), Y12
+
+	// VPDPWSSD Y10, Y12, Y6
+	LONG $0x521dc2c4
+	BYTE $0xf2
+
+	// VPDPWSSD Y11, Y12, Y7
+	LONG         $0x521dc2c4
+	BYTE         $0xfb
+	VPBROADCASTD (DX)(CX*1), Y12
+
+	// VPDPWSSD Y10, Y12, Y8
+	LONG $0x521d42c4
+	BYTE $0xc2
+
+	// VPDPWSSD Y11, Y12, Y9
+	LONG         $0x521d42c4
+	BYTE         $0xcb
+	VMOVUPS      64(BX), Y10
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y11
+	VPBROADCASTD 4(AX), Y12
+
+	// VPDPWSSD Y10, Y12, Y0
+	LONG $0x521dc2c4
+	BYTE $0xc2
+
+	// VPDPWSSD Y11, Y12, Y1
+	LONG         $0x521dc2c4
+	BYTE         $0xcb
+	VPBROADCASTD 4(AX)(CX*1), Y12
+
+	// VPDPWSSD Y10, Y12, Y2
+	LONG $0x521dc2c4
+	BYTE $0xd2
+
+	// VPDPWSSD Y11, Y12, Y3
+	LONG         $0x521dc2c4
+	BYTE         $0xdb
+	VPBROADCASTD 4(AX)(CX*2), Y12
+
+	// VPDPWSSD Y10, Y12, Y4
+	LONG $0x521dc2c4
+	BYTE $0xe2
+
+	// VPDPWSSD Y11, Y12, Y5
+	LONG         $0x521dc2c4
+	BYTE         $0xeb
+	VPBROADCASTD 4(DX), Y12
+
+	// VPDPWSSD Y10, Y12, Y6
+	LONG $0x521dc2c4
+	BYTE $0xf2
+
+	// VPDPWSSD Y11, Y12, Y7
+	LONG         $0x521dc2c4
+	BYTE         $0xfb
+	VPBROADCASTD 4(DX)(CX*1), Y12
+
+	// VPDPWSSD Y10, Y12, Y8
+	LONG $0x521d42c4
+	BYTE $0xc2
+
+	// VPDPWSSD Y11, Y12, Y9
+	LONG $0x521d42c4
+	BYTE $0xcb
+	ADDQ $+8, AX
+	ADDQ $+8, DX
+	ADDQ $+128, BX
+	SUBQ $0x02, SI
+	JGE  loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Y10
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y11
+	VPBROADCASTD (AX), Y12
+
+	// VPDPWSSD Y10, Y12, Y0
+	LONG $0x521dc2c4
+	BYTE $0xc2
+
+	// VPDPWSSD Y11, Y12, Y1
+	LONG         $0x521dc2c4
+	BYTE         $0xcb
+	VPBROADCASTD (AX)(CX*1), Y12
+
+	// VPDPWSSD Y10, Y12, Y2
+	LONG $0x521dc2c4
+	BYTE $0xd2
+
+	// VPDPWSSD Y11, Y12, Y3
+	LONG         $0x521dc2c4
+	BYTE         $0xdb
+	VPBROADCASTD (AX)(CX*2), Y12
+
+	// VPDPWSSD Y10, Y12, Y4
+	LONG $0x521dc2c4
+	BYTE $0xe2
+
+	// VPDPWSSD Y11, Y12, Y5
+	LONG         $0x521dc2c4
+	BYTE         $0xeb
+	VPBROADCASTD (DX), Y12
+
+	// VPDPWSSD Y10, Y12, Y6
+	LONG $0x521dc2c4
+	BYTE $0xf2
+
+	// VPDPWSSD Y11, Y12, Y7
+	LONG         $0x521dc2c4
+	BYTE         $0xfb
+	VPBROADCASTD (DX)(CX*1), Y12
+
+	// VPDPWSSD Y10, Y12, Y8
+	LONG $0x521d42c4
+	BYTE $0xc2
+
+	// VPDPWSSD Y11, Y12, Y9
+	LONG $0x521d42c4
+	BYTE $0xcb
+	ADDQ $+4, AX
+	ADDQ $+4, DX
+	ADDQ $+64, BX
+	DECQ SI
+	JNE  step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y10, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y10, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Y0
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       (DX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VADDPS       (BX), Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       32(DX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VADDPS       32(BX), Y9, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense6x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Dense6x1AVXVNNI(SB), NOSPLIT, $0-88
+	// y[6, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	VMOVAPS Y0, Y10
+	VMOVAPS Y1, Y11
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Y12
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y13
+	VPBROADCASTD (AX), Y14
+
+	// VPDPWSSD Y12, Y14, Y0
+	LONG $0x520dc2c4
+	BYTE $0xc4
+
+	// VPDPWSSD Y13, Y14, Y1
+	LONG         $0x520dc2c4
+	BYTE         $0xcd
+	VPBROADCASTD (AX)(CX*1), Y14
+
+	// VPDPWSSD Y12, Y14, Y2
+	LONG $0x520dc2c4
+	BYTE $0xd4
+
+	// VPDPWSSD Y13, Y14, Y3
+	LONG         $0x520dc2c4
+	BYTE         $0xdd
+	VPBROADCASTD (AX)(CX*2), Y14
+
+	// VPDPWSSD Y12, Y14, Y4
+	LONG $0x520dc2c4
+	BYTE $0xe4
+
+	// VPDPWSSD Y13, Y14, Y5
+	LONG         $0x520dc2c4
+	BYTE         $0xed
+	VPBROADCASTD (DX), Y14
+
+	// VPDPWSSD Y12, Y14, Y6
+	LONG $0x520dc2c4
+	BYTE $0xf4
+
+	// VPDPWSSD Y13, Y14, Y7
+	LONG         $0x520dc2c4
+	BYTE         $0xfd
+	VPBROADCASTD (DX)(CX*1), Y14
+
+	// VPDPWSSD Y12, Y14, Y8
+	LONG $0x520d42c4
+	BYTE $0xc4
+
+	// VPDPWSSD Y13, Y14, Y9
+	LONG         $0x520d42c4
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(CX*2), Y14
+
+	// VPDPWSSD Y12, Y14, Y10
+	LONG $0x520d42c4
+	BYTE $0xd4
+
+	// VPDPWSSD Y13, Y14, Y11
+	LONG         $0x520d42c4
+	BYTE         $0xdd
+	VMOVUPS      64(BX), Y12
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y13
+	VPBROADCASTD 4(AX), Y14
+
+	// VPDPWSSD Y12, Y14, Y0
+	LONG $0x520dc2c4
+	BYTE $0xc4
+
+	// VPDPWSSD Y13, Y14, Y1
+	LONG         $0x520dc2c4
+	BYTE         $0xcd
+	VPBROADCASTD 4(AX)(CX*1), Y14
+
+	// VPDPWSSD Y12, Y14, Y2
+	LONG $0x520dc2c4
+	BYTE $0xd4
+
+	// VPDPWSSD Y13, Y14, Y3
+	LONG         $0x520dc2c4
+	BYTE         $0xdd
+	VPBROADCASTD 4(AX)(CX*2), Y14
+
+	// VPDPWSSD Y12, Y14, Y4
+	LONG $0x520dc2c4
+	BYTE $0xe4
+
+	// VPDPWSSD Y13, Y14, Y5
+	LONG         $0x520dc2c4
+	BYTE         $0xed
+	VPBROADCASTD 4(DX), Y14
+
+	// VPDPWSSD Y12, Y14, Y6
+	LONG $0x520dc2c4
+	BYTE $0xf4
+
+	// VPDPWSSD Y13, Y14, Y7
+	LONG         $0x520dc2c4
+	BYTE         $0xfd
+	VPBROADCASTD 4(DX)(CX*1), Y14
+
+	// VPDPWSSD Y12, Y14, Y8
+	LONG $0x520d42c4
+	BYTE $0xc4
+
+	// VPDPWSSD Y13, Y14, Y9
+	LONG         $0x520d42c4
+	BYTE         $0xcd
+	VPBROADCASTD 4(DX)(CX*2), Y14
+
+	// VPDPWSSD Y12, Y14, Y10
+	LONG $0x520d42c4
+	BYTE $0xd4
+
+	// VPDPWSSD Y13, Y14, Y11
+	LONG $0x520d42c4
+	BYTE $0xdd
+	ADDQ $+8, AX
+	ADDQ $+8, DX
+	ADDQ $+128, BX
+	SUBQ $0x02, SI
+	JGE  loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Y12
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y13
+	VPBROADCASTD (AX), Y14
+
+	// VPDPWSSD Y12, Y14, Y0
+	LONG $0x520dc2c4
+	BYTE $0xc4
+
+	// VPDPWSSD Y13, Y14, Y1
+	LONG         $0x520dc2c4
+	BYTE         $0xcd
+	VPBROADCASTD (AX)(CX*1), Y14
+
+	// VPDPWSSD Y12, Y14, Y2
+	LONG $0x520dc2c4
+	BYTE $0xd4
+
+	// VPDPWSSD Y13, Y14, Y3
+	LONG         $0x520dc2c4
+	BYTE         $0xdd
+	VPBROADCASTD (AX)(CX*2), Y14
+
+	// VPDPWSSD Y12, Y14, Y4
+	LONG $0x520dc2c4
+	BYTE $0xe4
+
+	// VPDPWSSD Y13, Y14, Y5
+	LONG         $0x520dc2c4
+	BYTE         $0xed
+	VPBROADCASTD (DX), Y14
+
+	// VPDPWSSD Y12, Y14, Y6
+	LONG $0x520dc2c4
+	BYTE $0xf4
+
+	// VPDPWSSD Y13, Y14, Y7
+	LONG         $0x520dc2c4
+	BYTE         $0xfd
+	VPBROADCASTD (DX)(CX*1), Y14
+
+	// VPDPWSSD Y12, Y14, Y8
+	LONG $0x520d42c4
+	BYTE $0xc4
+
+	// VPDPWSSD Y13, Y14, Y9
+	LONG         $0x520d42c4
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(CX*2), Y14
+
+	// VPDPWSSD Y12, Y14, Y10
+	LONG $0x520d42c4
+	BYTE $0xd4
+
+	// VPDPWSSD Y13, Y14, Y11
+	LONG $0x520d42c4
+	BYTE $0xdd
+	ADDQ $+4, AX
+	ADDQ $+4, DX
+	ADDQ $+64, BX
+	DECQ SI
+	JNE  step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y12
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y12, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Y0
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       (DX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VADDPS       (BX), Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       32(DX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VADDPS       32(BX), Y9, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Y0
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       (DX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VADDPS       (BX), Y10, Y10
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       32(DX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VADDPS       32(BX), Y11, Y11
+	VMOVUPS      Y10, (AX)
+	VMOVUPS      Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Tiles1AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Tiles1AVXVNNI(SB), NOSPLIT, $0-88
+	// y[1, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    n+32(FP), BX
+	TESTQ   BX, BX
+	JEQ     done
+
+tile:
+	MOVLQSX (CX), SI
+	ADDQ    $0x04, CX
+	SHLQ    $0x05, SI
+	ADDQ    AX, SI
+	MOVQ    $0x00000004, DI
+
+steps:
+	VMOVUPS      (DX), Y2
+	PREFETCHT0   1024(DX)
+	VMOVUPS      32(DX), Y3
+	VPBROADCASTD (SI), Y4
+
+	// VPDPWSSD Y2, Y4, Y0
+	LONG $0x525de2c4
+	BYTE $0xc2
+
+	// VPDPWSSD Y3, Y4, Y1
+	LONG         $0x525de2c4
+	BYTE         $0xcb
+	VMOVUPS      64(DX), Y2
+	PREFETCHT0   1088(DX)
+	VMOVUPS      96(DX), Y3
+	VPBROADCASTD 4(SI), Y4
+
+	// VPDPWSSD Y2, Y4, Y0
+	LONG $0x525de2c4
+	BYTE $0xc2
+
+	// VPDPWSSD Y3, Y4, Y1
+	LONG $0x525de2c4
+	BYTE $0xcb
+	ADDQ $+8, SI
+	ADDQ $+128, DX
+	DECQ DI
+	JNE  steps
+	DECQ BX
+	JNE  tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Y2
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VADDPS       (DX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(CX), Y1, Y1
+	VMULPS       Y2, Y1, Y1
+	VADDPS       32(DX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Tiles2AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Tiles2AVXVNNI(SB), NOSPLIT, $0-88
+	// y[2, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	MOVQ    $0x00000004, R8
+
+steps:
+	VMOVUPS      (BX), Y4
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y5
+	VPBROADCASTD (DI), Y6
+
+	// VPDPWSSD Y4, Y6, Y0
+	LONG $0x524de2c4
+	BYTE $0xc4
+
+	// VPDPWSSD Y5, Y6, Y1
+	LONG         $0x524de2c4
+	BYTE         $0xcd
+	VPBROADCASTD (DI)(CX*1), Y6
+
+	// VPDPWSSD Y4, Y6, Y2
+	LONG $0x524de2c4
+	BYTE $0xd4
+
+	// VPDPWSSD Y5, Y6, Y3
+	LONG         $0x524de2c4
+	BYTE         $0xdd
+	VMOVUPS      64(BX), Y4
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y5
+	VPBROADCASTD 4(DI), Y6
+
+	// VPDPWSSD Y4, Y6, Y0
+	LONG $0x524de2c4
+	BYTE $0xc4
+
+	// VPDPWSSD Y5, Y6, Y1
+	LONG         $0x524de2c4
+	BYTE         $0xcd
+	VPBROADCASTD 4(DI)(CX*1), Y6
+
+	// VPDPWSSD Y4, Y6, Y2
+	LONG $0x524de2c4
+	BYTE $0xd4
+
+	// VPDPWSSD Y5, Y6, Y3
+	LONG $0x524de2c4
+	BYTE $0xdd
+	ADDQ $+8, DI
+	ADDQ $+128, BX
+	DECQ R8
+	JNE  steps
+	DECQ SI
+	JNE  tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y4, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Tiles3AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Tiles3AVXVNNI(SB), NOSPLIT, $0-88
+	// y[3, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	MOVQ    $0x00000004, R8
+
+steps:
+	VMOVUPS      (BX), Y6
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y7
+	VPBROADCASTD (DI), Y8
+
+	// VPDPWSSD Y6, Y8, Y0
+	LONG $0x523de2c4
+	BYTE $0xc6
+
+	// VPDPWSSD Y7, Y8, Y1
+	LONG         $0x523de2c4
+	BYTE         $0xcf
+	VPBROADCASTD (DI)(CX*1), Y8
+
+	// VPDPWSSD Y6, Y8, Y2
+	LONG $0x523de2c4
+	BYTE $0xd6
+
+	// VPDPWSSD Y7, Y8, Y3
+	LONG         $0x523de2c4
+	BYTE         $0xdf
+	VPBROADCASTD (DI)(CX*2), Y8
+
+	// VPDPWSSD Y6, Y8, Y4
+	LONG $0x523de2c4
+	BYTE $0xe6
+
+	// VPDPWSSD Y7, Y8, Y5
+	LONG         $0x523de2c4
+	BYTE         $0xef
+	VMOVUPS      64(BX), Y6
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y7
+	VPBROADCASTD 4(DI), Y8
+
+	// VPDPWSSD Y6, Y8, Y0
+	LONG $0x523de2c4
+	BYTE $0xc6
+
+	// VPDPWSSD Y7, Y8, Y1
+	LONG         $0x523de2c4
+	BYTE         $0xcf
+	VPBROADCASTD 4(DI)(CX*1), Y8
+
+	// VPDPWSSD Y6, Y8, Y2
+	LONG $0x523de2c4
+	BYTE $0xd6
+
+	// VPDPWSSD Y7, Y8, Y3
+	LONG         $0x523de2c4
+	BYTE         $0xdf
+	VPBROADCASTD 4(DI)(CX*2), Y8
+
+	// VPDPWSSD Y6, Y8, Y4
+	LONG $0x523de2c4
+	BYTE $0xe6
+
+	// VPDPWSSD Y7, Y8, Y5
+	LONG $0x523de2c4
+	BYTE $0xef
+	ADDQ $+8, DI
+	ADDQ $+128, BX
+	DECQ R8
+	JNE  steps
+	DECQ SI
+	JNE  tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y6
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y6, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y6, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Tiles4AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Tiles4AVXVNNI(SB), NOSPLIT, $0-88
+	// y[4, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	LEAQ    (CX)(CX*2), R8
+	LEAQ    (DI)(R8*1), R8
+	MOVQ    $0x00000004, R9
+
+steps:
+	VMOVUPS      (BX), Y8
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y9
+	VPBROADCASTD (DI), Y10
+
+	// VPDPWSSD Y8, Y10, Y0
+	LONG $0x522dc2c4
+	BYTE $0xc0
+
+	// VPDPWSSD Y9, Y10, Y1
+	LONG         $0x522dc2c4
+	BYTE         $0xc9
+	VPBROADCASTD (DI)(CX*1), Y10
+
+	// VPDPWSSD Y8, Y10, Y2
+	LONG $0x522dc2c4
+	BYTE $0xd0
+
+	// VPDPWSSD Y9, Y10, Y3
+	LONG         $0x522dc2c4
+	BYTE         $0xd9
+	VPBROADCASTD (DI)(CX*2), Y10
+
+	// VPDPWSSD Y8, Y10, Y4
+	LONG $0x522dc2c4
+	BYTE $0xe0
+
+	// VPDPWSSD Y9, Y10, Y5
+	LONG         $0x522dc2c4
+	BYTE         $0xe9
+	VPBROADCASTD (R8), Y10
+
+	// VPDPWSSD Y8, Y10, Y6
+	LONG $0x522dc2c4
+	BYTE $0xf0
+
+	// VPDPWSSD Y9, Y10, Y7
+	LONG         $0x522dc2c4
+	BYTE         $0xf9
+	VMOVUPS      64(BX), Y8
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y9
+	VPBROADCASTD 4(DI), Y10
+
+	// VPDPWSSD Y8, Y10, Y0
+	LONG $0x522dc2c4
+	BYTE $0xc0
+
+	// VPDPWSSD Y9, Y10, Y1
+	LONG         $0x522dc2c4
+	BYTE         $0xc9
+	VPBROADCASTD 4(DI)(CX*1), Y10
+
+	// VPDPWSSD Y8, Y10, Y2
+	LONG $0x522dc2c4
+	BYTE $0xd0
+
+	// VPDPWSSD Y9, Y10, Y3
+	LONG         $0x522dc2c4
+	BYTE         $0xd9
+	VPBROADCASTD 4(DI)(CX*2), Y10
+
+	// VPDPWSSD Y8, Y10, Y4
+	LONG $0x522dc2c4
+	BYTE $0xe0
+
+	// VPDPWSSD Y9, Y10, Y5
+	LONG         $0x522dc2c4
+	BYTE         $0xe9
+	VPBROADCASTD 4(R8), Y10
+
+	// VPDPWSSD Y8, Y10, Y6
+	LONG $0x522dc2c4
+	BYTE $0xf0
+
+	// VPDPWSSD Y9, Y10, Y7
+	LONG $0x522dc2c4
+	BYTE $0xf9
+	ADDQ $+8, DI
+	ADDQ $+8, R8
+	ADDQ $+128, BX
+	DECQ R9
+	JNE  steps
+	DECQ SI
+	JNE  tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y8, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Tiles5AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Tiles5AVXVNNI(SB), NOSPLIT, $0-88
+	// y[5, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	LEAQ    (CX)(CX*2), R8
+	LEAQ    (DI)(R8*1), R8
+	MOVQ    $0x00000004, R9
+
+steps:
+	VMOVUPS      (BX), Y10
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y11
+	VPBROADCASTD (DI), Y12
+
+	// VPDPWSSD Y10, Y12, Y0
+	LONG $0x521dc2c4
+	BYTE $0xc2
+
+	// VPDPWSSD Y11, Y12, Y1
+	LONG         $0x521dc2c4
+	BYTE         $0xcb
+	VPBROADCASTD (DI)(CX*1), Y12
+
+	// VPDPWSSD Y10, Y12, Y2
+	LONG $0x521dc2c4
+	BYTE $0xd2
+
+	// VPDPWSSD Y11, Y12, Y3
+	LONG         $0x521dc2c4
+	BYTE         $0xdb
+	VPBROADCASTD (DI)(CX*2), Y12
+
+	// VPDPWSSD Y10, Y12, Y4
+	LONG $0x521dc2c4
+	BYTE $0xe2
+
+	// VPDPWSSD Y11, Y12, Y5
+	LONG         $0x521dc2c4
+	BYTE         $0xeb
+	VPBROADCASTD (R8), Y12
+
+	// VPDPWSSD Y10, Y12, Y6
+	LONG $0x521dc2c4
+	BYTE $0xf2
+
+	// VPDPWSSD Y11, Y12, Y7
+	LONG         $0x521dc2c4
+	BYTE         $0xfb
+	VPBROADCASTD (R8)(CX*1), Y12
+
+	// VPDPWSSD Y10, Y12, Y8
+	LONG $0x521d42c4
+	BYTE $0xc2
+
+	// VPDPWSSD Y11, Y12, Y9
+	LONG         $0x521d42c4
+	BYTE         $0xcb
+	VMOVUPS      64(BX), Y10
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y11
+	VPBROADCASTD 4(DI), Y12
+
+	// VPDPWSSD Y10, Y12, Y0
+	LONG $0x521dc2c4
+	BYTE $0xc2
+
+	// VPDPWSSD Y11, Y12, Y1
+	LONG         $0x521dc2c4
+	BYTE         $0xcb
+	VPBROADCASTD 4(DI)(CX*1), Y12
+
+	// VPDPWSSD Y10, Y12, Y2
+	LONG $0x521dc2c4
+	BYTE $0xd2
+
+	// VPDPWSSD Y11, Y12, Y3
+	LONG         $0x521dc2c4
+	BYTE         $0xdb
+	VPBROADCASTD 4(DI)(CX*2), Y12
+
+	// VPDPWSSD Y10, Y12, Y4
+	LONG $0x521dc2c4
+	BYTE $0xe2
+
+	// VPDPWSSD Y11, Y12, Y5
+	LONG         $0x521dc2c4
+	BYTE         $0xeb
+	VPBROADCASTD 4(R8), Y12
+
+	// VPDPWSSD Y10, Y12, Y6
+	LONG $0x521dc2c4
+	BYTE $0xf2
+
+	// VPDPWSSD Y11, Y12, Y7
+	LONG         $0x521dc2c4
+	BYTE         $0xfb
+	VPBROADCASTD 4(R8)(CX*1), Y12
+
+	// VPDPWSSD Y10, Y12, Y8
+	LONG $0x521d42c4
+	BYTE $0xc2
+
+	// VPDPWSSD Y11, Y12, Y9
+	LONG $0x521d42c4
+	BYTE $0xcb
+	ADDQ $+8, DI
+	ADDQ $+8, R8
+	ADDQ $+128, BX
+	DECQ R9
+	JNE  steps
+	DECQ SI
+	JNE  tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y10, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y10, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Y0
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       (DX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VADDPS       (BX), Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       32(DX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VADDPS       32(BX), Y9, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Tiles6AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int16Tiles6AVXVNNI(SB), NOSPLIT, $0-88
+	// y[6, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	VMOVAPS Y0, Y10
+	VMOVAPS Y1, Y11
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	LEAQ    (CX)(CX*2), R8
+	LEAQ    (DI)(R8*1), R8
+	MOVQ    $0x00000004, R9
+
+steps:
+	VMOVUPS      (BX), Y12
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y13
+	VPBROADCASTD (DI), Y14
+
+	// VPDPWSSD Y12, Y14, Y0
+	LONG $0x520dc2c4
+	BYTE $0xc4
+
+	// VPDPWSSD Y13, Y14, Y1
+	LONG         $0x520dc2c4
+	BYTE         $0xcd
+	VPBROADCASTD (DI)(CX*1), Y14
+
+	// VPDPWSSD Y12, Y14, Y2
+	LONG $0x520dc2c4
+	BYTE $0xd4
+
+	// VPDPWSSD Y13, Y14, Y3
+	LONG         $0x520dc2c4
+	BYTE         $0xdd
+	VPBROADCASTD (DI)(CX*2), Y14
+
+	// VPDPWSSD Y12, Y14, Y4
+	LONG $0x520dc2c4
+	BYTE $0xe4
+
+	// VPDPWSSD Y13, Y14, Y5
+	LONG         $0x520dc2c4
+	BYTE         $0xed
+	VPBROADCASTD (R8), Y14
+
+	// VPDPWSSD Y12, Y14, Y6
+	LONG $0x520dc2c4
+	BYTE $0xf4
+
+	// VPDPWSSD Y13, Y14, Y7
+	LONG         $0x520dc2c4
+	BYTE         $0xfd
+	VPBROADCASTD (R8)(CX*1), Y14
+
+	// VPDPWSSD Y12, Y14, Y8
+	LONG $0x520d42c4
+	BYTE $0xc4
+
+	// VPDPWSSD Y13, Y14, Y9
+	LONG         $0x520d42c4
+	BYTE         $0xcd
+	VPBROADCASTD (R8)(CX*2), Y14
+
+	// VPDPWSSD Y12, Y14, Y10
+	LONG $0x520d42c4
+	BYTE $0xd4
+
+	// VPDPWSSD Y13, Y14, Y11
+	LONG         $0x520d42c4
+	BYTE         $0xdd
+	VMOVUPS      64(BX), Y12
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y13
+	VPBROADCASTD 4(DI), Y14
+
+	// VPDPWSSD Y12, Y14, Y0
+	LONG $0x520dc2c4
+	BYTE $0xc4
+
+	// VPDPWSSD Y13, Y14, Y1
+	LONG         $0x520dc2c4
+	BYTE         $0xcd
+	VPBROADCASTD 4(DI)(CX*1), Y14
+
+	// VPDPWSSD Y12, Y14, Y2
+	LONG $0x520dc2c4
+	BYTE $0xd4
+
+	// VPDPWSSD Y13, Y14, Y3
+	LONG         $0x520dc2c4
+	BYTE         $0xdd
+	VPBROADCASTD 4(DI)(CX*2), Y14
+
+	// VPDPWSSD Y12, Y14, Y4
+	LONG $0x520dc2c4
+	BYTE $0xe4
+
+	// VPDPWSSD Y13, Y14, Y5
+	LONG         $0x520dc2c4
+	BYTE         $0xed
+	VPBROADCASTD 4(R8), Y14
+
+	// VPDPWSSD Y12, Y14, Y6
+	LONG $0x520dc2c4
+	BYTE $0xf4
+
+	// VPDPWSSD Y13, Y14, Y7
+	LONG         $0x520dc2c4
+	BYTE         $0xfd
+	VPBROADCASTD 4(R8)(CX*1), Y14
+
+	// VPDPWSSD Y12, Y14, Y8
+	LONG $0x520d42c4
+	BYTE $0xc4
+
+	// VPDPWSSD Y13, Y14, Y9
+	LONG         $0x520d42c4
+	BYTE         $0xcd
+	VPBROADCASTD 4(R8)(CX*2), Y14
+
+	// VPDPWSSD Y12, Y14, Y10
+	LONG $0x520d42c4
+	BYTE $0xd4
+
+	// VPDPWSSD Y13, Y14, Y11
+	LONG $0x520d42c4
+	BYTE $0xdd
+	ADDQ $+8, DI
+	ADDQ $+8, R8
+	ADDQ $+128, BX
+	DECQ R9
+	JNE  steps
+	DECQ SI
+	JNE  tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y12
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y12, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Y0
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       (DX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VADDPS       (BX), Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       32(DX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VADDPS       32(BX), Y9, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Y0
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       (DX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VADDPS       (BX), Y10, Y10
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       32(DX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VADDPS       32(BX), Y11, Y11
+	VMOVUPS      Y10, (AX)
+	VMOVUPS      Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense1x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Dense1x1AVXVNNI(SB), NOSPLIT, $0-88
+	// y[1, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), CX
+	MOVQ    steps+32(FP), DX
+	SUBQ    $0x02, DX
+	JLT     tail
+
+loop:
+	VMOVUPS      (CX), Y2
+	PREFETCHT0   1024(CX)
+	VMOVUPS      32(CX), Y3
+	VPBROADCASTD (AX), Y4
+
+	// VPDPBUSD Y2, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y3, Y4, Y1
+	LONG         $0x505de2c4
+	BYTE         $0xcb
+	VMOVUPS      64(CX), Y2
+	PREFETCHT0   1088(CX)
+	VMOVUPS      96(CX), Y3
+	VPBROADCASTD 4(AX), Y4
+
+	// VPDPBUSD Y2, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y3, Y4, Y1
+	LONG $0x505de2c4
+	BYTE $0xcb
+	ADDQ $+8, AX
+	ADDQ $+128, CX
+	SUBQ $0x02, DX
+	JGE  loop
+
+tail:
+	ADDQ $0x02, DX
+	JEQ  done
+
+step:
+	VMOVUPS      (CX), Y2
+	PREFETCHT0   1024(CX)
+	VMOVUPS      32(CX), Y3
+	VPBROADCASTD (AX), Y4
+
+	// VPDPBUSD Y2, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y3, Y4, Y1
+	LONG $0x505de2c4
+	BYTE $0xcb
+	ADDQ $+4, AX
+	ADDQ $+64, CX
+	DECQ DX
+	JNE  step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Y2
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VADDPS       (DX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(CX), Y1, Y1
+	VMULPS       Y2, Y1, Y1
+	VADDPS       32(DX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense1x2AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Dense1x2AVXVNNI(SB), NOSPLIT, $0-88
+	// y[1, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), CX
+	MOVQ    panelStride+24(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (CX), Y4
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (AX), Y5
+
+	// VPDPBUSD Y4, Y5, Y0
+	LONG         $0x5055e2c4
+	BYTE         $0xc4
+	VMOVUPS      32(CX), Y4
+	VPBROADCASTD (AX), Y5
+
+	// VPDPBUSD Y4, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xcc
+	VMOVUPS      (CX)(DX*1), Y4
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (AX), Y5
+
+	// VPDPBUSD Y4, Y5, Y2
+	LONG         $0x5055e2c4
+	BYTE         $0xd4
+	VMOVUPS      32(CX)(DX*1), Y4
+	VPBROADCASTD (AX), Y5
+
+	// VPDPBUSD Y4, Y5, Y3
+	LONG         $0x5055e2c4
+	BYTE         $0xdc
+	VMOVUPS      64(CX), Y4
+	PREFETCHT0   1088(CX)
+	VPBROADCASTD 4(AX), Y5
+
+	// VPDPBUSD Y4, Y5, Y0
+	LONG         $0x5055e2c4
+	BYTE         $0xc4
+	VMOVUPS      96(CX), Y4
+	VPBROADCASTD 4(AX), Y5
+
+	// VPDPBUSD Y4, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xcc
+	VMOVUPS      64(CX)(DX*1), Y4
+	PREFETCHT0   1088(CX)(DX*1)
+	VPBROADCASTD 4(AX), Y5
+
+	// VPDPBUSD Y4, Y5, Y2
+	LONG         $0x5055e2c4
+	BYTE         $0xd4
+	VMOVUPS      96(CX)(DX*1), Y4
+	VPBROADCASTD 4(AX), Y5
+
+	// VPDPBUSD Y4, Y5, Y3
+	LONG $0x5055e2c4
+	BYTE $0xdc
+	ADDQ $+8, AX
+	ADDQ $+128, CX
+	SUBQ $0x02, BX
+	JGE  loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (CX), Y4
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (AX), Y5
+
+	// VPDPBUSD Y4, Y5, Y0
+	LONG         $0x5055e2c4
+	BYTE         $0xc4
+	VMOVUPS      32(CX), Y4
+	VPBROADCASTD (AX), Y5
+
+	// VPDPBUSD Y4, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xcc
+	VMOVUPS      (CX)(DX*1), Y4
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (AX), Y5
+
+	// VPDPBUSD Y4, Y5, Y2
+	LONG         $0x5055e2c4
+	BYTE         $0xd4
+	VMOVUPS      32(CX)(DX*1), Y4
+	VPBROADCASTD (AX), Y5
+
+	// VPDPBUSD Y4, Y5, Y3
+	LONG $0x5055e2c4
+	BYTE $0xdc
+	ADDQ $+4, AX
+	ADDQ $+64, CX
+	DECQ BX
+	JNE  step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VADDPS       (DX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(CX), Y1, Y1
+	VMULPS       Y4, Y1, Y1
+	VADDPS       32(DX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       64(CX), Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VADDPS       64(DX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       96(CX), Y3, Y3
+	VMULPS       Y4, Y3, Y3
+	VADDPS       96(DX), Y3, Y3
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense1x3AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Dense1x3AVXVNNI(SB), NOSPLIT, $0-88
+	// y[1, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y5
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), CX
+	MOVQ    panelStride+24(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (CX), Y6
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (AX), Y7
+
+	// VPDPBUSD Y6, Y7, Y0
+	LONG         $0x5045e2c4
+	BYTE         $0xc6
+	VMOVUPS      32(CX), Y6
+	VPBROADCASTD (AX), Y7
+
+	// VPDPBUSD Y6, Y7, Y1
+	LONG         $0x5045e2c4
+	BYTE         $0xce
+	VMOVUPS      (CX)(DX*1), Y6
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (AX), Y7
+
+	// VPDPBUSD Y6, Y7, Y2
+	LONG         $0x5045e2c4
+	BYTE         $0xd6
+	VMOVUPS      32(CX)(DX*1), Y6
+	VPBROADCASTD (AX), Y7
+
+	// VPDPBUSD Y6, Y7, Y3
+	LONG         $0x5045e2c4
+	BYTE         $0xde
+	VMOVUPS      (CX)(DX*2), Y6
+	PREFETCHT0   1024(CX)(DX*2)
+	VPBROADCASTD (AX), Y7
+
+	// VPDPBUSD Y6, Y7, Y4
+	LONG         $0x5045e2c4
+	BYTE         $0xe6
+	VMOVUPS      32(CX)(DX*2), Y6
+	VPBROADCASTD (AX), Y7
+
+	// VPDPBUSD Y6, Y7, Y5
+	LONG         $0x5045e2c4
+	BYTE         $0xee
+	VMOVUPS      64(CX), Y6
+	PREFETCHT0   1088(CX)
+	VPBROADCASTD 4(AX), Y7
+
+	// VPDPBUSD Y6, Y7, Y0
+	LONG         $0x5045e2c4
+	BYTE         $0xc6
+	VMOVUPS      96(CX), Y6
+	VPBROADCASTD 4(AX), Y7
+
+	// VPDPBUSD Y6, Y7, Y1
+	LONG         $0x5045e2c4
+	BYTE         $0xce
+	VMOVUPS      64(CX)(DX*1), Y6
+	PREFETCHT0   1088(CX)(DX*1)
+	VPBROADCASTD 4(AX), Y7
+
+	// VPDPBUSD Y6, Y7, Y2
+	LONG         $0x5045e2c4
+	BYTE         $0xd6
+	VMOVUPS      96(CX)(DX*1), Y6
+	VPBROADCASTD 4(AX), Y7
+
+	// VPDPBUSD Y6, Y7, Y3
+	LONG         $0x5045e2c4
+	BYTE         $0xde
+	VMOVUPS      64(CX)(DX*2), Y6
+	PREFETCHT0   1088(CX)(DX*2)
+	VPBROADCASTD 4(AX), Y7
+
+	// VPDPBUSD Y6, Y7, Y4
+	LONG         $0x5045e2c4
+	BYTE         $0xe6
+	VMOVUPS      96(CX)(DX*2), Y6
+	VPBROADCASTD 4(AX), Y7
+
+	// VPDPBUSD Y6, Y7, Y5
+	LONG $0x5045e2c4
+	BYTE $0xee
+	ADDQ $+8, AX
+	ADDQ $+128, CX
+	SUBQ $0x02, BX
+	JGE  loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (CX), Y6
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (AX), Y7
+
+	// VPDPBUSD Y6, Y7, Y0
+	LONG         $0x5045e2c4
+	BYTE         $0xc6
+	VMOVUPS      32(CX), Y6
+	VPBROADCASTD (AX), Y7
+
+	// VPDPBUSD Y6, Y7, Y1
+	LONG         $0x5045e2c4
+	BYTE         $0xce
+	VMOVUPS      (CX)(DX*1), Y6
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (AX), Y7
+
+	// VPDPBUSD Y6, Y7, Y2
+	LONG         $0x5045e2c4
+	BYTE         $0xd6
+	VMOVUPS      32(CX)(DX*1), Y6
+	VPBROADCASTD (AX), Y7
+
+	// VPDPBUSD Y6, Y7, Y3
+	LONG         $0x5045e2c4
+	BYTE         $0xde
+	VMOVUPS      (CX)(DX*2), Y6
+	PREFETCHT0   1024(CX)(DX*2)
+	VPBROADCASTD (AX), Y7
+
+	// VPDPBUSD Y6, Y7, Y4
+	LONG         $0x5045e2c4
+	BYTE         $0xe6
+	VMOVUPS      32(CX)(DX*2), Y6
+	VPBROADCASTD (AX), Y7
+
+	// VPDPBUSD Y6, Y7, Y5
+	LONG $0x5045e2c4
+	BYTE $0xee
+	ADDQ $+4, AX
+	ADDQ $+64, CX
+	DECQ BX
+	JNE  step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Y6
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VMULPS       Y6, Y0, Y0
+	VADDPS       (DX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(CX), Y1, Y1
+	VMULPS       Y6, Y1, Y1
+	VADDPS       32(DX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       64(CX), Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VADDPS       64(DX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       96(CX), Y3, Y3
+	VMULPS       Y6, Y3, Y3
+	VADDPS       96(DX), Y3, Y3
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       128(CX), Y4, Y4
+	VMULPS       Y6, Y4, Y4
+	VADDPS       128(DX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       160(CX), Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VADDPS       160(DX), Y5, Y5
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense2x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Dense2x1AVXVNNI(SB), NOSPLIT, $0-88
+	// y[2, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Y4
+	PREFETCHT0   1024(DX)
+	VMOVUPS      32(DX), Y5
+	VPBROADCASTD (AX), Y6
+
+	// VPDPBUSD Y4, Y6, Y0
+	LONG $0x504de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y5, Y6, Y1
+	LONG         $0x504de2c4
+	BYTE         $0xcd
+	VPBROADCASTD (AX)(CX*1), Y6
+
+	// VPDPBUSD Y4, Y6, Y2
+	LONG $0x504de2c4
+	BYTE $0xd4
+
+	// VPDPBUSD Y5, Y6, Y3
+	LONG         $0x504de2c4
+	BYTE         $0xdd
+	VMOVUPS      64(DX), Y4
+	PREFETCHT0   1088(DX)
+	VMOVUPS      96(DX), Y5
+	VPBROADCASTD 4(AX), Y6
+
+	// VPDPBUSD Y4, Y6, Y0
+	LONG $0x504de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y5, Y6, Y1
+	LONG         $0x504de2c4
+	BYTE         $0xcd
+	VPBROADCASTD 4(AX)(CX*1), Y6
+
+	// VPDPBUSD Y4, Y6, Y2
+	LONG $0x504de2c4
+	BYTE $0xd4
+
+	// VPDPBUSD Y5, Y6, Y3
+	LONG $0x504de2c4
+	BYTE $0xdd
+	ADDQ $+8, AX
+	ADDQ $+128, DX
+	SUBQ $0x02, BX
+	JGE  loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Y4
+	PREFETCHT0   1024(DX)
+	VMOVUPS      32(DX), Y5
+	VPBROADCASTD (AX), Y6
+
+	// VPDPBUSD Y4, Y6, Y0
+	LONG $0x504de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y5, Y6, Y1
+	LONG         $0x504de2c4
+	BYTE         $0xcd
+	VPBROADCASTD (AX)(CX*1), Y6
+
+	// VPDPBUSD Y4, Y6, Y2
+	LONG $0x504de2c4
+	BYTE $0xd4
+
+	// VPDPBUSD Y5, Y6, Y3
+	LONG $0x504de2c4
+	BYTE $0xdd
+	ADDQ $+4, AX
+	ADDQ $+64, DX
+	DECQ BX
+	JNE  step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y4, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense2x2AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Dense2x2AVXVNNI(SB), NOSPLIT, $0-88
+	// y[2, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVAPS Y2, Y6
+	VMOVAPS Y3, Y7
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    panelStride+24(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Y8
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Y9
+
+	// VPDPBUSD Y8, Y9, Y0
+	LONG         $0x5035c2c4
+	BYTE         $0xc0
+	VPBROADCASTD (AX)(CX*1), Y9
+
+	// VPDPBUSD Y8, Y9, Y4
+	LONG         $0x5035c2c4
+	BYTE         $0xe0
+	VMOVUPS      32(DX), Y8
+	VPBROADCASTD (AX), Y9
+
+	// VPDPBUSD Y8, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xc8
+	VPBROADCASTD (AX)(CX*1), Y9
+
+	// VPDPBUSD Y8, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xe8
+	VMOVUPS      (DX)(BX*1), Y8
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Y9
+
+	// VPDPBUSD Y8, Y9, Y2
+	LONG         $0x5035c2c4
+	BYTE         $0xd0
+	VPBROADCASTD (AX)(CX*1), Y9
+
+	// VPDPBUSD Y8, Y9, Y6
+	LONG         $0x5035c2c4
+	BYTE         $0xf0
+	VMOVUPS      32(DX)(BX*1), Y8
+	VPBROADCASTD (AX), Y9
+
+	// VPDPBUSD Y8, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xd8
+	VPBROADCASTD (AX)(CX*1), Y9
+
+	// VPDPBUSD Y8, Y9, Y7
+	LONG         $0x5035c2c4
+	BYTE         $0xf8
+	VMOVUPS      64(DX), Y8
+	PREFETCHT0   1088(DX)
+	VPBROADCASTD 4(AX), Y9
+
+	// VPDPBUSD Y8, Y9, Y0
+	LONG         $0x5035c2c4
+	BYTE         $0xc0
+	VPBROADCASTD 4(AX)(CX*1), Y9
+
+	// VPDPBUSD Y8, Y9, Y4
+	LONG         $0x5035c2c4
+	BYTE         $0xe0
+	VMOVUPS      96(DX), Y8
+	VPBROADCASTD 4(AX), Y9
+
+	// VPDPBUSD Y8, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xc8
+	VPBROADCASTD 4(AX)(CX*1), Y9
+
+	// VPDPBUSD Y8, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xe8
+	VMOVUPS      64(DX)(BX*1), Y8
+	PREFETCHT0   1088(DX)(BX*1)
+	VPBROADCASTD 4(AX), Y9
+
+	// VPDPBUSD Y8, Y9, Y2
+	LONG         $0x5035c2c4
+	BYTE         $0xd0
+	VPBROADCASTD 4(AX)(CX*1), Y9
+
+	// VPDPBUSD Y8, Y9, Y6
+	LONG         $0x5035c2c4
+	BYTE         $0xf0
+	VMOVUPS      96(DX)(BX*1), Y8
+	VPBROADCASTD 4(AX), Y9
+
+	// VPDPBUSD Y8, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xd8
+	VPBROADCASTD 4(AX)(CX*1), Y9
+
+	// VPDPBUSD Y8, Y9, Y7
+	LONG $0x5035c2c4
+	BYTE $0xf8
+	ADDQ $+8, AX
+	ADDQ $+128, DX
+	SUBQ $0x02, SI
+	JGE  loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Y8
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Y9
+
+	// VPDPBUSD Y8, Y9, Y0
+	LONG         $0x5035c2c4
+	BYTE         $0xc0
+	VPBROADCASTD (AX)(CX*1), Y9
+
+	// VPDPBUSD Y8, Y9, Y4
+	LONG         $0x5035c2c4
+	BYTE         $0xe0
+	VMOVUPS      32(DX), Y8
+	VPBROADCASTD (AX), Y9
+
+	// VPDPBUSD Y8, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xc8
+	VPBROADCASTD (AX)(CX*1), Y9
+
+	// VPDPBUSD Y8, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xe8
+	VMOVUPS      (DX)(BX*1), Y8
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Y9
+
+	// VPDPBUSD Y8, Y9, Y2
+	LONG         $0x5035c2c4
+	BYTE         $0xd0
+	VPBROADCASTD (AX)(CX*1), Y9
+
+	// VPDPBUSD Y8, Y9, Y6
+	LONG         $0x5035c2c4
+	BYTE         $0xf0
+	VMOVUPS      32(DX)(BX*1), Y8
+	VPBROADCASTD (AX), Y9
+
+	// VPDPBUSD Y8, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xd8
+	VPBROADCASTD (AX)(CX*1), Y9
+
+	// VPDPBUSD Y8, Y9, Y7
+	LONG $0x5035c2c4
+	BYTE $0xf8
+	ADDQ $+4, AX
+	ADDQ $+64, DX
+	DECQ SI
+	JNE  step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y8, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       64(DX), Y2, Y2
+	VMULPS       Y8, Y2, Y2
+	VADDPS       64(BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       96(DX), Y3, Y3
+	VMULPS       Y8, Y3, Y3
+	VADDPS       96(BX), Y3, Y3
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       64(DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       64(BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       96(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       96(BX), Y7, Y7
+	VMOVUPS      Y6, 64(AX)
+	VMOVUPS      Y7, 96(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense2x3AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Dense2x3AVXVNNI(SB), NOSPLIT, $0-88
+	// y[2, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVAPS Y2, Y8
+	VMOVAPS Y3, Y9
+	VMOVUPS 128(AX), Y4
+	VMOVUPS 160(AX), Y5
+	VMOVAPS Y4, Y10
+	VMOVAPS Y5, Y11
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    panelStride+24(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Y12
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Y13
+
+	// VPDPBUSD Y12, Y13, Y0
+	LONG         $0x5015c2c4
+	BYTE         $0xc4
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPBUSD Y12, Y13, Y6
+	LONG         $0x5015c2c4
+	BYTE         $0xf4
+	VMOVUPS      32(DX), Y12
+	VPBROADCASTD (AX), Y13
+
+	// VPDPBUSD Y12, Y13, Y1
+	LONG         $0x5015c2c4
+	BYTE         $0xcc
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPBUSD Y12, Y13, Y7
+	LONG         $0x5015c2c4
+	BYTE         $0xfc
+	VMOVUPS      (DX)(BX*1), Y12
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Y13
+
+	// VPDPBUSD Y12, Y13, Y2
+	LONG         $0x5015c2c4
+	BYTE         $0xd4
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPBUSD Y12, Y13, Y8
+	LONG         $0x501542c4
+	BYTE         $0xc4
+	VMOVUPS      32(DX)(BX*1), Y12
+	VPBROADCASTD (AX), Y13
+
+	// VPDPBUSD Y12, Y13, Y3
+	LONG         $0x5015c2c4
+	BYTE         $0xdc
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPBUSD Y12, Y13, Y9
+	LONG         $0x501542c4
+	BYTE         $0xcc
+	VMOVUPS      (DX)(BX*2), Y12
+	PREFETCHT0   1024(DX)(BX*2)
+	VPBROADCASTD (AX), Y13
+
+	// VPDPBUSD Y12, Y13, Y4
+	LONG         $0x5015c2c4
+	BYTE         $0xe4
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPBUSD Y12, Y13, Y10
+	LONG         $0x501542c4
+	BYTE         $0xd4
+	VMOVUPS      32(DX)(BX*2), Y12
+	VPBROADCASTD (AX), Y13
+
+	// VPDPBUSD Y12, Y13, Y5
+	LONG         $0x5015c2c4
+	BYTE         $0xec
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPBUSD Y12, Y13, Y11
+	LONG         $0x501542c4
+	BYTE         $0xdc
+	VMOVUPS      64(DX), Y12
+	PREFETCHT0   1088(DX)
+	VPBROADCASTD 4(AX), Y13
+
+	// VPDPBUSD Y12, Y13, Y0
+	LONG         $0x5015c2c4
+	BYTE         $0xc4
+	VPBROADCASTD 4(AX)(CX*1), Y13
+
+	// VPDPBUSD Y12, Y13, Y6
+	LONG         $0x5015c2c4
+	BYTE         $0xf4
+	VMOVUPS      96(DX), Y12
+	VPBROADCASTD 4(AX), Y13
+
+	// VPDPBUSD Y12, Y13, Y1
+	LONG         $0x5015c2c4
+	BYTE         $0xcc
+	VPBROADCASTD 4(AX)(CX*1), Y13
+
+	// VPDPBUSD Y12, Y13, Y7
+	LONG         $0x5015c2c4
+	BYTE         $0xfc
+	VMOVUPS      64(DX)(BX*1), Y12
+	PREFETCHT0   1088(DX)(BX*1)
+	VPBROADCASTD 4(AX), Y13
+
+	// VPDPBUSD Y12, Y13, Y2
+	LONG         $0x5015c2c4
+	BYTE         $0xd4
+	VPBROADCASTD 4(AX)(CX*1), Y13
+
+	// VPDPBUSD Y12, Y13, Y8
+	LONG         $0x501542c4
+	BYTE         $0xc4
+	VMOVUPS      96(DX)(BX*1), Y12
+	VPBROADCASTD 4(AX), Y13
+
+	// VPDPBUSD Y12, Y13, Y3
+	LONG         $0x5015c2c4
+	BYTE         $0xdc
+	VPBROADCASTD 4(AX)(CX*1), Y13
+
+	// VPDPBUSD Y12, Y13, Y9
+	LONG         $0x501542c4
+	BYTE         $0xcc
+	VMOVUPS      64(DX)(BX*2), Y12
+	PREFETCHT0   1088(DX)(BX*2)
+	VPBROADCASTD 4(AX), Y13
+
+	// VPDPBUSD Y12, Y13, Y4
+	LONG         $0x5015c2c4
+	BYTE         $0xe4
+	VPBROADCASTD 4(AX)(CX*1), Y13
+
+	// VPDPBUSD Y12, Y13, Y10
+	LONG         $0x501542c4
+	BYTE         $0xd4
+	VMOVUPS      96(DX)(BX*2), Y12
+	VPBROADCASTD 4(AX), Y13
+
+	// VPDPBUSD Y12, Y13, Y5
+	LONG         $0x5015c2c4
+	BYTE         $0xec
+	VPBROADCASTD 4(AX)(CX*1), Y13
+
+	// VPDPBUSD Y12, Y13, Y11
+	LONG $0x501542c4
+	BYTE $0xdc
+	ADDQ $+8, AX
+	ADDQ $+128, DX
+	SUBQ $0x02, SI
+	JGE  loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Y12
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Y13
+
+	// VPDPBUSD Y12, Y13, Y0
+	LONG         $0x5015c2c4
+	BYTE         $0xc4
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPBUSD Y12, Y13, Y6
+	LONG         $0x5015c2c4
+	BYTE         $0xf4
+	VMOVUPS      32(DX), Y12
+	VPBROADCASTD (AX), Y13
+
+	// VPDPBUSD Y12, Y13, Y1
+	LONG         $0x5015c2c4
+	BYTE         $0xcc
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPBUSD Y12, Y13, Y7
+	LONG         $0x5015c2c4
+	BYTE         $0xfc
+	VMOVUPS      (DX)(BX*1), Y12
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Y13
+
+	// VPDPBUSD Y12, Y13, Y2
+	LONG         $0x5015c2c4
+	BYTE         $0xd4
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPBUSD Y12, Y13, Y8
+	LONG         $0x501542c4
+	BYTE         $0xc4
+	VMOVUPS      32(DX)(BX*1), Y12
+	VPBROADCASTD (AX), Y13
+
+	// VPDPBUSD Y12, Y13, Y3
+	LONG         $0x5015c2c4
+	BYTE         $0xdc
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPBUSD Y12, Y13, Y9
+	LONG         $0x501542c4
+	BYTE         $0xcc
+	VMOVUPS      (DX)(BX*2), Y12
+	PREFETCHT0   1024(DX)(BX*2)
+	VPBROADCASTD (AX), Y13
+
+	// VPDPBUSD Y12, Y13, Y4
+	LONG         $0x5015c2c4
+	BYTE         $0xe4
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPBUSD Y12, Y13, Y10
+	LONG         $0x501542c4
+	BYTE         $0xd4
+	VMOVUPS      32(DX)(BX*2), Y12
+	VPBROADCASTD (AX), Y13
+
+	// VPDPBUSD Y12, Y13, Y5
+	LONG         $0x5015c2c4
+	BYTE         $0xec
+	VPBROADCASTD (AX)(CX*1), Y13
+
+	// VPDPBUSD Y12, Y13, Y11
+	LONG $0x501542c4
+	BYTE $0xdc
+	ADDQ $+4, AX
+	ADDQ $+64, DX
+	DECQ SI
+	JNE  step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y12
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y12, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       64(DX), Y2, Y2
+	VMULPS       Y12, Y2, Y2
+	VADDPS       64(BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       96(DX), Y3, Y3
+	VMULPS       Y12, Y3, Y3
+	VADDPS       96(BX), Y3, Y3
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       128(DX), Y4, Y4
+	VMULPS       Y12, Y4, Y4
+	VADDPS       128(BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       160(DX), Y5, Y5
+	VMULPS       Y12, Y5, Y5
+	VADDPS       160(BX), Y5, Y5
+	VMOVUPS      Y4, 128(AX)
+	VMOVUPS      Y5, 160(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       64(DX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VADDPS       64(BX), Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       96(DX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VADDPS       96(BX), Y9, Y9
+	VMOVUPS      Y8, 64(AX)
+	VMOVUPS      Y9, 96(AX)
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       128(DX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VADDPS       128(BX), Y10, Y10
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       160(DX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VADDPS       160(BX), Y11, Y11
+	VMOVUPS      Y10, 128(AX)
+	VMOVUPS      Y11, 160(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense3x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Dense3x1AVXVNNI(SB), NOSPLIT, $0-88
+	// y[3, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Y6
+	PREFETCHT0   1024(DX)
+	VMOVUPS      32(DX), Y7
+	VPBROADCASTD (AX), Y8
+
+	// VPDPBUSD Y6, Y8, Y0
+	LONG $0x503de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y7, Y8, Y1
+	LONG         $0x503de2c4
+	BYTE         $0xcf
+	VPBROADCASTD (AX)(CX*1), Y8
+
+	// VPDPBUSD Y6, Y8, Y2
+	LONG $0x503de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y7, Y8, Y3
+	LONG         $0x503de2c4
+	BYTE         $0xdf
+	VPBROADCASTD (AX)(CX*2), Y8
+
+	// VPDPBUSD Y6, Y8, Y4
+	LONG $0x503de2c4
+	BYTE $0xe6
+
+	// VPDPBUSD Y7, Y8, Y5
+	LONG         $0x503de2c4
+	BYTE         $0xef
+	VMOVUPS      64(DX), Y6
+	PREFETCHT0   1088(DX)
+	VMOVUPS      96(DX), Y7
+	VPBROADCASTD 4(AX), Y8
+
+	// VPDPBUSD Y6, Y8, Y0
+	LONG $0x503de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y7, Y8, Y1
+	LONG         $0x503de2c4
+	BYTE         $0xcf
+	VPBROADCASTD 4(AX)(CX*1), Y8
+
+	// VPDPBUSD Y6, Y8, Y2
+	LONG $0x503de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y7, Y8, Y3
+	LONG         $0x503de2c4
+	BYTE         $0xdf
+	VPBROADCASTD 4(AX)(CX*2), Y8
+
+	// VPDPBUSD Y6, Y8, Y4
+	LONG $0x503de2c4
+	BYTE $0xe6
+
+	// VPDPBUSD Y7, Y8, Y5
+	LONG $0x503de2c4
+	BYTE $0xef
+	ADDQ $+8, AX
+	ADDQ $+128, DX
+	SUBQ $0x02, BX
+	JGE  loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Y6
+	PREFETCHT0   1024(DX)
+	VMOVUPS      32(DX), Y7
+	VPBROADCASTD (AX), Y8
+
+	// VPDPBUSD Y6, Y8, Y0
+	LONG $0x503de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y7, Y8, Y1
+	LONG         $0x503de2c4
+	BYTE         $0xcf
+	VPBROADCASTD (AX)(CX*1), Y8
+
+	// VPDPBUSD Y6, Y8, Y2
+	LONG $0x503de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y7, Y8, Y3
+	LONG         $0x503de2c4
+	BYTE         $0xdf
+	VPBROADCASTD (AX)(CX*2), Y8
+
+	// VPDPBUSD Y6, Y8, Y4
+	LONG $0x503de2c4
+	BYTE $0xe6
+
+	// VPDPBUSD Y7, Y8, Y5
+	LONG $0x503de2c4
+	BYTE $0xef
+	ADDQ $+4, AX
+	ADDQ $+64, DX
+	DECQ BX
+	JNE  step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y6
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y6, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y6, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense4x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Dense4x1AVXVNNI(SB), NOSPLIT, $0-88
+	// y[4, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Y8
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y9
+	VPBROADCASTD (AX), Y10
+
+	// VPDPBUSD Y8, Y10, Y0
+	LONG $0x502dc2c4
+	BYTE $0xc0
+
+	// VPDPBUSD Y9, Y10, Y1
+	LONG         $0x502dc2c4
+	BYTE         $0xc9
+	VPBROADCASTD (AX)(CX*1), Y10
+
+	// VPDPBUSD Y8, Y10, Y2
+	LONG $0x502dc2c4
+	BYTE $0xd0
+
+	// VPDPBUSD Y9, Y10, Y3
+	LONG         $0x502dc2c4
+	BYTE         $0xd9
+	VPBROADCASTD (AX)(CX*2), Y10
+
+	// VPDPBUSD Y8, Y10, Y4
+	LONG $0x502dc2c4
+	BYTE $0xe0
+
+	// VPDPBUSD Y9, Y10, Y5
+	LONG         $0x502dc2c4
+	BYTE         $0xe9
+	VPBROADCASTD (DX), Y10
+
+	// VPDPBUSD Y8, Y10, Y6
+	LONG $0x502dc2c4
+	BYTE $0xf0
+
+	// VPDPBUSD Y9, Y10, Y7
+	LONG         $0x502dc2c4
+	BYTE         $0xf9
+	VMOVUPS      64(BX), Y8
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y9
+	VPBROADCASTD 4(AX), Y10
+
+	// VPDPBUSD Y8, Y10, Y0
+	LONG $0x502dc2c4
+	BYTE $0xc0
+
+	// VPDPBUSD Y9, Y10, Y1
+	LONG         $0x502dc2c4
+	BYTE         $0xc9
+	VPBROADCASTD 4(AX)(CX*1), Y10
+
+	// VPDPBUSD Y8, Y10, Y2
+	LONG $0x502dc2c4
+	BYTE $0xd0
+
+	// VPDPBUSD Y9, Y10, Y3
+	LONG         $0x502dc2c4
+	BYTE         $0xd9
+	VPBROADCASTD 4(AX)(CX*2), Y10
+
+	// VPDPBUSD Y8, Y10, Y4
+	LONG $0x502dc2c4
+	BYTE $0xe0
+
+	// VPDPBUSD Y9, Y10, Y5
+	LONG         $0x502dc2c4
+	BYTE         $0xe9
+	VPBROADCASTD 4(DX), Y10
+
+	// VPDPBUSD Y8, Y10, Y6
+	LONG $0x502dc2c4
+	BYTE $0xf0
+
+	// VPDPBUSD Y9, Y10, Y7
+	LONG $0x502dc2c4
+	BYTE $0xf9
+	ADDQ $+8, AX
+	ADDQ $+8, DX
+	ADDQ $+128, BX
+	SUBQ $0x02, SI
+	JGE  loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Y8
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y9
+	VPBROADCASTD (AX), Y10
+
+	// VPDPBUSD Y8, Y10, Y0
+	LONG $0x502dc2c4
+	BYTE $0xc0
+
+	// VPDPBUSD Y9, Y10, Y1
+	LONG         $0x502dc2c4
+	BYTE         $0xc9
+	VPBROADCASTD (AX)(CX*1), Y10
+
+	// VPDPBUSD Y8, Y10, Y2
+	LONG $0x502dc2c4
+	BYTE $0xd0
+
+	// VPDPBUSD Y9, Y10, Y3
+	LONG         $0x502dc2c4
+	BYTE         $0xd9
+	VPBROADCASTD (AX)(CX*2), Y10
+
+	// VPDPBUSD Y8, Y10, Y4
+	LONG $0x502dc2c4
+	BYTE $0xe0
+
+	// VPDPBUSD Y9, Y10, Y5
+	LONG         $0x502dc2c4
+	BYTE         $0xe9
+	VPBROADCASTD (DX), Y10
+
+	// VPDPBUSD Y8, Y10, Y6
+	LONG $0x502dc2c4
+	BYTE $0xf0
+
+	// VPDPBUSD Y9, Y10, Y7
+	LONG $0x502dc2c4
+	BYTE $0xf9
+	ADDQ $+4, AX
+	ADDQ $+4, DX
+	ADDQ $+64, BX
+	DECQ SI
+	JNE  step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y8, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense5x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Dense5x1AVXVNNI(SB), NOSPLIT, $0-88
+	// y[5, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Y10
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y11
+	VPBROADCASTD (AX), Y12
+
+	// VPDPBUSD Y10, Y12, Y0
+	LONG $0x501dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y11, Y12, Y1
+	LONG         $0x501dc2c4
+	BYTE         $0xcb
+	VPBROADCASTD (AX)(CX*1), Y12
+
+	// VPDPBUSD Y10, Y12, Y2
+	LONG $0x501dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y11, Y12, Y3
+	LONG         $0x501dc2c4
+	BYTE         $0xdb
+	VPBROADCASTD (AX)(CX*2), Y12
+
+	// VPDPBUSD Y10, Y12, Y4
+	LONG $0x501dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y11, Y12, Y5
+	LONG         $0x501dc2c4
+	BYTE         $0xeb
+	VPBROADCASTD (DX), Y12
+
+	// VPDPBUSD Y10, Y12, Y6
+	LONG $0x501dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y11, Y12, Y7
+	LONG         $0x501dc2c4
+	BYTE         $0xfb
+	VPBROADCASTD (DX)(CX*1), Y12
+
+	// VPDPBUSD Y10, Y12, Y8
+	LONG $0x501d42c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y11, Y12, Y9
+	LONG         $0x501d42c4
+	BYTE         $0xcb
+	VMOVUPS      64(BX), Y10
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y11
+	VPBROADCASTD 4(AX), Y12
+
+	// VPDPBUSD Y10, Y12, Y0
+	LONG $0x501dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y11, Y12, Y1
+	LONG         $0x501dc2c4
+	BYTE         $0xcb
+	VPBROADCASTD 4(AX)(CX*1), Y12
+
+	// VPDPBUSD Y10, Y12, Y2
+	LONG $0x501dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y11, Y12, Y3
+	LONG         $0x501dc2c4
+	BYTE         $0xdb
+	VPBROADCASTD 4(AX)(CX*2), Y12
+
+	// VPDPBUSD Y10, Y12, Y4
+	LONG $0x501dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y11, Y12, Y5
+	LONG         $0x501dc2c4
+	BYTE         $0xeb
+	VPBROADCASTD 4(DX), Y12
+
+	// VPDPBUSD Y10, Y12, Y6
+	LONG $0x501dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y11, Y12, Y7
+	LONG         $0x501dc2c4
+	BYTE         $0xfb
+	VPBROADCASTD 4(DX)(CX*1), Y12
+
+	// VPDPBUSD Y10, Y12, Y8
+	LONG $0x501d42c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y11, Y12, Y9
+	LONG $0x501d42c4
+	BYTE $0xcb
+	ADDQ $+8, AX
+	ADDQ $+8, DX
+	ADDQ $+128, BX
+	SUBQ $0x02, SI
+	JGE  loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Y10
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y11
+	VPBROADCASTD (AX), Y12
+
+	// VPDPBUSD Y10, Y12, Y0
+	LONG $0x501dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y11, Y12, Y1
+	LONG         $0x501dc2c4
+	BYTE         $0xcb
+	VPBROADCASTD (AX)(CX*1), Y12
+
+	// VPDPBUSD Y10, Y12, Y2
+	LONG $0x501dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y11, Y12, Y3
+	LONG         $0x501dc2c4
+	BYTE         $0xdb
+	VPBROADCASTD (AX)(CX*2), Y12
+
+	// VPDPBUSD Y10, Y12, Y4
+	LONG $0x501dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y11, Y12, Y5
+	LONG         $0x501dc2c4
+	BYTE         $0xeb
+	VPBROADCASTD (DX), Y12
+
+	// VPDPBUSD Y10, Y12, Y6
+	LONG $0x501dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y11, Y12, Y7
+	LONG         $0x501dc2c4
+	BYTE         $0xfb
+	VPBROADCASTD (DX)(CX*1), Y12
+
+	// VPDPBUSD Y10, Y12, Y8
+	LONG $0x501d42c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y11, Y12, Y9
+	LONG $0x501d42c4
+	BYTE $0xcb
+	ADDQ $+4, AX
+	ADDQ $+4, DX
+	ADDQ $+64, BX
+	DECQ SI
+	JNE  step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y10, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y10, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Y0
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       (DX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VADDPS       (BX), Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       32(DX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VADDPS       32(BX), Y9, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense6x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Dense6x1AVXVNNI(SB), NOSPLIT, $0-88
+	// y[6, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	VMOVAPS Y0, Y10
+	VMOVAPS Y1, Y11
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Y12
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y13
+	VPBROADCASTD (AX), Y14
+
+	// VPDPBUSD Y12, Y14, Y0
+	LONG $0x500dc2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y13, Y14, Y1
+	LONG         $0x500dc2c4
+	BYTE         $0xcd
+	VPBROADCASTD (AX)(CX*1), Y14
+
+	// VPDPBUSD Y12, Y14, Y2
+	LONG $0x500dc2c4
+	BYTE $0xd4
+
+	// VPDPBUSD Y13, Y14, Y3
+	LONG         $0x500dc2c4
+	BYTE         $0xdd
+	VPBROADCASTD (AX)(CX*2), Y14
+
+	// VPDPBUSD Y12, Y14, Y4
+	LONG $0x500dc2c4
+	BYTE $0xe4
+
+	// VPDPBUSD Y13, Y14, Y5
+	LONG         $0x500dc2c4
+	BYTE         $0xed
+	VPBROADCASTD (DX), Y14
+
+	// VPDPBUSD Y12, Y14, Y6
+	LONG $0x500dc2c4
+	BYTE $0xf4
+
+	// VPDPBUSD Y13, Y14, Y7
+	LONG         $0x500dc2c4
+	BYTE         $0xfd
+	VPBROADCASTD (DX)(CX*1), Y14
+
+	// VPDPBUSD Y12, Y14, Y8
+	LONG $0x500d42c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y13, Y14, Y9
+	LONG         $0x500d42c4
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(CX*2), Y14
+
+	// VPDPBUSD Y12, Y14, Y10
+	LONG $0x500d42c4
+	BYTE $0xd4
+
+	// VPDPBUSD Y13, Y14, Y11
+	LONG         $0x500d42c4
+	BYTE         $0xdd
+	VMOVUPS      64(BX), Y12
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y13
+	VPBROADCASTD 4(AX), Y14
+
+	// VPDPBUSD Y12, Y14, Y0
+	LONG $0x500dc2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y13, Y14, Y1
+	LONG         $0x500dc2c4
+	BYTE         $0xcd
+	VPBROADCASTD 4(AX)(CX*1), Y14
+
+	// VPDPBUSD Y12, Y14, Y2
+	LONG $0x500dc2c4
+	BYTE $0xd4
+
+	// VPDPBUSD Y13, Y14, Y3
+	LONG         $0x500dc2c4
+	BYTE         $0xdd
+	VPBROADCASTD 4(AX)(CX*2), Y14
+
+	// VPDPBUSD Y12, Y14, Y4
+	LONG $0x500dc2c4
+	BYTE $0xe4
+
+	// VPDPBUSD Y13, Y14, Y5
+	LONG         $0x500dc2c4
+	BYTE         $0xed
+	VPBROADCASTD 4(DX), Y14
+
+	// VPDPBUSD Y12, Y14, Y6
+	LONG $0x500dc2c4
+	BYTE $0xf4
+
+	// VPDPBUSD Y13, Y14, Y7
+	LONG         $0x500dc2c4
+	BYTE         $0xfd
+	VPBROADCASTD 4(DX)(CX*1), Y14
+
+	// VPDPBUSD Y12, Y14, Y8
+	LONG $0x500d42c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y13, Y14, Y9
+	LONG         $0x500d42c4
+	BYTE         $0xcd
+	VPBROADCASTD 4(DX)(CX*2), Y14
+
+	// VPDPBUSD Y12, Y14, Y10
+	LONG $0x500d42c4
+	BYTE $0xd4
+
+	// VPDPBUSD Y13, Y14, Y11
+	LONG $0x500d42c4
+	BYTE $0xdd
+	ADDQ $+8, AX
+	ADDQ $+8, DX
+	ADDQ $+128, BX
+	SUBQ $0x02, SI
+	JGE  loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Y12
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y13
+	VPBROADCASTD (AX), Y14
+
+	// VPDPBUSD Y12, Y14, Y0
+	LONG $0x500dc2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y13, Y14, Y1
+	LONG         $0x500dc2c4
+	BYTE         $0xcd
+	VPBROADCASTD (AX)(CX*1), Y14
+
+	// VPDPBUSD Y12, Y14, Y2
+	LONG $0x500dc2c4
+	BYTE $0xd4
+
+	// VPDPBUSD Y13, Y14, Y3
+	LONG         $0x500dc2c4
+	BYTE         $0xdd
+	VPBROADCASTD (AX)(CX*2), Y14
+
+	// VPDPBUSD Y12, Y14, Y4
+	LONG $0x500dc2c4
+	BYTE $0xe4
+
+	// VPDPBUSD Y13, Y14, Y5
+	LONG         $0x500dc2c4
+	BYTE         $0xed
+	VPBROADCASTD (DX), Y14
+
+	// VPDPBUSD Y12, Y14, Y6
+	LONG $0x500dc2c4
+	BYTE $0xf4
+
+	// VPDPBUSD Y13, Y14, Y7
+	LONG         $0x500dc2c4
+	BYTE         $0xfd
+	VPBROADCASTD (DX)(CX*1), Y14
+
+	// VPDPBUSD Y12, Y14, Y8
+	LONG $0x500d42c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y13, Y14, Y9
+	LONG         $0x500d42c4
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(CX*2), Y14
+
+	// VPDPBUSD Y12, Y14, Y10
+	LONG $0x500d42c4
+	BYTE $0xd4
+
+	// VPDPBUSD Y13, Y14, Y11
+	LONG $0x500d42c4
+	BYTE $0xdd
+	ADDQ $+4, AX
+	ADDQ $+4, DX
+	ADDQ $+64, BX
+	DECQ SI
+	JNE  step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y12
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y12, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Y0
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       (DX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VADDPS       (BX), Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       32(DX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VADDPS       32(BX), Y9, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Y0
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       (DX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VADDPS       (BX), Y10, Y10
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       32(DX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VADDPS       32(BX), Y11, Y11
+	VMOVUPS      Y10, (AX)
+	VMOVUPS      Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Tiles1AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Tiles1AVXVNNI(SB), NOSPLIT, $0-88
+	// y[1, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    n+32(FP), BX
+	TESTQ   BX, BX
+	JEQ     done
+
+tile:
+	MOVLQSX (CX), SI
+	ADDQ    $0x04, CX
+	SHLQ    $0x04, SI
+	ADDQ    AX, SI
+	MOVQ    $0x00000002, DI
+
+steps:
+	VMOVUPS      (DX), Y2
+	PREFETCHT0   1024(DX)
+	VMOVUPS      32(DX), Y3
+	VPBROADCASTD (SI), Y4
+
+	// VPDPBUSD Y2, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y3, Y4, Y1
+	LONG         $0x505de2c4
+	BYTE         $0xcb
+	VMOVUPS      64(DX), Y2
+	PREFETCHT0   1088(DX)
+	VMOVUPS      96(DX), Y3
+	VPBROADCASTD 4(SI), Y4
+
+	// VPDPBUSD Y2, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y3, Y4, Y1
+	LONG $0x505de2c4
+	BYTE $0xcb
+	ADDQ $+8, SI
+	ADDQ $+128, DX
+	DECQ DI
+	JNE  steps
+	DECQ BX
+	JNE  tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Y2
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (CX), Y0, Y0
+	VMULPS       Y2, Y0, Y0
+	VADDPS       (DX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(CX), Y1, Y1
+	VMULPS       Y2, Y1, Y1
+	VADDPS       32(DX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Tiles2AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Tiles2AVXVNNI(SB), NOSPLIT, $0-88
+	// y[2, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x04, DI
+	ADDQ    AX, DI
+	MOVQ    $0x00000002, R8
+
+steps:
+	VMOVUPS      (BX), Y4
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y5
+	VPBROADCASTD (DI), Y6
+
+	// VPDPBUSD Y4, Y6, Y0
+	LONG $0x504de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y5, Y6, Y1
+	LONG         $0x504de2c4
+	BYTE         $0xcd
+	VPBROADCASTD (DI)(CX*1), Y6
+
+	// VPDPBUSD Y4, Y6, Y2
+	LONG $0x504de2c4
+	BYTE $0xd4
+
+	// VPDPBUSD Y5, Y6, Y3
+	LONG         $0x504de2c4
+	BYTE         $0xdd
+	VMOVUPS      64(BX), Y4
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y5
+	VPBROADCASTD 4(DI), Y6
+
+	// VPDPBUSD Y4, Y6, Y0
+	LONG $0x504de2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y5, Y6, Y1
+	LONG         $0x504de2c4
+	BYTE         $0xcd
+	VPBROADCASTD 4(DI)(CX*1), Y6
+
+	// VPDPBUSD Y4, Y6, Y2
+	LONG $0x504de2c4
+	BYTE $0xd4
+
+	// VPDPBUSD Y5, Y6, Y3
+	LONG $0x504de2c4
+	BYTE $0xdd
+	ADDQ $+8, DI
+	ADDQ $+128, BX
+	DECQ R8
+	JNE  steps
+	DECQ SI
+	JNE  tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y4, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Tiles3AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Tiles3AVXVNNI(SB), NOSPLIT, $0-88
+	// y[3, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x04, DI
+	ADDQ    AX, DI
+	MOVQ    $0x00000002, R8
+
+steps:
+	VMOVUPS      (BX), Y6
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y7
+	VPBROADCASTD (DI), Y8
+
+	// VPDPBUSD Y6, Y8, Y0
+	LONG $0x503de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y7, Y8, Y1
+	LONG         $0x503de2c4
+	BYTE         $0xcf
+	VPBROADCASTD (DI)(CX*1), Y8
+
+	// VPDPBUSD Y6, Y8, Y2
+	LONG $0x503de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y7, Y8, Y3
+	LONG         $0x503de2c4
+	BYTE         $0xdf
+	VPBROADCASTD (DI)(CX*2), Y8
+
+	// VPDPBUSD Y6, Y8, Y4
+	LONG $0x503de2c4
+	BYTE $0xe6
+
+	// VPDPBUSD Y7, Y8, Y5
+	LONG         $0x503de2c4
+	BYTE         $0xef
+	VMOVUPS      64(BX), Y6
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y7
+	VPBROADCASTD 4(DI), Y8
+
+	// VPDPBUSD Y6, Y8, Y0
+	LONG $0x503de2c4
+	BYTE $0xc6
+
+	// VPDPBUSD Y7, Y8, Y1
+	LONG         $0x503de2c4
+	BYTE         $0xcf
+	VPBROADCASTD 4(DI)(CX*1), Y8
+
+	// VPDPBUSD Y6, Y8, Y2
+	LONG $0x503de2c4
+	BYTE $0xd6
+
+	// VPDPBUSD Y7, Y8, Y3
+	LONG         $0x503de2c4
+	BYTE         $0xdf
+	VPBROADCASTD 4(DI)(CX*2), Y8
+
+	// VPDPBUSD Y6, Y8, Y4
+	LONG $0x503de2c4
+	BYTE $0xe6
+
+	// VPDPBUSD Y7, Y8, Y5
+	LONG $0x503de2c4
+	BYTE $0xef
+	ADDQ $+8, DI
+	ADDQ $+128, BX
+	DECQ R8
+	JNE  steps
+	DECQ SI
+	JNE  tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y6
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y6, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y6, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Tiles4AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Tiles4AVXVNNI(SB), NOSPLIT, $0-88
+	// y[4, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x04, DI
+	ADDQ    AX, DI
+	LEAQ    (CX)(CX*2), R8
+	LEAQ    (DI)(R8*1), R8
+	MOVQ    $0x00000002, R9
+
+steps:
+	VMOVUPS      (BX), Y8
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y9
+	VPBROADCASTD (DI), Y10
+
+	// VPDPBUSD Y8, Y10, Y0
+	LONG $0x502dc2c4
+	BYTE $0xc0
+
+	// VPDPBUSD Y9, Y10, Y1
+	LONG         $0x502dc2c4
+	BYTE         $0xc9
+	VPBROADCASTD (DI)(CX*1), Y10
+
+	// VPDPBUSD Y8, Y10, Y2
+	LONG $0x502dc2c4
+	BYTE $0xd0
+
+	// VPDPBUSD Y9, Y10, Y3
+	LONG         $0x502dc2c4
+	BYTE         $0xd9
+	VPBROADCASTD (DI)(CX*2), Y10
+
+	// VPDPBUSD Y8, Y10, Y4
+	LONG $0x502dc2c4
+	BYTE $0xe0
+
+	// VPDPBUSD Y9, Y10, Y5
+	LONG         $0x502dc2c4
+	BYTE         $0xe9
+	VPBROADCASTD (R8), Y10
+
+	// VPDPBUSD Y8, Y10, Y6
+	LONG $0x502dc2c4
+	BYTE $0xf0
+
+	// VPDPBUSD Y9, Y10, Y7
+	LONG         $0x502dc2c4
+	BYTE         $0xf9
+	VMOVUPS      64(BX), Y8
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y9
+	VPBROADCASTD 4(DI), Y10
+
+	// VPDPBUSD Y8, Y10, Y0
+	LONG $0x502dc2c4
+	BYTE $0xc0
+
+	// VPDPBUSD Y9, Y10, Y1
+	LONG         $0x502dc2c4
+	BYTE         $0xc9
+	VPBROADCASTD 4(DI)(CX*1), Y10
+
+	// VPDPBUSD Y8, Y10, Y2
+	LONG $0x502dc2c4
+	BYTE $0xd0
+
+	// VPDPBUSD Y9, Y10, Y3
+	LONG         $0x502dc2c4
+	BYTE         $0xd9
+	VPBROADCASTD 4(DI)(CX*2), Y10
+
+	// VPDPBUSD Y8, Y10, Y4
+	LONG $0x502dc2c4
+	BYTE $0xe0
+
+	// VPDPBUSD Y9, Y10, Y5
+	LONG         $0x502dc2c4
+	BYTE         $0xe9
+	VPBROADCASTD 4(R8), Y10
+
+	// VPDPBUSD Y8, Y10, Y6
+	LONG $0x502dc2c4
+	BYTE $0xf0
+
+	// VPDPBUSD Y9, Y10, Y7
+	LONG $0x502dc2c4
+	BYTE $0xf9
+	ADDQ $+8, DI
+	ADDQ $+8, R8
+	ADDQ $+128, BX
+	DECQ R9
+	JNE  steps
+	DECQ SI
+	JNE  tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y8, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Tiles5AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Tiles5AVXVNNI(SB), NOSPLIT, $0-88
+	// y[5, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x04, DI
+	ADDQ    AX, DI
+	LEAQ    (CX)(CX*2), R8
+	LEAQ    (DI)(R8*1), R8
+	MOVQ    $0x00000002, R9
+
+steps:
+	VMOVUPS      (BX), Y10
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y11
+	VPBROADCASTD (DI), Y12
+
+	// VPDPBUSD Y10, Y12, Y0
+	LONG $0x501dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y11, Y12, Y1
+	LONG         $0x501dc2c4
+	BYTE         $0xcb
+	VPBROADCASTD (DI)(CX*1), Y12
+
+	// VPDPBUSD Y10, Y12, Y2
+	LONG $0x501dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y11, Y12, Y3
+	LONG         $0x501dc2c4
+	BYTE         $0xdb
+	VPBROADCASTD (DI)(CX*2), Y12
+
+	// VPDPBUSD Y10, Y12, Y4
+	LONG $0x501dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y11, Y12, Y5
+	LONG         $0x501dc2c4
+	BYTE         $0xeb
+	VPBROADCASTD (R8), Y12
+
+	// VPDPBUSD Y10, Y12, Y6
+	LONG $0x501dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y11, Y12, Y7
+	LONG         $0x501dc2c4
+	BYTE         $0xfb
+	VPBROADCASTD (R8)(CX*1), Y12
+
+	// VPDPBUSD Y10, Y12, Y8
+	LONG $0x501d42c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y11, Y12, Y9
+	LONG         $0x501d42c4
+	BYTE         $0xcb
+	VMOVUPS      64(BX), Y10
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y11
+	VPBROADCASTD 4(DI), Y12
+
+	// VPDPBUSD Y10, Y12, Y0
+	LONG $0x501dc2c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y11, Y12, Y1
+	LONG         $0x501dc2c4
+	BYTE         $0xcb
+	VPBROADCASTD 4(DI)(CX*1), Y12
+
+	// VPDPBUSD Y10, Y12, Y2
+	LONG $0x501dc2c4
+	BYTE $0xd2
+
+	// VPDPBUSD Y11, Y12, Y3
+	LONG         $0x501dc2c4
+	BYTE         $0xdb
+	VPBROADCASTD 4(DI)(CX*2), Y12
+
+	// VPDPBUSD Y10, Y12, Y4
+	LONG $0x501dc2c4
+	BYTE $0xe2
+
+	// VPDPBUSD Y11, Y12, Y5
+	LONG         $0x501dc2c4
+	BYTE         $0xeb
+	VPBROADCASTD 4(R8), Y12
+
+	// VPDPBUSD Y10, Y12, Y6
+	LONG $0x501dc2c4
+	BYTE $0xf2
+
+	// VPDPBUSD Y11, Y12, Y7
+	LONG         $0x501dc2c4
+	BYTE         $0xfb
+	VPBROADCASTD 4(R8)(CX*1), Y12
+
+	// VPDPBUSD Y10, Y12, Y8
+	LONG $0x501d42c4
+	BYTE $0xc2
+
+	// VPDPBUSD Y11, Y12, Y9
+	LONG $0x501d42c4
+	BYTE $0xcb
+	ADDQ $+8, DI
+	ADDQ $+8, R8
+	ADDQ $+128, BX
+	DECQ R9
+	JNE  steps
+	DECQ SI
+	JNE  tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y10, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y10, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Y0
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       (DX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VADDPS       (BX), Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       32(DX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VADDPS       32(BX), Y9, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int8Tiles6AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX2, MMX+
+TEXT ·int8Tiles6AVXVNNI(SB), NOSPLIT, $0-88
+	// y[6, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	VMOVAPS Y0, Y10
+	VMOVAPS Y1, Y11
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x04, DI
+	ADDQ    AX, DI
+	LEAQ    (CX)(CX*2), R8
+	LEAQ    (DI)(R8*1), R8
+	MOVQ    $0x00000002, R9
+
+steps:
+	VMOVUPS      (BX), Y12
+	PREFETCHT0   1024(BX)
+	VMOVUPS      32(BX), Y13
+	VPBROADCASTD (DI), Y14
+
+	// VPDPBUSD Y12, Y14, Y0
+	LONG $0x500dc2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y13, Y14, Y1
+	LONG         $0x500dc2c4
+	BYTE         $0xcd
+	VPBROADCASTD (DI)(CX*1), Y14
+
+	// VPDPBUSD Y12, Y14, Y2
+	LONG $0x500dc2c4
+	BYTE $0xd4
+
+	// VPDPBUSD Y13, Y14, Y3
+	LONG         $0x500dc2c4
+	BYTE         $0xdd
+	VPBROADCASTD (DI)(CX*2), Y14
+
+	// VPDPBUSD Y12, Y14, Y4
+	LONG $0x500dc2c4
+	BYTE $0xe4
+
+	// VPDPBUSD Y13, Y14, Y5
+	LONG         $0x500dc2c4
+	BYTE         $0xed
+	VPBROADCASTD (R8), Y14
+
+	// VPDPBUSD Y12, Y14, Y6
+	LONG $0x500dc2c4
+	BYTE $0xf4
+
+	// VPDPBUSD Y13, Y14, Y7
+	LONG         $0x500dc2c4
+	BYTE         $0xfd
+	VPBROADCASTD (R8)(CX*1), Y14
+
+	// VPDPBUSD Y12, Y14, Y8
+	LONG $0x500d42c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y13, Y14, Y9
+	LONG         $0x500d42c4
+	BYTE         $0xcd
+	VPBROADCASTD (R8)(CX*2), Y14
+
+	// VPDPBUSD Y12, Y14, Y10
+	LONG $0x500d42c4
+	BYTE $0xd4
+
+	// VPDPBUSD Y13, Y14, Y11
+	LONG         $0x500d42c4
+	BYTE         $0xdd
+	VMOVUPS      64(BX), Y12
+	PREFETCHT0   1088(BX)
+	VMOVUPS      96(BX), Y13
+	VPBROADCASTD 4(DI), Y14
+
+	// VPDPBUSD Y12, Y14, Y0
+	LONG $0x500dc2c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y13, Y14, Y1
+	LONG         $0x500dc2c4
+	BYTE         $0xcd
+	VPBROADCASTD 4(DI)(CX*1), Y14
+
+	// VPDPBUSD Y12, Y14, Y2
+	LONG $0x500dc2c4
+	BYTE $0xd4
+
+	// VPDPBUSD Y13, Y14, Y3
+	LONG         $0x500dc2c4
+	BYTE         $0xdd
+	VPBROADCASTD 4(DI)(CX*2), Y14
+
+	// VPDPBUSD Y12, Y14, Y4
+	LONG $0x500dc2c4
+	BYTE $0xe4
+
+	// VPDPBUSD Y13, Y14, Y5
+	LONG         $0x500dc2c4
+	BYTE         $0xed
+	VPBROADCASTD 4(R8), Y14
+
+	// VPDPBUSD Y12, Y14, Y6
+	LONG $0x500dc2c4
+	BYTE $0xf4
+
+	// VPDPBUSD Y13, Y14, Y7
+	LONG         $0x500dc2c4
+	BYTE         $0xfd
+	VPBROADCASTD 4(R8)(CX*1), Y14
+
+	// VPDPBUSD Y12, Y14, Y8
+	LONG $0x500d42c4
+	BYTE $0xc4
+
+	// VPDPBUSD Y13, Y14, Y9
+	LONG         $0x500d42c4
+	BYTE         $0xcd
+	VPBROADCASTD 4(R8)(CX*2), Y14
+
+	// VPDPBUSD Y12, Y14, Y10
+	LONG $0x500d42c4
+	BYTE $0xd4
+
+	// VPDPBUSD Y13, Y14, Y11
+	LONG $0x500d42c4
+	BYTE $0xdd
+	ADDQ $+8, DI
+	ADDQ $+8, R8
+	ADDQ $+128, BX
+	DECQ R9
+	JNE  steps
+	DECQ SI
+	JNE  tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Y12
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (DX), Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VADDPS       (BX), Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y12, Y1, Y1
+	VADDPS       32(BX), Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       (DX), Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VADDPS       (BX), Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       32(DX), Y3, Y3
+	VMULPS       Y0, Y3, Y3
+	VADDPS       32(BX), Y3, Y3
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      Y3, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Y0
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       (DX), Y4, Y4
+	VMULPS       Y0, Y4, Y4
+	VADDPS       (BX), Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       32(DX), Y5, Y5
+	VMULPS       Y0, Y5, Y5
+	VADDPS       32(BX), Y5, Y5
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Y0
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       (DX), Y6, Y6
+	VMULPS       Y0, Y6, Y6
+	VADDPS       (BX), Y6, Y6
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       32(DX), Y7, Y7
+	VMULPS       Y0, Y7, Y7
+	VADDPS       32(BX), Y7, Y7
+	VMOVUPS      Y6, (AX)
+	VMOVUPS      Y7, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Y0
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       (DX), Y8, Y8
+	VMULPS       Y0, Y8, Y8
+	VADDPS       (BX), Y8, Y8
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       32(DX), Y9, Y9
+	VMULPS       Y0, Y9, Y9
+	VADDPS       32(BX), Y9, Y9
+	VMOVUPS      Y8, (AX)
+	VMOVUPS      Y9, 32(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Y0
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       (DX), Y10, Y10
+	VMULPS       Y0, Y10, Y10
+	VADDPS       (BX), Y10, Y10
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       32(DX), Y11, Y11
+	VMULPS       Y0, Y11, Y11
+	VADDPS       32(BX), Y11, Y11
+	VMOVUPS      Y10, (AX)
+	VMOVUPS      Y11, 32(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense1x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense1x1AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[1, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), CX
+	MOVQ    steps+32(FP), DX
+	SUBQ    $0x02, DX
+	JLT     tail
+
+loop:
+	VMOVUPS      (CX), Z1
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (AX), Z2
+	VPDPWSSD     Z1, Z2, Z0
+	VMOVUPS      64(CX), Z1
+	PREFETCHT0   1088(CX)
+	VPBROADCASTD 4(AX), Z2
+	VPDPWSSD     Z1, Z2, Z0
+	ADDQ         $+8, AX
+	ADDQ         $+128, CX
+	SUBQ         $0x02, DX
+	JGE          loop
+
+tail:
+	ADDQ $0x02, DX
+	JEQ  done
+
+step:
+	VMOVUPS      (CX), Z1
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (AX), Z2
+	VPDPWSSD     Z1, Z2, Z0
+	ADDQ         $+4, AX
+	ADDQ         $+64, CX
+	DECQ         DX
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Z1
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (CX), Z0, Z0
+	VMULPS       Z1, Z0, Z0
+	VADDPS       (DX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense1x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense1x2AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[1, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), CX
+	MOVQ    panelStride+24(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (CX), Z2
+	PREFETCHT0   1024(CX)
+	VMOVUPS      (CX)(DX*1), Z3
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (AX), Z4
+	VPDPWSSD     Z2, Z4, Z0
+	VPDPWSSD     Z3, Z4, Z1
+	VMOVUPS      64(CX), Z2
+	PREFETCHT0   1088(CX)
+	VMOVUPS      64(CX)(DX*1), Z3
+	PREFETCHT0   1088(CX)(DX*1)
+	VPBROADCASTD 4(AX), Z4
+	VPDPWSSD     Z2, Z4, Z0
+	VPDPWSSD     Z3, Z4, Z1
+	ADDQ         $+8, AX
+	ADDQ         $+128, CX
+	SUBQ         $0x02, BX
+	JGE          loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (CX), Z2
+	PREFETCHT0   1024(CX)
+	VMOVUPS      (CX)(DX*1), Z3
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (AX), Z4
+	VPDPWSSD     Z2, Z4, Z0
+	VPDPWSSD     Z3, Z4, Z1
+	ADDQ         $+4, AX
+	ADDQ         $+64, CX
+	DECQ         BX
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Z2
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (CX), Z0, Z0
+	VMULPS       Z2, Z0, Z0
+	VADDPS       (DX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(CX), Z1, Z1
+	VMULPS       Z2, Z1, Z1
+	VADDPS       64(DX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense1x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense1x3AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[1, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), CX
+	MOVQ    panelStride+24(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (CX), Z3
+	PREFETCHT0   1024(CX)
+	VMOVUPS      (CX)(DX*1), Z4
+	PREFETCHT0   1024(CX)(DX*1)
+	VMOVUPS      (CX)(DX*2), Z5
+	PREFETCHT0   1024(CX)(DX*2)
+	VPBROADCASTD (AX), Z6
+	VPDPWSSD     Z3, Z6, Z0
+	VPDPWSSD     Z4, Z6, Z1
+	VPDPWSSD     Z5, Z6, Z2
+	VMOVUPS      64(CX), Z3
+	PREFETCHT0   1088(CX)
+	VMOVUPS      64(CX)(DX*1), Z4
+	PREFETCHT0   1088(CX)(DX*1)
+	VMOVUPS      64(CX)(DX*2), Z5
+	PREFETCHT0   1088(CX)(DX*2)
+	VPBROADCASTD 4(AX), Z6
+	VPDPWSSD     Z3, Z6, Z0
+	VPDPWSSD     Z4, Z6, Z1
+	VPDPWSSD     Z5, Z6, Z2
+	ADDQ         $+8, AX
+	ADDQ         $+128, CX
+	SUBQ         $0x02, BX
+	JGE          loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (CX), Z3
+	PREFETCHT0   1024(CX)
+	VMOVUPS      (CX)(DX*1), Z4
+	PREFETCHT0   1024(CX)(DX*1)
+	VMOVUPS      (CX)(DX*2), Z5
+	PREFETCHT0   1024(CX)(DX*2)
+	VPBROADCASTD (AX), Z6
+	VPDPWSSD     Z3, Z6, Z0
+	VPDPWSSD     Z4, Z6, Z1
+	VPDPWSSD     Z5, Z6, Z2
+	ADDQ         $+4, AX
+	ADDQ         $+64, CX
+	DECQ         BX
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Z3
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (CX), Z0, Z0
+	VMULPS       Z3, Z0, Z0
+	VADDPS       (DX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(CX), Z1, Z1
+	VMULPS       Z3, Z1, Z1
+	VADDPS       64(DX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       128(CX), Z2, Z2
+	VMULPS       Z3, Z2, Z2
+	VADDPS       128(DX), Z2, Z2
+	VMOVUPS      Z2, 128(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense2x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense2x1AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[2, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Z2
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Z3
+	VPDPWSSD     Z2, Z3, Z0
+	VPBROADCASTD (AX)(CX*1), Z3
+	VPDPWSSD     Z2, Z3, Z1
+	VMOVUPS      64(DX), Z2
+	PREFETCHT0   1088(DX)
+	VPBROADCASTD 4(AX), Z3
+	VPDPWSSD     Z2, Z3, Z0
+	VPBROADCASTD 4(AX)(CX*1), Z3
+	VPDPWSSD     Z2, Z3, Z1
+	ADDQ         $+8, AX
+	ADDQ         $+128, DX
+	SUBQ         $0x02, BX
+	JGE          loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Z2
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Z3
+	VPDPWSSD     Z2, Z3, Z0
+	VPBROADCASTD (AX)(CX*1), Z3
+	VPDPWSSD     Z2, Z3, Z1
+	ADDQ         $+4, AX
+	ADDQ         $+64, DX
+	DECQ         BX
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z2
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z2, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense2x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense2x2AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[2, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z2
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z3
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    panelStride+24(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Z4
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX)(BX*1), Z5
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Z6
+	VPDPWSSD     Z4, Z6, Z0
+	VPDPWSSD     Z5, Z6, Z1
+	VPBROADCASTD (AX)(CX*1), Z6
+	VPDPWSSD     Z4, Z6, Z2
+	VPDPWSSD     Z5, Z6, Z3
+	VMOVUPS      64(DX), Z4
+	PREFETCHT0   1088(DX)
+	VMOVUPS      64(DX)(BX*1), Z5
+	PREFETCHT0   1088(DX)(BX*1)
+	VPBROADCASTD 4(AX), Z6
+	VPDPWSSD     Z4, Z6, Z0
+	VPDPWSSD     Z5, Z6, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z6
+	VPDPWSSD     Z4, Z6, Z2
+	VPDPWSSD     Z5, Z6, Z3
+	ADDQ         $+8, AX
+	ADDQ         $+128, DX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Z4
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX)(BX*1), Z5
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Z6
+	VPDPWSSD     Z4, Z6, Z0
+	VPDPWSSD     Z5, Z6, Z1
+	VPBROADCASTD (AX)(CX*1), Z6
+	VPDPWSSD     Z4, Z6, Z2
+	VPDPWSSD     Z5, Z6, Z3
+	ADDQ         $+4, AX
+	ADDQ         $+64, DX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z4
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z4, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z4, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(BX), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense2x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense2x3AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[2, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z3
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z4
+	VMOVUPS 128(AX), Z2
+	VMOVAPS Z2, Z5
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    panelStride+24(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Z6
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX)(BX*1), Z7
+	PREFETCHT0   1024(DX)(BX*1)
+	VMOVUPS      (DX)(BX*2), Z8
+	PREFETCHT0   1024(DX)(BX*2)
+	VPBROADCASTD (AX), Z9
+	VPDPWSSD     Z6, Z9, Z0
+	VPDPWSSD     Z7, Z9, Z1
+	VPDPWSSD     Z8, Z9, Z2
+	VPBROADCASTD (AX)(CX*1), Z9
+	VPDPWSSD     Z6, Z9, Z3
+	VPDPWSSD     Z7, Z9, Z4
+	VPDPWSSD     Z8, Z9, Z5
+	VMOVUPS      64(DX), Z6
+	PREFETCHT0   1088(DX)
+	VMOVUPS      64(DX)(BX*1), Z7
+	PREFETCHT0   1088(DX)(BX*1)
+	VMOVUPS      64(DX)(BX*2), Z8
+	PREFETCHT0   1088(DX)(BX*2)
+	VPBROADCASTD 4(AX), Z9
+	VPDPWSSD     Z6, Z9, Z0
+	VPDPWSSD     Z7, Z9, Z1
+	VPDPWSSD     Z8, Z9, Z2
+	VPBROADCASTD 4(AX)(CX*1), Z9
+	VPDPWSSD     Z6, Z9, Z3
+	VPDPWSSD     Z7, Z9, Z4
+	VPDPWSSD     Z8, Z9, Z5
+	ADDQ         $+8, AX
+	ADDQ         $+128, DX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Z6
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX)(BX*1), Z7
+	PREFETCHT0   1024(DX)(BX*1)
+	VMOVUPS      (DX)(BX*2), Z8
+	PREFETCHT0   1024(DX)(BX*2)
+	VPBROADCASTD (AX), Z9
+	VPDPWSSD     Z6, Z9, Z0
+	VPDPWSSD     Z7, Z9, Z1
+	VPDPWSSD     Z8, Z9, Z2
+	VPBROADCASTD (AX)(CX*1), Z9
+	VPDPWSSD     Z6, Z9, Z3
+	VPDPWSSD     Z7, Z9, Z4
+	VPDPWSSD     Z8, Z9, Z5
+	ADDQ         $+4, AX
+	ADDQ         $+64, DX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z6
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z6, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z6, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       128(DX), Z2, Z2
+	VMULPS       Z6, Z2, Z2
+	VADDPS       128(BX), Z2, Z2
+	VMOVUPS      Z2, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       64(DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       64(BX), Z4, Z4
+	VMOVUPS      Z4, 64(AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       128(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       128(BX), Z5, Z5
+	VMOVUPS      Z5, 128(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense3x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense3x1AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[3, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Z3
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Z4
+	VPDPWSSD     Z3, Z4, Z0
+	VPBROADCASTD (AX)(CX*1), Z4
+	VPDPWSSD     Z3, Z4, Z1
+	VPBROADCASTD (AX)(CX*2), Z4
+	VPDPWSSD     Z3, Z4, Z2
+	VMOVUPS      64(DX), Z3
+	PREFETCHT0   1088(DX)
+	VPBROADCASTD 4(AX), Z4
+	VPDPWSSD     Z3, Z4, Z0
+	VPBROADCASTD 4(AX)(CX*1), Z4
+	VPDPWSSD     Z3, Z4, Z1
+	VPBROADCASTD 4(AX)(CX*2), Z4
+	VPDPWSSD     Z3, Z4, Z2
+	ADDQ         $+8, AX
+	ADDQ         $+128, DX
+	SUBQ         $0x02, BX
+	JGE          loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Z3
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Z4
+	VPDPWSSD     Z3, Z4, Z0
+	VPBROADCASTD (AX)(CX*1), Z4
+	VPDPWSSD     Z3, Z4, Z1
+	VPBROADCASTD (AX)(CX*2), Z4
+	VPDPWSSD     Z3, Z4, Z2
+	ADDQ         $+4, AX
+	ADDQ         $+64, DX
+	DECQ         BX
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z3
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z3, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense3x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense3x2AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[3, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z4
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z3
+	VMOVAPS Z1, Z5
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    panelStride+24(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Z6
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX)(BX*1), Z7
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Z8
+	VPDPWSSD     Z6, Z8, Z0
+	VPDPWSSD     Z7, Z8, Z1
+	VPBROADCASTD (AX)(CX*1), Z8
+	VPDPWSSD     Z6, Z8, Z2
+	VPDPWSSD     Z7, Z8, Z3
+	VPBROADCASTD (AX)(CX*2), Z8
+	VPDPWSSD     Z6, Z8, Z4
+	VPDPWSSD     Z7, Z8, Z5
+	VMOVUPS      64(DX), Z6
+	PREFETCHT0   1088(DX)
+	VMOVUPS      64(DX)(BX*1), Z7
+	PREFETCHT0   1088(DX)(BX*1)
+	VPBROADCASTD 4(AX), Z8
+	VPDPWSSD     Z6, Z8, Z0
+	VPDPWSSD     Z7, Z8, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z8
+	VPDPWSSD     Z6, Z8, Z2
+	VPDPWSSD     Z7, Z8, Z3
+	VPBROADCASTD 4(AX)(CX*2), Z8
+	VPDPWSSD     Z6, Z8, Z4
+	VPDPWSSD     Z7, Z8, Z5
+	ADDQ         $+8, AX
+	ADDQ         $+128, DX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Z6
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX)(BX*1), Z7
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Z8
+	VPDPWSSD     Z6, Z8, Z0
+	VPDPWSSD     Z7, Z8, Z1
+	VPBROADCASTD (AX)(CX*1), Z8
+	VPDPWSSD     Z6, Z8, Z2
+	VPDPWSSD     Z7, Z8, Z3
+	VPBROADCASTD (AX)(CX*2), Z8
+	VPDPWSSD     Z6, Z8, Z4
+	VPDPWSSD     Z7, Z8, Z5
+	ADDQ         $+4, AX
+	ADDQ         $+64, DX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z6
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z6, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z6, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(BX), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       64(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       64(BX), Z5, Z5
+	VMOVUPS      Z5, 64(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense3x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense3x3AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[3, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z6
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z4
+	VMOVAPS Z1, Z7
+	VMOVUPS 128(AX), Z2
+	VMOVAPS Z2, Z5
+	VMOVAPS Z2, Z8
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    panelStride+24(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Z9
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX)(BX*1), Z10
+	PREFETCHT0   1024(DX)(BX*1)
+	VMOVUPS      (DX)(BX*2), Z11
+	PREFETCHT0   1024(DX)(BX*2)
+	VPBROADCASTD (AX), Z12
+	VPDPWSSD     Z9, Z12, Z0
+	VPDPWSSD     Z10, Z12, Z1
+	VPDPWSSD     Z11, Z12, Z2
+	VPBROADCASTD (AX)(CX*1), Z12
+	VPDPWSSD     Z9, Z12, Z3
+	VPDPWSSD     Z10, Z12, Z4
+	VPDPWSSD     Z11, Z12, Z5
+	VPBROADCASTD (AX)(CX*2), Z12
+	VPDPWSSD     Z9, Z12, Z6
+	VPDPWSSD     Z10, Z12, Z7
+	VPDPWSSD     Z11, Z12, Z8
+	VMOVUPS      64(DX), Z9
+	PREFETCHT0   1088(DX)
+	VMOVUPS      64(DX)(BX*1), Z10
+	PREFETCHT0   1088(DX)(BX*1)
+	VMOVUPS      64(DX)(BX*2), Z11
+	PREFETCHT0   1088(DX)(BX*2)
+	VPBROADCASTD 4(AX), Z12
+	VPDPWSSD     Z9, Z12, Z0
+	VPDPWSSD     Z10, Z12, Z1
+	VPDPWSSD     Z11, Z12, Z2
+	VPBROADCASTD 4(AX)(CX*1), Z12
+	VPDPWSSD     Z9, Z12, Z3
+	VPDPWSSD     Z10, Z12, Z4
+	VPDPWSSD     Z11, Z12, Z5
+	VPBROADCASTD 4(AX)(CX*2), Z12
+	VPDPWSSD     Z9, Z12, Z6
+	VPDPWSSD     Z10, Z12, Z7
+	VPDPWSSD     Z11, Z12, Z8
+	ADDQ         $+8, AX
+	ADDQ         $+128, DX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Z9
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX)(BX*1), Z10
+	PREFETCHT0   1024(DX)(BX*1)
+	VMOVUPS      (DX)(BX*2), Z11
+	PREFETCHT0   1024(DX)(BX*2)
+	VPBROADCASTD (AX), Z12
+	VPDPWSSD     Z9, Z12, Z0
+	VPDPWSSD     Z10, Z12, Z1
+	VPDPWSSD     Z11, Z12, Z2
+	VPBROADCASTD (AX)(CX*1), Z12
+	VPDPWSSD     Z9, Z12, Z3
+	VPDPWSSD     Z10, Z12, Z4
+	VPDPWSSD     Z11, Z12, Z5
+	VPBROADCASTD (AX)(CX*2), Z12
+	VPDPWSSD     Z9, Z12, Z6
+	VPDPWSSD     Z10, Z12, Z7
+	VPDPWSSD     Z11, Z12, Z8
+	ADDQ         $+4, AX
+	ADDQ         $+64, DX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z9
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z9, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z9, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       128(DX), Z2, Z2
+	VMULPS       Z9, Z2, Z2
+	VADDPS       128(BX), Z2, Z2
+	VMOVUPS      Z2, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       64(DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       64(BX), Z4, Z4
+	VMOVUPS      Z4, 64(AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       128(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       128(BX), Z5, Z5
+	VMOVUPS      Z5, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(BX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       128(DX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VADDPS       128(BX), Z8, Z8
+	VMOVUPS      Z8, 128(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense4x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense4x1AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[4, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Z4
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (AX), Z5
+	VPDPWSSD     Z4, Z5, Z0
+	VPBROADCASTD (AX)(CX*1), Z5
+	VPDPWSSD     Z4, Z5, Z1
+	VPBROADCASTD (AX)(CX*2), Z5
+	VPDPWSSD     Z4, Z5, Z2
+	VPBROADCASTD (DX), Z5
+	VPDPWSSD     Z4, Z5, Z3
+	VMOVUPS      64(BX), Z4
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 4(AX), Z5
+	VPDPWSSD     Z4, Z5, Z0
+	VPBROADCASTD 4(AX)(CX*1), Z5
+	VPDPWSSD     Z4, Z5, Z1
+	VPBROADCASTD 4(AX)(CX*2), Z5
+	VPDPWSSD     Z4, Z5, Z2
+	VPBROADCASTD 4(DX), Z5
+	VPDPWSSD     Z4, Z5, Z3
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Z4
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (AX), Z5
+	VPDPWSSD     Z4, Z5, Z0
+	VPBROADCASTD (AX)(CX*1), Z5
+	VPDPWSSD     Z4, Z5, Z1
+	VPBROADCASTD (AX)(CX*2), Z5
+	VPDPWSSD     Z4, Z5, Z2
+	VPBROADCASTD (DX), Z5
+	VPDPWSSD     Z4, Z5, Z3
+	ADDQ         $+4, AX
+	ADDQ         $+4, DX
+	ADDQ         $+64, BX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z4
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z4, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense4x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense4x2AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[4, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z6
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z3
+	VMOVAPS Z1, Z5
+	VMOVAPS Z1, Z7
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    panelStride+24(FP), SI
+	MOVQ    steps+32(FP), DI
+	SUBQ    $0x02, DI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Z8
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z9
+	PREFETCHT0   1024(BX)(SI*1)
+	VPBROADCASTD (AX), Z10
+	VPDPWSSD     Z8, Z10, Z0
+	VPDPWSSD     Z9, Z10, Z1
+	VPBROADCASTD (AX)(CX*1), Z10
+	VPDPWSSD     Z8, Z10, Z2
+	VPDPWSSD     Z9, Z10, Z3
+	VPBROADCASTD (AX)(CX*2), Z10
+	VPDPWSSD     Z8, Z10, Z4
+	VPDPWSSD     Z9, Z10, Z5
+	VPBROADCASTD (DX), Z10
+	VPDPWSSD     Z8, Z10, Z6
+	VPDPWSSD     Z9, Z10, Z7
+	VMOVUPS      64(BX), Z8
+	PREFETCHT0   1088(BX)
+	VMOVUPS      64(BX)(SI*1), Z9
+	PREFETCHT0   1088(BX)(SI*1)
+	VPBROADCASTD 4(AX), Z10
+	VPDPWSSD     Z8, Z10, Z0
+	VPDPWSSD     Z9, Z10, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z10
+	VPDPWSSD     Z8, Z10, Z2
+	VPDPWSSD     Z9, Z10, Z3
+	VPBROADCASTD 4(AX)(CX*2), Z10
+	VPDPWSSD     Z8, Z10, Z4
+	VPDPWSSD     Z9, Z10, Z5
+	VPBROADCASTD 4(DX), Z10
+	VPDPWSSD     Z8, Z10, Z6
+	VPDPWSSD     Z9, Z10, Z7
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, DI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, DI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Z8
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z9
+	PREFETCHT0   1024(BX)(SI*1)
+	VPBROADCASTD (AX), Z10
+	VPDPWSSD     Z8, Z10, Z0
+	VPDPWSSD     Z9, Z10, Z1
+	VPBROADCASTD (AX)(CX*1), Z10
+	VPDPWSSD     Z8, Z10, Z2
+	VPDPWSSD     Z9, Z10, Z3
+	VPBROADCASTD (AX)(CX*2), Z10
+	VPDPWSSD     Z8, Z10, Z4
+	VPDPWSSD     Z9, Z10, Z5
+	VPBROADCASTD (DX), Z10
+	VPDPWSSD     Z8, Z10, Z6
+	VPDPWSSD     Z9, Z10, Z7
+	ADDQ         $+4, AX
+	ADDQ         $+4, DX
+	ADDQ         $+64, BX
+	DECQ         DI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z8
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z8, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z8, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(BX), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       64(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       64(BX), Z5, Z5
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(BX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense4x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense4x3AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[4, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z9
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z4
+	VMOVAPS Z1, Z7
+	VMOVAPS Z1, Z10
+	VMOVUPS 128(AX), Z2
+	VMOVAPS Z2, Z5
+	VMOVAPS Z2, Z8
+	VMOVAPS Z2, Z11
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    panelStride+24(FP), SI
+	MOVQ    steps+32(FP), DI
+	SUBQ    $0x02, DI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Z12
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z13
+	PREFETCHT0   1024(BX)(SI*1)
+	VMOVUPS      (BX)(SI*2), Z14
+	PREFETCHT0   1024(BX)(SI*2)
+	VPBROADCASTD (AX), Z15
+	VPDPWSSD     Z12, Z15, Z0
+	VPDPWSSD     Z13, Z15, Z1
+	VPDPWSSD     Z14, Z15, Z2
+	VPBROADCASTD (AX)(CX*1), Z15
+	VPDPWSSD     Z12, Z15, Z3
+	VPDPWSSD     Z13, Z15, Z4
+	VPDPWSSD     Z14, Z15, Z5
+	VPBROADCASTD (AX)(CX*2), Z15
+	VPDPWSSD     Z12, Z15, Z6
+	VPDPWSSD     Z13, Z15, Z7
+	VPDPWSSD     Z14, Z15, Z8
+	VPBROADCASTD (DX), Z15
+	VPDPWSSD     Z12, Z15, Z9
+	VPDPWSSD     Z13, Z15, Z10
+	VPDPWSSD     Z14, Z15, Z11
+	VMOVUPS      64(BX), Z12
+	PREFETCHT0   1088(BX)
+	VMOVUPS      64(BX)(SI*1), Z13
+	PREFETCHT0   1088(BX)(SI*1)
+	VMOVUPS      64(BX)(SI*2), Z14
+	PREFETCHT0   1088(BX)(SI*2)
+	VPBROADCASTD 4(AX), Z15
+	VPDPWSSD     Z12, Z15, Z0
+	VPDPWSSD     Z13, Z15, Z1
+	VPDPWSSD     Z14, Z15, Z2
+	VPBROADCASTD 4(AX)(CX*1), Z15
+	VPDPWSSD     Z12, Z15, Z3
+	VPDPWSSD     Z13, Z15, Z4
+	VPDPWSSD     Z14, Z15, Z5
+	VPBROADCASTD 4(AX)(CX*2), Z15
+	VPDPWSSD     Z12, Z15, Z6
+	VPDPWSSD     Z13, Z15, Z7
+	VPDPWSSD     Z14, Z15, Z8
+	VPBROADCASTD 4(DX), Z15
+	VPDPWSSD     Z12, Z15, Z9
+	VPDPWSSD     Z13, Z15, Z10
+	VPDPWSSD     Z14, Z15, Z11
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, DI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, DI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Z12
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z13
+	PREFETCHT0   1024(BX)(SI*1)
+	VMOVUPS      (BX)(SI*2), Z14
+	PREFETCHT0   1024(BX)(SI*2)
+	VPBROADCASTD (AX), Z15
+	VPDPWSSD     Z12, Z15, Z0
+	VPDPWSSD     Z13, Z15, Z1
+	VPDPWSSD     Z14, Z15, Z2
+	VPBROADCASTD (AX)(CX*1), Z15
+	VPDPWSSD     Z12, Z15, Z3
+	VPDPWSSD     Z13, Z15, Z4
+	VPDPWSSD     Z14, Z15, Z5
+	VPBROADCASTD (AX)(CX*2), Z15
+	VPDPWSSD     Z12, Z15, Z6
+	VPDPWSSD     Z13, Z15, Z7
+	VPDPWSSD     Z14, Z15, Z8
+	VPBROADCASTD (DX), Z15
+	VPDPWSSD     Z12, Z15, Z9
+	VPDPWSSD     Z13, Z15, Z10
+	VPDPWSSD     Z14, Z15, Z11
+	ADDQ         $+4, AX
+	ADDQ         $+4, DX
+	ADDQ         $+64, BX
+	DECQ         DI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z12
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z12, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z12, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       128(DX), Z2, Z2
+	VMULPS       Z12, Z2, Z2
+	VADDPS       128(BX), Z2, Z2
+	VMOVUPS      Z2, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       64(DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       64(BX), Z4, Z4
+	VMOVUPS      Z4, 64(AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       128(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       128(BX), Z5, Z5
+	VMOVUPS      Z5, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(BX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       128(DX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VADDPS       128(BX), Z8, Z8
+	VMOVUPS      Z8, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       (DX), Z9, Z9
+	VMULPS       Z0, Z9, Z9
+	VADDPS       (BX), Z9, Z9
+	VMOVUPS      Z9, (AX)
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       64(DX), Z10, Z10
+	VMULPS       Z0, Z10, Z10
+	VADDPS       64(BX), Z10, Z10
+	VMOVUPS      Z10, 64(AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       128(DX), Z11, Z11
+	VMULPS       Z0, Z11, Z11
+	VADDPS       128(BX), Z11, Z11
+	VMOVUPS      Z11, 128(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense5x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense5x1AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[5, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Z5
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (AX), Z6
+	VPDPWSSD     Z5, Z6, Z0
+	VPBROADCASTD (AX)(CX*1), Z6
+	VPDPWSSD     Z5, Z6, Z1
+	VPBROADCASTD (AX)(CX*2), Z6
+	VPDPWSSD     Z5, Z6, Z2
+	VPBROADCASTD (DX), Z6
+	VPDPWSSD     Z5, Z6, Z3
+	VPBROADCASTD (DX)(CX*1), Z6
+	VPDPWSSD     Z5, Z6, Z4
+	VMOVUPS      64(BX), Z5
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 4(AX), Z6
+	VPDPWSSD     Z5, Z6, Z0
+	VPBROADCASTD 4(AX)(CX*1), Z6
+	VPDPWSSD     Z5, Z6, Z1
+	VPBROADCASTD 4(AX)(CX*2), Z6
+	VPDPWSSD     Z5, Z6, Z2
+	VPBROADCASTD 4(DX), Z6
+	VPDPWSSD     Z5, Z6, Z3
+	VPBROADCASTD 4(DX)(CX*1), Z6
+	VPDPWSSD     Z5, Z6, Z4
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Z5
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (AX), Z6
+	VPDPWSSD     Z5, Z6, Z0
+	VPBROADCASTD (AX)(CX*1), Z6
+	VPDPWSSD     Z5, Z6, Z1
+	VPBROADCASTD (AX)(CX*2), Z6
+	VPDPWSSD     Z5, Z6, Z2
+	VPBROADCASTD (DX), Z6
+	VPDPWSSD     Z5, Z6, Z3
+	VPBROADCASTD (DX)(CX*1), Z6
+	VPDPWSSD     Z5, Z6, Z4
+	ADDQ         $+4, AX
+	ADDQ         $+4, DX
+	ADDQ         $+64, BX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z5
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z5, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense5x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense5x2AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[5, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z8
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z3
+	VMOVAPS Z1, Z5
+	VMOVAPS Z1, Z7
+	VMOVAPS Z1, Z9
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    panelStride+24(FP), SI
+	MOVQ    steps+32(FP), DI
+	SUBQ    $0x02, DI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Z10
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z11
+	PREFETCHT0   1024(BX)(SI*1)
+	VPBROADCASTD (AX), Z12
+	VPDPWSSD     Z10, Z12, Z0
+	VPDPWSSD     Z11, Z12, Z1
+	VPBROADCASTD (AX)(CX*1), Z12
+	VPDPWSSD     Z10, Z12, Z2
+	VPDPWSSD     Z11, Z12, Z3
+	VPBROADCASTD (AX)(CX*2), Z12
+	VPDPWSSD     Z10, Z12, Z4
+	VPDPWSSD     Z11, Z12, Z5
+	VPBROADCASTD (DX), Z12
+	VPDPWSSD     Z10, Z12, Z6
+	VPDPWSSD     Z11, Z12, Z7
+	VPBROADCASTD (DX)(CX*1), Z12
+	VPDPWSSD     Z10, Z12, Z8
+	VPDPWSSD     Z11, Z12, Z9
+	VMOVUPS      64(BX), Z10
+	PREFETCHT0   1088(BX)
+	VMOVUPS      64(BX)(SI*1), Z11
+	PREFETCHT0   1088(BX)(SI*1)
+	VPBROADCASTD 4(AX), Z12
+	VPDPWSSD     Z10, Z12, Z0
+	VPDPWSSD     Z11, Z12, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z12
+	VPDPWSSD     Z10, Z12, Z2
+	VPDPWSSD     Z11, Z12, Z3
+	VPBROADCASTD 4(AX)(CX*2), Z12
+	VPDPWSSD     Z10, Z12, Z4
+	VPDPWSSD     Z11, Z12, Z5
+	VPBROADCASTD 4(DX), Z12
+	VPDPWSSD     Z10, Z12, Z6
+	VPDPWSSD     Z11, Z12, Z7
+	VPBROADCASTD 4(DX)(CX*1), Z12
+	VPDPWSSD     Z10, Z12, Z8
+	VPDPWSSD     Z11, Z12, Z9
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, DI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, DI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Z10
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z11
+	PREFETCHT0   1024(BX)(SI*1)
+	VPBROADCASTD (AX), Z12
+	VPDPWSSD     Z10, Z12, Z0
+	VPDPWSSD     Z11, Z12, Z1
+	VPBROADCASTD (AX)(CX*1), Z12
+	VPDPWSSD     Z10, Z12, Z2
+	VPDPWSSD     Z11, Z12, Z3
+	VPBROADCASTD (AX)(CX*2), Z12
+	VPDPWSSD     Z10, Z12, Z4
+	VPDPWSSD     Z11, Z12, Z5
+	VPBROADCASTD (DX), Z12
+	VPDPWSSD     Z10, Z12, Z6
+	VPDPWSSD     Z11, Z12, Z7
+	VPBROADCASTD (DX)(CX*1), Z12
+	VPDPWSSD     Z10, Z12, Z8
+	VPDPWSSD     Z11, Z12, Z9
+	ADDQ         $+4, AX
+	ADDQ         $+4, DX
+	ADDQ         $+64, BX
+	DECQ         DI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z10
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z10, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z10, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(BX), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       64(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       64(BX), Z5, Z5
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(BX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       (DX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VADDPS       (BX), Z8, Z8
+	VMOVUPS      Z8, (AX)
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       64(DX), Z9, Z9
+	VMULPS       Z0, Z9, Z9
+	VADDPS       64(BX), Z9, Z9
+	VMOVUPS      Z9, 64(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense5x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense5x3AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[5, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z12
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z4
+	VMOVAPS Z1, Z7
+	VMOVAPS Z1, Z10
+	VMOVAPS Z1, Z13
+	VMOVUPS 128(AX), Z2
+	VMOVAPS Z2, Z5
+	VMOVAPS Z2, Z8
+	VMOVAPS Z2, Z11
+	VMOVAPS Z2, Z14
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    panelStride+24(FP), SI
+	MOVQ    steps+32(FP), DI
+	SUBQ    $0x02, DI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Z15
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z16
+	PREFETCHT0   1024(BX)(SI*1)
+	VMOVUPS      (BX)(SI*2), Z17
+	PREFETCHT0   1024(BX)(SI*2)
+	VPBROADCASTD (AX), Z18
+	VPDPWSSD     Z15, Z18, Z0
+	VPDPWSSD     Z16, Z18, Z1
+	VPDPWSSD     Z17, Z18, Z2
+	VPBROADCASTD (AX)(CX*1), Z18
+	VPDPWSSD     Z15, Z18, Z3
+	VPDPWSSD     Z16, Z18, Z4
+	VPDPWSSD     Z17, Z18, Z5
+	VPBROADCASTD (AX)(CX*2), Z18
+	VPDPWSSD     Z15, Z18, Z6
+	VPDPWSSD     Z16, Z18, Z7
+	VPDPWSSD     Z17, Z18, Z8
+	VPBROADCASTD (DX), Z18
+	VPDPWSSD     Z15, Z18, Z9
+	VPDPWSSD     Z16, Z18, Z10
+	VPDPWSSD     Z17, Z18, Z11
+	VPBROADCASTD (DX)(CX*1), Z18
+	VPDPWSSD     Z15, Z18, Z12
+	VPDPWSSD     Z16, Z18, Z13
+	VPDPWSSD     Z17, Z18, Z14
+	VMOVUPS      64(BX), Z15
+	PREFETCHT0   1088(BX)
+	VMOVUPS      64(BX)(SI*1), Z16
+	PREFETCHT0   1088(BX)(SI*1)
+	VMOVUPS      64(BX)(SI*2), Z17
+	PREFETCHT0   1088(BX)(SI*2)
+	VPBROADCASTD 4(AX), Z18
+	VPDPWSSD     Z15, Z18, Z0
+	VPDPWSSD     Z16, Z18, Z1
+	VPDPWSSD     Z17, Z18, Z2
+	VPBROADCASTD 4(AX)(CX*1), Z18
+	VPDPWSSD     Z15, Z18, Z3
+	VPDPWSSD     Z16, Z18, Z4
+	VPDPWSSD     Z17, Z18, Z5
+	VPBROADCASTD 4(AX)(CX*2), Z18
+	VPDPWSSD     Z15, Z18, Z6
+	VPDPWSSD     Z16, Z18, Z7
+	VPDPWSSD     Z17, Z18, Z8
+	VPBROADCASTD 4(DX), Z18
+	VPDPWSSD     Z15, Z18, Z9
+	VPDPWSSD     Z16, Z18, Z10
+	VPDPWSSD     Z17, Z18, Z11
+	VPBROADCASTD 4(DX)(CX*1), Z18
+	VPDPWSSD     Z15, Z18, Z12
+	VPDPWSSD     Z16, Z18, Z13
+	VPDPWSSD     Z17, Z18, Z14
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, DI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, DI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Z15
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z16
+	PREFETCHT0   1024(BX)(SI*1)
+	VMOVUPS      (BX)(SI*2), Z17
+	PREFETCHT0   1024(BX)(SI*2)
+	VPBROADCASTD (AX), Z18
+	VPDPWSSD     Z15, Z18, Z0
+	VPDPWSSD     Z16, Z18, Z1
+	VPDPWSSD     Z17, Z18, Z2
+	VPBROADCASTD (AX)(CX*1), Z18
+	VPDPWSSD     Z15, Z18, Z3
+	VPDPWSSD     Z16, Z18, Z4
+	VPDPWSSD     Z17, Z18, Z5
+	VPBROADCASTD (AX)(CX*2), Z18
+	VPDPWSSD     Z15, Z18, Z6
+	VPDPWSSD     Z16, Z18, Z7
+	VPDPWSSD     Z17, Z18, Z8
+	VPBROADCASTD (DX), Z18
+	VPDPWSSD     Z15, Z18, Z9
+	VPDPWSSD     Z16, Z18, Z10
+	VPDPWSSD     Z17, Z18, Z11
+	VPBROADCASTD (DX)(CX*1), Z18
+	VPDPWSSD     Z15, Z18, Z12
+	VPDPWSSD     Z16, Z18, Z13
+	VPDPWSSD     Z17, Z18, Z14
+	ADDQ         $+4, AX
+	ADDQ         $+4, DX
+	ADDQ         $+64, BX
+	DECQ         DI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z15
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z15, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z15, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       128(DX), Z2, Z2
+	VMULPS       Z15, Z2, Z2
+	VADDPS       128(BX), Z2, Z2
+	VMOVUPS      Z2, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       64(DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       64(BX), Z4, Z4
+	VMOVUPS      Z4, 64(AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       128(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       128(BX), Z5, Z5
+	VMOVUPS      Z5, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(BX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       128(DX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VADDPS       128(BX), Z8, Z8
+	VMOVUPS      Z8, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       (DX), Z9, Z9
+	VMULPS       Z0, Z9, Z9
+	VADDPS       (BX), Z9, Z9
+	VMOVUPS      Z9, (AX)
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       64(DX), Z10, Z10
+	VMULPS       Z0, Z10, Z10
+	VADDPS       64(BX), Z10, Z10
+	VMOVUPS      Z10, 64(AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       128(DX), Z11, Z11
+	VMULPS       Z0, Z11, Z11
+	VADDPS       128(BX), Z11, Z11
+	VMOVUPS      Z11, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       (DX), Z12, Z12
+	VMULPS       Z0, Z12, Z12
+	VADDPS       (BX), Z12, Z12
+	VMOVUPS      Z12, (AX)
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       64(DX), Z13, Z13
+	VMULPS       Z0, Z13, Z13
+	VADDPS       64(BX), Z13, Z13
+	VMOVUPS      Z13, 64(AX)
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       128(DX), Z14, Z14
+	VMULPS       Z0, Z14, Z14
+	VADDPS       128(BX), Z14, Z14
+	VMOVUPS      Z14, 128(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense6x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense6x1AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[6, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Z6
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (AX), Z7
+	VPDPWSSD     Z6, Z7, Z0
+	VPBROADCASTD (AX)(CX*1), Z7
+	VPDPWSSD     Z6, Z7, Z1
+	VPBROADCASTD (AX)(CX*2), Z7
+	VPDPWSSD     Z6, Z7, Z2
+	VPBROADCASTD (DX), Z7
+	VPDPWSSD     Z6, Z7, Z3
+	VPBROADCASTD (DX)(CX*1), Z7
+	VPDPWSSD     Z6, Z7, Z4
+	VPBROADCASTD (DX)(CX*2), Z7
+	VPDPWSSD     Z6, Z7, Z5
+	VMOVUPS      64(BX), Z6
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 4(AX), Z7
+	VPDPWSSD     Z6, Z7, Z0
+	VPBROADCASTD 4(AX)(CX*1), Z7
+	VPDPWSSD     Z6, Z7, Z1
+	VPBROADCASTD 4(AX)(CX*2), Z7
+	VPDPWSSD     Z6, Z7, Z2
+	VPBROADCASTD 4(DX), Z7
+	VPDPWSSD     Z6, Z7, Z3
+	VPBROADCASTD 4(DX)(CX*1), Z7
+	VPDPWSSD     Z6, Z7, Z4
+	VPBROADCASTD 4(DX)(CX*2), Z7
+	VPDPWSSD     Z6, Z7, Z5
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Z6
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (AX), Z7
+	VPDPWSSD     Z6, Z7, Z0
+	VPBROADCASTD (AX)(CX*1), Z7
+	VPDPWSSD     Z6, Z7, Z1
+	VPBROADCASTD (AX)(CX*2), Z7
+	VPDPWSSD     Z6, Z7, Z2
+	VPBROADCASTD (DX), Z7
+	VPDPWSSD     Z6, Z7, Z3
+	VPBROADCASTD (DX)(CX*1), Z7
+	VPDPWSSD     Z6, Z7, Z4
+	VPBROADCASTD (DX)(CX*2), Z7
+	VPDPWSSD     Z6, Z7, Z5
+	ADDQ         $+4, AX
+	ADDQ         $+4, DX
+	ADDQ         $+64, BX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z6
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z6, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       (DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       (BX), Z5, Z5
+	VMOVUPS      Z5, (AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense6x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense6x2AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[6, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z10
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z3
+	VMOVAPS Z1, Z5
+	VMOVAPS Z1, Z7
+	VMOVAPS Z1, Z9
+	VMOVAPS Z1, Z11
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    panelStride+24(FP), SI
+	MOVQ    steps+32(FP), DI
+	SUBQ    $0x02, DI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Z12
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z13
+	PREFETCHT0   1024(BX)(SI*1)
+	VPBROADCASTD (AX), Z14
+	VPDPWSSD     Z12, Z14, Z0
+	VPDPWSSD     Z13, Z14, Z1
+	VPBROADCASTD (AX)(CX*1), Z14
+	VPDPWSSD     Z12, Z14, Z2
+	VPDPWSSD     Z13, Z14, Z3
+	VPBROADCASTD (AX)(CX*2), Z14
+	VPDPWSSD     Z12, Z14, Z4
+	VPDPWSSD     Z13, Z14, Z5
+	VPBROADCASTD (DX), Z14
+	VPDPWSSD     Z12, Z14, Z6
+	VPDPWSSD     Z13, Z14, Z7
+	VPBROADCASTD (DX)(CX*1), Z14
+	VPDPWSSD     Z12, Z14, Z8
+	VPDPWSSD     Z13, Z14, Z9
+	VPBROADCASTD (DX)(CX*2), Z14
+	VPDPWSSD     Z12, Z14, Z10
+	VPDPWSSD     Z13, Z14, Z11
+	VMOVUPS      64(BX), Z12
+	PREFETCHT0   1088(BX)
+	VMOVUPS      64(BX)(SI*1), Z13
+	PREFETCHT0   1088(BX)(SI*1)
+	VPBROADCASTD 4(AX), Z14
+	VPDPWSSD     Z12, Z14, Z0
+	VPDPWSSD     Z13, Z14, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z14
+	VPDPWSSD     Z12, Z14, Z2
+	VPDPWSSD     Z13, Z14, Z3
+	VPBROADCASTD 4(AX)(CX*2), Z14
+	VPDPWSSD     Z12, Z14, Z4
+	VPDPWSSD     Z13, Z14, Z5
+	VPBROADCASTD 4(DX), Z14
+	VPDPWSSD     Z12, Z14, Z6
+	VPDPWSSD     Z13, Z14, Z7
+	VPBROADCASTD 4(DX)(CX*1), Z14
+	VPDPWSSD     Z12, Z14, Z8
+	VPDPWSSD     Z13, Z14, Z9
+	VPBROADCASTD 4(DX)(CX*2), Z14
+	VPDPWSSD     Z12, Z14, Z10
+	VPDPWSSD     Z13, Z14, Z11
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, DI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, DI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Z12
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z13
+	PREFETCHT0   1024(BX)(SI*1)
+	VPBROADCASTD (AX), Z14
+	VPDPWSSD     Z12, Z14, Z0
+	VPDPWSSD     Z13, Z14, Z1
+	VPBROADCASTD (AX)(CX*1), Z14
+	VPDPWSSD     Z12, Z14, Z2
+	VPDPWSSD     Z13, Z14, Z3
+	VPBROADCASTD (AX)(CX*2), Z14
+	VPDPWSSD     Z12, Z14, Z4
+	VPDPWSSD     Z13, Z14, Z5
+	VPBROADCASTD (DX), Z14
+	VPDPWSSD     Z12, Z14, Z6
+	VPDPWSSD     Z13, Z14, Z7
+	VPBROADCASTD (DX)(CX*1), Z14
+	VPDPWSSD     Z12, Z14, Z8
+	VPDPWSSD     Z13, Z14, Z9
+	VPBROADCASTD (DX)(CX*2), Z14
+	VPDPWSSD     Z12, Z14, Z10
+	VPDPWSSD     Z13, Z14, Z11
+	ADDQ         $+4, AX
+	ADDQ         $+4, DX
+	ADDQ         $+64, BX
+	DECQ         DI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z12
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z12, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z12, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(BX), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       64(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       64(BX), Z5, Z5
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(BX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       (DX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VADDPS       (BX), Z8, Z8
+	VMOVUPS      Z8, (AX)
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       64(DX), Z9, Z9
+	VMULPS       Z0, Z9, Z9
+	VADDPS       64(BX), Z9, Z9
+	VMOVUPS      Z9, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       (DX), Z10, Z10
+	VMULPS       Z0, Z10, Z10
+	VADDPS       (BX), Z10, Z10
+	VMOVUPS      Z10, (AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       64(DX), Z11, Z11
+	VMULPS       Z0, Z11, Z11
+	VADDPS       64(BX), Z11, Z11
+	VMOVUPS      Z11, 64(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense6x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense6x3AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[6, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z15
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z4
+	VMOVAPS Z1, Z7
+	VMOVAPS Z1, Z10
+	VMOVAPS Z1, Z13
+	VMOVAPS Z1, Z16
+	VMOVUPS 128(AX), Z2
+	VMOVAPS Z2, Z5
+	VMOVAPS Z2, Z8
+	VMOVAPS Z2, Z11
+	VMOVAPS Z2, Z14
+	VMOVAPS Z2, Z17
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    panelStride+24(FP), SI
+	MOVQ    steps+32(FP), DI
+	SUBQ    $0x02, DI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Z18
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z19
+	PREFETCHT0   1024(BX)(SI*1)
+	VMOVUPS      (BX)(SI*2), Z20
+	PREFETCHT0   1024(BX)(SI*2)
+	VPBROADCASTD (AX), Z21
+	VPDPWSSD     Z18, Z21, Z0
+	VPDPWSSD     Z19, Z21, Z1
+	VPDPWSSD     Z20, Z21, Z2
+	VPBROADCASTD (AX)(CX*1), Z21
+	VPDPWSSD     Z18, Z21, Z3
+	VPDPWSSD     Z19, Z21, Z4
+	VPDPWSSD     Z20, Z21, Z5
+	VPBROADCASTD (AX)(CX*2), Z21
+	VPDPWSSD     Z18, Z21, Z6
+	VPDPWSSD     Z19, Z21, Z7
+	VPDPWSSD     Z20, Z21, Z8
+	VPBROADCASTD (DX), Z21
+	VPDPWSSD     Z18, Z21, Z9
+	VPDPWSSD     Z19, Z21, Z10
+	VPDPWSSD     Z20, Z21, Z11
+	VPBROADCASTD (DX)(CX*1), Z21
+	VPDPWSSD     Z18, Z21, Z12
+	VPDPWSSD     Z19, Z21, Z13
+	VPDPWSSD     Z20, Z21, Z14
+	VPBROADCASTD (DX)(CX*2), Z21
+	VPDPWSSD     Z18, Z21, Z15
+	VPDPWSSD     Z19, Z21, Z16
+	VPDPWSSD     Z20, Z21, Z17
+	VMOVUPS      64(BX), Z18
+	PREFETCHT0   1088(BX)
+	VMOVUPS      64(BX)(SI*1), Z19
+	PREFETCHT0   1088(BX)(SI*1)
+	VMOVUPS      64(BX)(SI*2), Z20
+	PREFETCHT0   1088(BX)(SI*2)
+	VPBROADCASTD 4(AX), Z21
+	VPDPWSSD     Z18, Z21, Z0
+	VPDPWSSD     Z19, Z21, Z1
+	VPDPWSSD     Z20, Z21, Z2
+	VPBROADCASTD 4(AX)(CX*1), Z21
+	VPDPWSSD     Z18, Z21, Z3
+	VPDPWSSD     Z19, Z21, Z4
+	VPDPWSSD     Z20, Z21, Z5
+	VPBROADCASTD 4(AX)(CX*2), Z21
+	VPDPWSSD     Z18, Z21, Z6
+	VPDPWSSD     Z19, Z21, Z7
+	VPDPWSSD     Z20, Z21, Z8
+	VPBROADCASTD 4(DX), Z21
+	VPDPWSSD     Z18, Z21, Z9
+	VPDPWSSD     Z19, Z21, Z10
+	VPDPWSSD     Z20, Z21, Z11
+	VPBROADCASTD 4(DX)(CX*1), Z21
+	VPDPWSSD     Z18, Z21, Z12
+	VPDPWSSD     Z19, Z21, Z13
+	VPDPWSSD     Z20, Z21, Z14
+	VPBROADCASTD 4(DX)(CX*2), Z21
+	VPDPWSSD     Z18, Z21, Z15
+	VPDPWSSD     Z19, Z21, Z16
+	VPDPWSSD     Z20, Z21, Z17
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, DI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, DI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Z18
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z19
+	PREFETCHT0   1024(BX)(SI*1)
+	VMOVUPS      (BX)(SI*2), Z20
+	PREFETCHT0   1024(BX)(SI*2)
+	VPBROADCASTD (AX), Z21
+	VPDPWSSD     Z18, Z21, Z0
+	VPDPWSSD     Z19, Z21, Z1
+	VPDPWSSD     Z20, Z21, Z2
+	VPBROADCASTD (AX)(CX*1), Z21
+	VPDPWSSD     Z18, Z21, Z3
+	VPDPWSSD     Z19, Z21, Z4
+	VPDPWSSD     Z20, Z21, Z5
+	VPBROADCASTD (AX)(CX*2), Z21
+	VPDPWSSD     Z18, Z21, Z6
+	VPDPWSSD     Z19, Z21, Z7
+	VPDPWSSD     Z20, Z21, Z8
+	VPBROADCASTD (DX), Z21
+	VPDPWSSD     Z18, Z21, Z9
+	VPDPWSSD     Z19, Z21, Z10
+	VPDPWSSD     Z20, Z21, Z11
+	VPBROADCASTD (DX)(CX*1), Z21
+	VPDPWSSD     Z18, Z21, Z12
+	VPDPWSSD     Z19, Z21, Z13
+	VPDPWSSD     Z20, Z21, Z14
+	VPBROADCASTD (DX)(CX*2), Z21
+	VPDPWSSD     Z18, Z21, Z15
+	VPDPWSSD     Z19, Z21, Z16
+	VPDPWSSD     Z20, Z21, Z17
+	ADDQ         $+4, AX
+	ADDQ         $+4, DX
+	ADDQ         $+64, BX
+	DECQ         DI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z18
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z18, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z18, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       128(DX), Z2, Z2
+	VMULPS       Z18, Z2, Z2
+	VADDPS       128(BX), Z2, Z2
+	VMOVUPS      Z2, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       64(DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       64(BX), Z4, Z4
+	VMOVUPS      Z4, 64(AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       128(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       128(BX), Z5, Z5
+	VMOVUPS      Z5, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(BX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       128(DX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VADDPS       128(BX), Z8, Z8
+	VMOVUPS      Z8, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       (DX), Z9, Z9
+	VMULPS       Z0, Z9, Z9
+	VADDPS       (BX), Z9, Z9
+	VMOVUPS      Z9, (AX)
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       64(DX), Z10, Z10
+	VMULPS       Z0, Z10, Z10
+	VADDPS       64(BX), Z10, Z10
+	VMOVUPS      Z10, 64(AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       128(DX), Z11, Z11
+	VMULPS       Z0, Z11, Z11
+	VADDPS       128(BX), Z11, Z11
+	VMOVUPS      Z11, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       (DX), Z12, Z12
+	VMULPS       Z0, Z12, Z12
+	VADDPS       (BX), Z12, Z12
+	VMOVUPS      Z12, (AX)
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       64(DX), Z13, Z13
+	VMULPS       Z0, Z13, Z13
+	VADDPS       64(BX), Z13, Z13
+	VMOVUPS      Z13, 64(AX)
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       128(DX), Z14, Z14
+	VMULPS       Z0, Z14, Z14
+	VADDPS       128(BX), Z14, Z14
+	VMOVUPS      Z14, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       (DX), Z15, Z15
+	VMULPS       Z0, Z15, Z15
+	VADDPS       (BX), Z15, Z15
+	VMOVUPS      Z15, (AX)
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       64(DX), Z16, Z16
+	VMULPS       Z0, Z16, Z16
+	VADDPS       64(BX), Z16, Z16
+	VMOVUPS      Z16, 64(AX)
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       128(DX), Z17, Z17
+	VMULPS       Z0, Z17, Z17
+	VADDPS       128(BX), Z17, Z17
+	VMOVUPS      Z17, 128(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense7x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense7x1AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[7, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	MOVQ    w+16(FP), SI
+	MOVQ    steps+32(FP), DI
+	SUBQ    $0x02, DI
+	JLT     tail
+
+loop:
+	VMOVUPS      (SI), Z7
+	PREFETCHT0   1024(SI)
+	VPBROADCASTD (AX), Z8
+	VPDPWSSD     Z7, Z8, Z0
+	VPBROADCASTD (AX)(CX*1), Z8
+	VPDPWSSD     Z7, Z8, Z1
+	VPBROADCASTD (AX)(CX*2), Z8
+	VPDPWSSD     Z7, Z8, Z2
+	VPBROADCASTD (BX), Z8
+	VPDPWSSD     Z7, Z8, Z3
+	VPBROADCASTD (BX)(CX*1), Z8
+	VPDPWSSD     Z7, Z8, Z4
+	VPBROADCASTD (BX)(CX*2), Z8
+	VPDPWSSD     Z7, Z8, Z5
+	VPBROADCASTD (DX), Z8
+	VPDPWSSD     Z7, Z8, Z6
+	VMOVUPS      64(SI), Z7
+	PREFETCHT0   1088(SI)
+	VPBROADCASTD 4(AX), Z8
+	VPDPWSSD     Z7, Z8, Z0
+	VPBROADCASTD 4(AX)(CX*1), Z8
+	VPDPWSSD     Z7, Z8, Z1
+	VPBROADCASTD 4(AX)(CX*2), Z8
+	VPDPWSSD     Z7, Z8, Z2
+	VPBROADCASTD 4(BX), Z8
+	VPDPWSSD     Z7, Z8, Z3
+	VPBROADCASTD 4(BX)(CX*1), Z8
+	VPDPWSSD     Z7, Z8, Z4
+	VPBROADCASTD 4(BX)(CX*2), Z8
+	VPDPWSSD     Z7, Z8, Z5
+	VPBROADCASTD 4(DX), Z8
+	VPDPWSSD     Z7, Z8, Z6
+	ADDQ         $+8, AX
+	ADDQ         $+8, BX
+	ADDQ         $+8, DX
+	ADDQ         $+128, SI
+	SUBQ         $0x02, DI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, DI
+	JEQ  done
+
+step:
+	VMOVUPS      (SI), Z7
+	PREFETCHT0   1024(SI)
+	VPBROADCASTD (AX), Z8
+	VPDPWSSD     Z7, Z8, Z0
+	VPBROADCASTD (AX)(CX*1), Z8
+	VPDPWSSD     Z7, Z8, Z1
+	VPBROADCASTD (AX)(CX*2), Z8
+	VPDPWSSD     Z7, Z8, Z2
+	VPBROADCASTD (BX), Z8
+	VPDPWSSD     Z7, Z8, Z3
+	VPBROADCASTD (BX)(CX*1), Z8
+	VPDPWSSD     Z7, Z8, Z4
+	VPBROADCASTD (BX)(CX*2), Z8
+	VPDPWSSD     Z7, Z8, Z5
+	VPBROADCASTD (DX), Z8
+	VPDPWSSD     Z7, Z8, Z6
+	ADDQ         $+4, AX
+	ADDQ         $+4, BX
+	ADDQ         $+4, DX
+	ADDQ         $+64, SI
+	DECQ         DI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z7
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z7, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       (DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       (BX), Z5, Z5
+	VMOVUPS      Z5, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 24(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense7x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense7x2AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[7, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z12
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z3
+	VMOVAPS Z1, Z5
+	VMOVAPS Z1, Z7
+	VMOVAPS Z1, Z9
+	VMOVAPS Z1, Z11
+	VMOVAPS Z1, Z13
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	MOVQ    w+16(FP), SI
+	MOVQ    panelStride+24(FP), DI
+	MOVQ    steps+32(FP), R8
+	SUBQ    $0x02, R8
+	JLT     tail
+
+loop:
+	VMOVUPS      (SI), Z14
+	PREFETCHT0   1024(SI)
+	VMOVUPS      (SI)(DI*1), Z15
+	PREFETCHT0   1024(SI)(DI*1)
+	VPBROADCASTD (AX), Z16
+	VPDPWSSD     Z14, Z16, Z0
+	VPDPWSSD     Z15, Z16, Z1
+	VPBROADCASTD (AX)(CX*1), Z16
+	VPDPWSSD     Z14, Z16, Z2
+	VPDPWSSD     Z15, Z16, Z3
+	VPBROADCASTD (AX)(CX*2), Z16
+	VPDPWSSD     Z14, Z16, Z4
+	VPDPWSSD     Z15, Z16, Z5
+	VPBROADCASTD (BX), Z16
+	VPDPWSSD     Z14, Z16, Z6
+	VPDPWSSD     Z15, Z16, Z7
+	VPBROADCASTD (BX)(CX*1), Z16
+	VPDPWSSD     Z14, Z16, Z8
+	VPDPWSSD     Z15, Z16, Z9
+	VPBROADCASTD (BX)(CX*2), Z16
+	VPDPWSSD     Z14, Z16, Z10
+	VPDPWSSD     Z15, Z16, Z11
+	VPBROADCASTD (DX), Z16
+	VPDPWSSD     Z14, Z16, Z12
+	VPDPWSSD     Z15, Z16, Z13
+	VMOVUPS      64(SI), Z14
+	PREFETCHT0   1088(SI)
+	VMOVUPS      64(SI)(DI*1), Z15
+	PREFETCHT0   1088(SI)(DI*1)
+	VPBROADCASTD 4(AX), Z16
+	VPDPWSSD     Z14, Z16, Z0
+	VPDPWSSD     Z15, Z16, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z16
+	VPDPWSSD     Z14, Z16, Z2
+	VPDPWSSD     Z15, Z16, Z3
+	VPBROADCASTD 4(AX)(CX*2), Z16
+	VPDPWSSD     Z14, Z16, Z4
+	VPDPWSSD     Z15, Z16, Z5
+	VPBROADCASTD 4(BX), Z16
+	VPDPWSSD     Z14, Z16, Z6
+	VPDPWSSD     Z15, Z16, Z7
+	VPBROADCASTD 4(BX)(CX*1), Z16
+	VPDPWSSD     Z14, Z16, Z8
+	VPDPWSSD     Z15, Z16, Z9
+	VPBROADCASTD 4(BX)(CX*2), Z16
+	VPDPWSSD     Z14, Z16, Z10
+	VPDPWSSD     Z15, Z16, Z11
+	VPBROADCASTD 4(DX), Z16
+	VPDPWSSD     Z14, Z16, Z12
+	VPDPWSSD     Z15, Z16, Z13
+	ADDQ         $+8, AX
+	ADDQ         $+8, BX
+	ADDQ         $+8, DX
+	ADDQ         $+128, SI
+	SUBQ         $0x02, R8
+	JGE          loop
+
+tail:
+	ADDQ $0x02, R8
+	JEQ  done
+
+step:
+	VMOVUPS      (SI), Z14
+	PREFETCHT0   1024(SI)
+	VMOVUPS      (SI)(DI*1), Z15
+	PREFETCHT0   1024(SI)(DI*1)
+	VPBROADCASTD (AX), Z16
+	VPDPWSSD     Z14, Z16, Z0
+	VPDPWSSD     Z15, Z16, Z1
+	VPBROADCASTD (AX)(CX*1), Z16
+	VPDPWSSD     Z14, Z16, Z2
+	VPDPWSSD     Z15, Z16, Z3
+	VPBROADCASTD (AX)(CX*2), Z16
+	VPDPWSSD     Z14, Z16, Z4
+	VPDPWSSD     Z15, Z16, Z5
+	VPBROADCASTD (BX), Z16
+	VPDPWSSD     Z14, Z16, Z6
+	VPDPWSSD     Z15, Z16, Z7
+	VPBROADCASTD (BX)(CX*1), Z16
+	VPDPWSSD     Z14, Z16, Z8
+	VPDPWSSD     Z15, Z16, Z9
+	VPBROADCASTD (BX)(CX*2), Z16
+	VPDPWSSD     Z14, Z16, Z10
+	VPDPWSSD     Z15, Z16, Z11
+	VPBROADCASTD (DX), Z16
+	VPDPWSSD     Z14, Z16, Z12
+	VPDPWSSD     Z15, Z16, Z13
+	ADDQ         $+4, AX
+	ADDQ         $+4, BX
+	ADDQ         $+4, DX
+	ADDQ         $+64, SI
+	DECQ         R8
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z14
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z14, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z14, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(BX), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       64(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       64(BX), Z5, Z5
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(BX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       (DX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VADDPS       (BX), Z8, Z8
+	VMOVUPS      Z8, (AX)
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       64(DX), Z9, Z9
+	VMULPS       Z0, Z9, Z9
+	VADDPS       64(BX), Z9, Z9
+	VMOVUPS      Z9, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       (DX), Z10, Z10
+	VMULPS       Z0, Z10, Z10
+	VADDPS       (BX), Z10, Z10
+	VMOVUPS      Z10, (AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       64(DX), Z11, Z11
+	VMULPS       Z0, Z11, Z11
+	VADDPS       64(BX), Z11, Z11
+	VMOVUPS      Z11, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 24(SI), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       (DX), Z12, Z12
+	VMULPS       Z0, Z12, Z12
+	VADDPS       (BX), Z12, Z12
+	VMOVUPS      Z12, (AX)
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       64(DX), Z13, Z13
+	VMULPS       Z0, Z13, Z13
+	VADDPS       64(BX), Z13, Z13
+	VMOVUPS      Z13, 64(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense7x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense7x3AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[7, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z18
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z4
+	VMOVAPS Z1, Z7
+	VMOVAPS Z1, Z10
+	VMOVAPS Z1, Z13
+	VMOVAPS Z1, Z16
+	VMOVAPS Z1, Z19
+	VMOVUPS 128(AX), Z2
+	VMOVAPS Z2, Z5
+	VMOVAPS Z2, Z8
+	VMOVAPS Z2, Z11
+	VMOVAPS Z2, Z14
+	VMOVAPS Z2, Z17
+	VMOVAPS Z2, Z20
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	MOVQ    w+16(FP), SI
+	MOVQ    panelStride+24(FP), DI
+	MOVQ    steps+32(FP), R8
+	SUBQ    $0x02, R8
+	JLT     tail
+
+loop:
+	VMOVUPS      (SI), Z21
+	PREFETCHT0   1024(SI)
+	VMOVUPS      (SI)(DI*1), Z22
+	PREFETCHT0   1024(SI)(DI*1)
+	VMOVUPS      (SI)(DI*2), Z23
+	PREFETCHT0   1024(SI)(DI*2)
+	VPBROADCASTD (AX), Z24
+	VPDPWSSD     Z21, Z24, Z0
+	VPDPWSSD     Z22, Z24, Z1
+	VPDPWSSD     Z23, Z24, Z2
+	VPBROADCASTD (AX)(CX*1), Z24
+	VPDPWSSD     Z21, Z24, Z3
+	VPDPWSSD     Z22, Z24, Z4
+	VPDPWSSD     Z23, Z24, Z5
+	VPBROADCASTD (AX)(CX*2), Z24
+	VPDPWSSD     Z21, Z24, Z6
+	VPDPWSSD     Z22, Z24, Z7
+	VPDPWSSD     Z23, Z24, Z8
+	VPBROADCASTD (BX), Z24
+	VPDPWSSD     Z21, Z24, Z9
+	VPDPWSSD     Z22, Z24, Z10
+	VPDPWSSD     Z23, Z24, Z11
+	VPBROADCASTD (BX)(CX*1), Z24
+	VPDPWSSD     Z21, Z24, Z12
+	VPDPWSSD     Z22, Z24, Z13
+	VPDPWSSD     Z23, Z24, Z14
+	VPBROADCASTD (BX)(CX*2), Z24
+	VPDPWSSD     Z21, Z24, Z15
+	VPDPWSSD     Z22, Z24, Z16
+	VPDPWSSD     Z23, Z24, Z17
+	VPBROADCASTD (DX), Z24
+	VPDPWSSD     Z21, Z24, Z18
+	VPDPWSSD     Z22, Z24, Z19
+	VPDPWSSD     Z23, Z24, Z20
+	VMOVUPS      64(SI), Z21
+	PREFETCHT0   1088(SI)
+	VMOVUPS      64(SI)(DI*1), Z22
+	PREFETCHT0   1088(SI)(DI*1)
+	VMOVUPS      64(SI)(DI*2), Z23
+	PREFETCHT0   1088(SI)(DI*2)
+	VPBROADCASTD 4(AX), Z24
+	VPDPWSSD     Z21, Z24, Z0
+	VPDPWSSD     Z22, Z24, Z1
+	VPDPWSSD     Z23, Z24, Z2
+	VPBROADCASTD 4(AX)(CX*1), Z24
+	VPDPWSSD     Z21, Z24, Z3
+	VPDPWSSD     Z22, Z24, Z4
+	VPDPWSSD     Z23, Z24, Z5
+	VPBROADCASTD 4(AX)(CX*2), Z24
+	VPDPWSSD     Z21, Z24, Z6
+	VPDPWSSD     Z22, Z24, Z7
+	VPDPWSSD     Z23, Z24, Z8
+	VPBROADCASTD 4(BX), Z24
+	VPDPWSSD     Z21, Z24, Z9
+	VPDPWSSD     Z22, Z24, Z10
+	VPDPWSSD     Z23, Z24, Z11
+	VPBROADCASTD 4(BX)(CX*1), Z24
+	VPDPWSSD     Z21, Z24, Z12
+	VPDPWSSD     Z22, Z24, Z13
+	VPDPWSSD     Z23, Z24, Z14
+	VPBROADCASTD 4(BX)(CX*2), Z24
+	VPDPWSSD     Z21, Z24, Z15
+	VPDPWSSD     Z22, Z24, Z16
+	VPDPWSSD     Z23, Z24, Z17
+	VPBROADCASTD 4(DX), Z24
+	VPDPWSSD     Z21, Z24, Z18
+	VPDPWSSD     Z22, Z24, Z19
+	VPDPWSSD     Z23, Z24, Z20
+	ADDQ         $+8, AX
+	ADDQ         $+8, BX
+	ADDQ         $+8, DX
+	ADDQ         $+128, SI
+	SUBQ         $0x02, R8
+	JGE          loop
+
+tail:
+	ADDQ $0x02, R8
+	JEQ  done
+
+step:
+	VMOVUPS      (SI), Z21
+	PREFETCHT0   1024(SI)
+	VMOVUPS      (SI)(DI*1), Z22
+	PREFETCHT0   1024(SI)(DI*1)
+	VMOVUPS      (SI)(DI*2), Z23
+	PREFETCHT0   1024(SI)(DI*2)
+	VPBROADCASTD (AX), Z24
+	VPDPWSSD     Z21, Z24, Z0
+	VPDPWSSD     Z22, Z24, Z1
+	VPDPWSSD     Z23, Z24, Z2
+	VPBROADCASTD (AX)(CX*1), Z24
+	VPDPWSSD     Z21, Z24, Z3
+	VPDPWSSD     Z22, Z24, Z4
+	VPDPWSSD     Z23, Z24, Z5
+	VPBROADCASTD (AX)(CX*2), Z24
+	VPDPWSSD     Z21, Z24, Z6
+	VPDPWSSD     Z22, Z24, Z7
+	VPDPWSSD     Z23, Z24, Z8
+	VPBROADCASTD (BX), Z24
+	VPDPWSSD     Z21, Z24, Z9
+	VPDPWSSD     Z22, Z24, Z10
+	VPDPWSSD     Z23, Z24, Z11
+	VPBROADCASTD (BX)(CX*1), Z24
+	VPDPWSSD     Z21, Z24, Z12
+	VPDPWSSD     Z22, Z24, Z13
+	VPDPWSSD     Z23, Z24, Z14
+	VPBROADCASTD (BX)(CX*2), Z24
+	VPDPWSSD     Z21, Z24, Z15
+	VPDPWSSD     Z22, Z24, Z16
+	VPDPWSSD     Z23, Z24, Z17
+	VPBROADCASTD (DX), Z24
+	VPDPWSSD     Z21, Z24, Z18
+	VPDPWSSD     Z22, Z24, Z19
+	VPDPWSSD     Z23, Z24, Z20
+	ADDQ         $+4, AX
+	ADDQ         $+4, BX
+	ADDQ         $+4, DX
+	ADDQ         $+64, SI
+	DECQ         R8
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z21
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z21, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z21, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       128(DX), Z2, Z2
+	VMULPS       Z21, Z2, Z2
+	VADDPS       128(BX), Z2, Z2
+	VMOVUPS      Z2, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       64(DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       64(BX), Z4, Z4
+	VMOVUPS      Z4, 64(AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       128(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       128(BX), Z5, Z5
+	VMOVUPS      Z5, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(BX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       128(DX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VADDPS       128(BX), Z8, Z8
+	VMOVUPS      Z8, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       (DX), Z9, Z9
+	VMULPS       Z0, Z9, Z9
+	VADDPS       (BX), Z9, Z9
+	VMOVUPS      Z9, (AX)
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       64(DX), Z10, Z10
+	VMULPS       Z0, Z10, Z10
+	VADDPS       64(BX), Z10, Z10
+	VMOVUPS      Z10, 64(AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       128(DX), Z11, Z11
+	VMULPS       Z0, Z11, Z11
+	VADDPS       128(BX), Z11, Z11
+	VMOVUPS      Z11, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       (DX), Z12, Z12
+	VMULPS       Z0, Z12, Z12
+	VADDPS       (BX), Z12, Z12
+	VMOVUPS      Z12, (AX)
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       64(DX), Z13, Z13
+	VMULPS       Z0, Z13, Z13
+	VADDPS       64(BX), Z13, Z13
+	VMOVUPS      Z13, 64(AX)
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       128(DX), Z14, Z14
+	VMULPS       Z0, Z14, Z14
+	VADDPS       128(BX), Z14, Z14
+	VMOVUPS      Z14, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       (DX), Z15, Z15
+	VMULPS       Z0, Z15, Z15
+	VADDPS       (BX), Z15, Z15
+	VMOVUPS      Z15, (AX)
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       64(DX), Z16, Z16
+	VMULPS       Z0, Z16, Z16
+	VADDPS       64(BX), Z16, Z16
+	VMOVUPS      Z16, 64(AX)
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       128(DX), Z17, Z17
+	VMULPS       Z0, Z17, Z17
+	VADDPS       128(BX), Z17, Z17
+	VMOVUPS      Z17, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 24(SI), Z0
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       (DX), Z18, Z18
+	VMULPS       Z0, Z18, Z18
+	VADDPS       (BX), Z18, Z18
+	VMOVUPS      Z18, (AX)
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       64(DX), Z19, Z19
+	VMULPS       Z0, Z19, Z19
+	VADDPS       64(BX), Z19, Z19
+	VMOVUPS      Z19, 64(AX)
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       128(DX), Z20, Z20
+	VMULPS       Z0, Z20, Z20
+	VADDPS       128(BX), Z20, Z20
+	VMOVUPS      Z20, 128(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense8x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense8x1AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[8, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	MOVQ    w+16(FP), SI
+	MOVQ    steps+32(FP), DI
+	SUBQ    $0x02, DI
+	JLT     tail
+
+loop:
+	VMOVUPS      (SI), Z8
+	PREFETCHT0   1024(SI)
+	VPBROADCASTD (AX), Z9
+	VPDPWSSD     Z8, Z9, Z0
+	VPBROADCASTD (AX)(CX*1), Z9
+	VPDPWSSD     Z8, Z9, Z1
+	VPBROADCASTD (AX)(CX*2), Z9
+	VPDPWSSD     Z8, Z9, Z2
+	VPBROADCASTD (BX), Z9
+	VPDPWSSD     Z8, Z9, Z3
+	VPBROADCASTD (BX)(CX*1), Z9
+	VPDPWSSD     Z8, Z9, Z4
+	VPBROADCASTD (BX)(CX*2), Z9
+	VPDPWSSD     Z8, Z9, Z5
+	VPBROADCASTD (DX), Z9
+	VPDPWSSD     Z8, Z9, Z6
+	VPBROADCASTD (DX)(CX*1), Z9
+	VPDPWSSD     Z8, Z9, Z7
+	VMOVUPS      64(SI), Z8
+	PREFETCHT0   1088(SI)
+	VPBROADCASTD 4(AX), Z9
+	VPDPWSSD     Z8, Z9, Z0
+	VPBROADCASTD 4(AX)(CX*1), Z9
+	VPDPWSSD     Z8, Z9, Z1
+	VPBROADCASTD 4(AX)(CX*2), Z9
+	VPDPWSSD     Z8, Z9, Z2
+	VPBROADCASTD 4(BX), Z9
+	VPDPWSSD     Z8, Z9, Z3
+	VPBROADCASTD 4(BX)(CX*1), Z9
+	VPDPWSSD     Z8, Z9, Z4
+	VPBROADCASTD 4(BX)(CX*2), Z9
+	VPDPWSSD     Z8, Z9, Z5
+	VPBROADCASTD 4(DX), Z9
+	VPDPWSSD     Z8, Z9, Z6
+	VPBROADCASTD 4(DX)(CX*1), Z9
+	VPDPWSSD     Z8, Z9, Z7
+	ADDQ         $+8, AX
+	ADDQ         $+8, BX
+	ADDQ         $+8, DX
+	ADDQ         $+128, SI
+	SUBQ         $0x02, DI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, DI
+	JEQ  done
+
+step:
+	VMOVUPS      (SI), Z8
+	PREFETCHT0   1024(SI)
+	VPBROADCASTD (AX), Z9
+	VPDPWSSD     Z8, Z9, Z0
+	VPBROADCASTD (AX)(CX*1), Z9
+	VPDPWSSD     Z8, Z9, Z1
+	VPBROADCASTD (AX)(CX*2), Z9
+	VPDPWSSD     Z8, Z9, Z2
+	VPBROADCASTD (BX), Z9
+	VPDPWSSD     Z8, Z9, Z3
+	VPBROADCASTD (BX)(CX*1), Z9
+	VPDPWSSD     Z8, Z9, Z4
+	VPBROADCASTD (BX)(CX*2), Z9
+	VPDPWSSD     Z8, Z9, Z5
+	VPBROADCASTD (DX), Z9
+	VPDPWSSD     Z8, Z9, Z6
+	VPBROADCASTD (DX)(CX*1), Z9
+	VPDPWSSD     Z8, Z9, Z7
+	ADDQ         $+4, AX
+	ADDQ         $+4, BX
+	ADDQ         $+4, DX
+	ADDQ         $+64, SI
+	DECQ         DI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z8
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z8, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       (DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       (BX), Z5, Z5
+	VMOVUPS      Z5, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 24(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 28(SI), Z0
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       (DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       (BX), Z7, Z7
+	VMOVUPS      Z7, (AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense8x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense8x2AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[8, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z14
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z3
+	VMOVAPS Z1, Z5
+	VMOVAPS Z1, Z7
+	VMOVAPS Z1, Z9
+	VMOVAPS Z1, Z11
+	VMOVAPS Z1, Z13
+	VMOVAPS Z1, Z15
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	MOVQ    w+16(FP), SI
+	MOVQ    panelStride+24(FP), DI
+	MOVQ    steps+32(FP), R8
+	SUBQ    $0x02, R8
+	JLT     tail
+
+loop:
+	VMOVUPS      (SI), Z16
+	PREFETCHT0   1024(SI)
+	VMOVUPS      (SI)(DI*1), Z17
+	PREFETCHT0   1024(SI)(DI*1)
+	VPBROADCASTD (AX), Z18
+	VPDPWSSD     Z16, Z18, Z0
+	VPDPWSSD     Z17, Z18, Z1
+	VPBROADCASTD (AX)(CX*1), Z18
+	VPDPWSSD     Z16, Z18, Z2
+	VPDPWSSD     Z17, Z18, Z3
+	VPBROADCASTD (AX)(CX*2), Z18
+	VPDPWSSD     Z16, Z18, Z4
+	VPDPWSSD     Z17, Z18, Z5
+	VPBROADCASTD (BX), Z18
+	VPDPWSSD     Z16, Z18, Z6
+	VPDPWSSD     Z17, Z18, Z7
+	VPBROADCASTD (BX)(CX*1), Z18
+	VPDPWSSD     Z16, Z18, Z8
+	VPDPWSSD     Z17, Z18, Z9
+	VPBROADCASTD (BX)(CX*2), Z18
+	VPDPWSSD     Z16, Z18, Z10
+	VPDPWSSD     Z17, Z18, Z11
+	VPBROADCASTD (DX), Z18
+	VPDPWSSD     Z16, Z18, Z12
+	VPDPWSSD     Z17, Z18, Z13
+	VPBROADCASTD (DX)(CX*1), Z18
+	VPDPWSSD     Z16, Z18, Z14
+	VPDPWSSD     Z17, Z18, Z15
+	VMOVUPS      64(SI), Z16
+	PREFETCHT0   1088(SI)
+	VMOVUPS      64(SI)(DI*1), Z17
+	PREFETCHT0   1088(SI)(DI*1)
+	VPBROADCASTD 4(AX), Z18
+	VPDPWSSD     Z16, Z18, Z0
+	VPDPWSSD     Z17, Z18, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z18
+	VPDPWSSD     Z16, Z18, Z2
+	VPDPWSSD     Z17, Z18, Z3
+	VPBROADCASTD 4(AX)(CX*2), Z18
+	VPDPWSSD     Z16, Z18, Z4
+	VPDPWSSD     Z17, Z18, Z5
+	VPBROADCASTD 4(BX), Z18
+	VPDPWSSD     Z16, Z18, Z6
+	VPDPWSSD     Z17, Z18, Z7
+	VPBROADCASTD 4(BX)(CX*1), Z18
+	VPDPWSSD     Z16, Z18, Z8
+	VPDPWSSD     Z17, Z18, Z9
+	VPBROADCASTD 4(BX)(CX*2), Z18
+	VPDPWSSD     Z16, Z18, Z10
+	VPDPWSSD     Z17, Z18, Z11
+	VPBROADCASTD 4(DX), Z18
+	VPDPWSSD     Z16, Z18, Z12
+	VPDPWSSD     Z17, Z18, Z13
+	VPBROADCASTD 4(DX)(CX*1), Z18
+	VPDPWSSD     Z16, Z18, Z14
+	VPDPWSSD     Z17, Z18, Z15
+	ADDQ         $+8, AX
+	ADDQ         $+8, BX
+	ADDQ         $+8, DX
+	ADDQ         $+128, SI
+	SUBQ         $0x02, R8
+	JGE          loop
+
+tail:
+	ADDQ $0x02, R8
+	JEQ  done
+
+step:
+	VMOVUPS      (SI), Z16
+	PREFETCHT0   1024(SI)
+	VMOVUPS      (SI)(DI*1), Z17
+	PREFETCHT0   1024(SI)(DI*1)
+	VPBROADCASTD (AX), Z18
+	VPDPWSSD     Z16, Z18, Z0
+	VPDPWSSD     Z17, Z18, Z1
+	VPBROADCASTD (AX)(CX*1), Z18
+	VPDPWSSD     Z16, Z18, Z2
+	VPDPWSSD     Z17, Z18, Z3
+	VPBROADCASTD (AX)(CX*2), Z18
+	VPDPWSSD     Z16, Z18, Z4
+	VPDPWSSD     Z17, Z18, Z5
+	VPBROADCASTD (BX), Z18
+	VPDPWSSD     Z16, Z18, Z6
+	VPDPWSSD     Z17, Z18, Z7
+	VPBROADCASTD (BX)(CX*1), Z18
+	VPDPWSSD     Z16, Z18, Z8
+	VPDPWSSD     Z17, Z18, Z9
+	VPBROADCASTD (BX)(CX*2), Z18
+	VPDPWSSD     Z16, Z18, Z10
+	VPDPWSSD     Z17, Z18, Z11
+	VPBROADCASTD (DX), Z18
+	VPDPWSSD     Z16, Z18, Z12
+	VPDPWSSD     Z17, Z18, Z13
+	VPBROADCASTD (DX)(CX*1), Z18
+	VPDPWSSD     Z16, Z18, Z14
+	VPDPWSSD     Z17, Z18, Z15
+	ADDQ         $+4, AX
+	ADDQ         $+4, BX
+	ADDQ         $+4, DX
+	ADDQ         $+64, SI
+	DECQ         R8
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z16
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z16, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z16, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(BX), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       64(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       64(BX), Z5, Z5
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(BX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       (DX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VADDPS       (BX), Z8, Z8
+	VMOVUPS      Z8, (AX)
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       64(DX), Z9, Z9
+	VMULPS       Z0, Z9, Z9
+	VADDPS       64(BX), Z9, Z9
+	VMOVUPS      Z9, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       (DX), Z10, Z10
+	VMULPS       Z0, Z10, Z10
+	VADDPS       (BX), Z10, Z10
+	VMOVUPS      Z10, (AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       64(DX), Z11, Z11
+	VMULPS       Z0, Z11, Z11
+	VADDPS       64(BX), Z11, Z11
+	VMOVUPS      Z11, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 24(SI), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       (DX), Z12, Z12
+	VMULPS       Z0, Z12, Z12
+	VADDPS       (BX), Z12, Z12
+	VMOVUPS      Z12, (AX)
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       64(DX), Z13, Z13
+	VMULPS       Z0, Z13, Z13
+	VADDPS       64(BX), Z13, Z13
+	VMOVUPS      Z13, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 28(SI), Z0
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       (DX), Z14, Z14
+	VMULPS       Z0, Z14, Z14
+	VADDPS       (BX), Z14, Z14
+	VMOVUPS      Z14, (AX)
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       64(DX), Z15, Z15
+	VMULPS       Z0, Z15, Z15
+	VADDPS       64(BX), Z15, Z15
+	VMOVUPS      Z15, 64(AX)
+	VZEROUPPER
+	RET
+
+// func int16Dense8x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Dense8x3AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[8, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z18
+	VMOVAPS Z0, Z21
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z4
+	VMOVAPS Z1, Z7
+	VMOVAPS Z1, Z10
+	VMOVAPS Z1, Z13
+	VMOVAPS Z1, Z16
+	VMOVAPS Z1, Z19
+	VMOVAPS Z1, Z22
+	VMOVUPS 128(AX), Z2
+	VMOVAPS Z2, Z5
+	VMOVAPS Z2, Z8
+	VMOVAPS Z2, Z11
+	VMOVAPS Z2, Z14
+	VMOVAPS Z2, Z17
+	VMOVAPS Z2, Z20
+	VMOVAPS Z2, Z23
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	MOVQ    w+16(FP), SI
+	MOVQ    panelStride+24(FP), DI
+	MOVQ    steps+32(FP), R8
+	SUBQ    $0x02, R8
+	JLT     tail
+
+loop:
+	VMOVUPS      (SI), Z24
+	PREFETCHT0   1024(SI)
+	VMOVUPS      (SI)(DI*1), Z25
+	PREFETCHT0   1024(SI)(DI*1)
+	VMOVUPS      (SI)(DI*2), Z26
+	PREFETCHT0   1024(SI)(DI*2)
+	VPBROADCASTD (AX), Z27
+	VPDPWSSD     Z24, Z27, Z0
+	VPDPWSSD     Z25, Z27, Z1
+	VPDPWSSD     Z26, Z27, Z2
+	VPBROADCASTD (AX)(CX*1), Z27
+	VPDPWSSD     Z24, Z27, Z3
+	VPDPWSSD     Z25, Z27, Z4
+	VPDPWSSD     Z26, Z27, Z5
+	VPBROADCASTD (AX)(CX*2), Z27
+	VPDPWSSD     Z24, Z27, Z6
+	VPDPWSSD     Z25, Z27, Z7
+	VPDPWSSD     Z26, Z27, Z8
+	VPBROADCASTD (BX), Z27
+	VPDPWSSD     Z24, Z27, Z9
+	VPDPWSSD     Z25, Z27, Z10
+	VPDPWSSD     Z26, Z27, Z11
+	VPBROADCASTD (BX)(CX*1), Z27
+	VPDPWSSD     Z24, Z27, Z12
+	VPDPWSSD     Z25, Z27, Z13
+	VPDPWSSD     Z26, Z27, Z14
+	VPBROADCASTD (BX)(CX*2), Z27
+	VPDPWSSD     Z24, Z27, Z15
+	VPDPWSSD     Z25, Z27, Z16
+	VPDPWSSD     Z26, Z27, Z17
+	VPBROADCASTD (DX), Z27
+	VPDPWSSD     Z24, Z27, Z18
+	VPDPWSSD     Z25, Z27, Z19
+	VPDPWSSD     Z26, Z27, Z20
+	VPBROADCASTD (DX)(CX*1), Z27
+	VPDPWSSD     Z24, Z27, Z21
+	VPDPWSSD     Z25, Z27, Z22
+	VPDPWSSD     Z26, Z27, Z23
+	VMOVUPS      64(SI), Z24
+	PREFETCHT0   1088(SI)
+	VMOVUPS      64(SI)(DI*1), Z25
+	PREFETCHT0   1088(SI)(DI*1)
+	VMOVUPS      64(SI)(DI*2), Z26
+	PREFETCHT0   1088(SI)(DI*2)
+	VPBROADCASTD 4(AX), Z27
+	VPDPWSSD     Z24, Z27, Z0
+	VPDPWSSD     Z25, Z27, Z1
+	VPDPWSSD     Z26, Z27, Z2
+	VPBROADCASTD 4(AX)(CX*1), Z27
+	VPDPWSSD     Z24, Z27, Z3
+	VPDPWSSD     Z25, Z27, Z4
+	VPDPWSSD     Z26, Z27, Z5
+	VPBROADCASTD 4(AX)(CX*2), Z27
+	VPDPWSSD     Z24, Z27, Z6
+	VPDPWSSD     Z25, Z27, Z7
+	VPDPWSSD     Z26, Z27, Z8
+	VPBROADCASTD 4(BX), Z27
+	VPDPWSSD     Z24, Z27, Z9
+	VPDPWSSD     Z25, Z27, Z10
+	VPDPWSSD     Z26, Z27, Z11
+	VPBROADCASTD 4(BX)(CX*1), Z27
+	VPDPWSSD     Z24, Z27, Z12
+	VPDPWSSD     Z25, Z27, Z13
+	VPDPWSSD     Z26, Z27, Z14
+	VPBROADCASTD 4(BX)(CX*2), Z27
+	VPDPWSSD     Z24, Z27, Z15
+	VPDPWSSD     Z25, Z27, Z16
+	VPDPWSSD     Z26, Z27, Z17
+	VPBROADCASTD 4(DX), Z27
+	VPDPWSSD     Z24, Z27, Z18
+	VPDPWSSD     Z25, Z27, Z19
+	VPDPWSSD     Z26, Z27, Z20
+	VPBROADCASTD 4(DX)(CX*1), Z27
+	VPDPWSSD     Z24, Z27, Z21
+	VPDPWSSD     Z25, Z27, Z22
+	VPDPWSSD     Z26, Z27, Z23
+	ADDQ         $+8, AX
+	ADDQ         $+8, BX
+	ADDQ         $+8, DX
+	ADDQ         $+128, SI
+	SUBQ         $0x02, R8
+	JGE          loop
+
+tail:
+	ADDQ $0x02, R8
+	JEQ  done
+
+step:
+	VMOVUPS      (SI), Z24
+	PREFETCHT0   1024(SI)
+	VMOVUPS      (SI)(DI*1), Z25
+	PREFETCHT0   1024(SI)(DI*1)
+	VMOVUPS      (SI)(DI*2), Z26
+	PREFETCHT0   1024(SI)(DI*2)
+	VPBROADCASTD (AX), Z27
+	VPDPWSSD     Z24, Z27, Z0
+	VPDPWSSD     Z25, Z27, Z1
+	VPDPWSSD     Z26, Z27, Z2
+	VPBROADCASTD (AX)(CX*1), Z27
+	VPDPWSSD     Z24, Z27, Z3
+	VPDPWSSD     Z25, Z27, Z4
+	VPDPWSSD     Z26, Z27, Z5
+	VPBROADCASTD (AX)(CX*2), Z27
+	VPDPWSSD     Z24, Z27, Z6
+	VPDPWSSD     Z25, Z27, Z7
+	VPDPWSSD     Z26, Z27, Z8
+	VPBROADCASTD (BX), Z27
+	VPDPWSSD     Z24, Z27, Z9
+	VPDPWSSD     Z25, Z27, Z10
+	VPDPWSSD     Z26, Z27, Z11
+	VPBROADCASTD (BX)(CX*1), Z27
+	VPDPWSSD     Z24, Z27, Z12
+	VPDPWSSD     Z25, Z27, Z13
+	VPDPWSSD     Z26, Z27, Z14
+	VPBROADCASTD (BX)(CX*2), Z27
+	VPDPWSSD     Z24, Z27, Z15
+	VPDPWSSD     Z25, Z27, Z16
+	VPDPWSSD     Z26, Z27, Z17
+	VPBROADCASTD (DX), Z27
+	VPDPWSSD     Z24, Z27, Z18
+	VPDPWSSD     Z25, Z27, Z19
+	VPDPWSSD     Z26, Z27, Z20
+	VPBROADCASTD (DX)(CX*1), Z27
+	VPDPWSSD     Z24, Z27, Z21
+	VPDPWSSD     Z25, Z27, Z22
+	VPDPWSSD     Z26, Z27, Z23
+	ADDQ         $+4, AX
+	ADDQ         $+4, BX
+	ADDQ         $+4, DX
+	ADDQ         $+64, SI
+	DECQ         R8
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z24
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z24, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z24, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       128(DX), Z2, Z2
+	VMULPS       Z24, Z2, Z2
+	VADDPS       128(BX), Z2, Z2
+	VMOVUPS      Z2, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       64(DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       64(BX), Z4, Z4
+	VMOVUPS      Z4, 64(AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       128(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       128(BX), Z5, Z5
+	VMOVUPS      Z5, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(BX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       128(DX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VADDPS       128(BX), Z8, Z8
+	VMOVUPS      Z8, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       (DX), Z9, Z9
+	VMULPS       Z0, Z9, Z9
+	VADDPS       (BX), Z9, Z9
+	VMOVUPS      Z9, (AX)
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       64(DX), Z10, Z10
+	VMULPS       Z0, Z10, Z10
+	VADDPS       64(BX), Z10, Z10
+	VMOVUPS      Z10, 64(AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       128(DX), Z11, Z11
+	VMULPS       Z0, Z11, Z11
+	VADDPS       128(BX), Z11, Z11
+	VMOVUPS      Z11, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       (DX), Z12, Z12
+	VMULPS       Z0, Z12, Z12
+	VADDPS       (BX), Z12, Z12
+	VMOVUPS      Z12, (AX)
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       64(DX), Z13, Z13
+	VMULPS       Z0, Z13, Z13
+	VADDPS       64(BX), Z13, Z13
+	VMOVUPS      Z13, 64(AX)
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       128(DX), Z14, Z14
+	VMULPS       Z0, Z14, Z14
+	VADDPS       128(BX), Z14, Z14
+	VMOVUPS      Z14, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       (DX), Z15, Z15
+	VMULPS       Z0, Z15, Z15
+	VADDPS       (BX), Z15, Z15
+	VMOVUPS      Z15, (AX)
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       64(DX), Z16, Z16
+	VMULPS       Z0, Z16, Z16
+	VADDPS       64(BX), Z16, Z16
+	VMOVUPS      Z16, 64(AX)
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       128(DX), Z17, Z17
+	VMULPS       Z0, Z17, Z17
+	VADDPS       128(BX), Z17, Z17
+	VMOVUPS      Z17, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 24(SI), Z0
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       (DX), Z18, Z18
+	VMULPS       Z0, Z18, Z18
+	VADDPS       (BX), Z18, Z18
+	VMOVUPS      Z18, (AX)
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       64(DX), Z19, Z19
+	VMULPS       Z0, Z19, Z19
+	VADDPS       64(BX), Z19, Z19
+	VMOVUPS      Z19, 64(AX)
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       128(DX), Z20, Z20
+	VMULPS       Z0, Z20, Z20
+	VADDPS       128(BX), Z20, Z20
+	VMOVUPS      Z20, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 28(SI), Z0
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       (DX), Z21, Z21
+	VMULPS       Z0, Z21, Z21
+	VADDPS       (BX), Z21, Z21
+	VMOVUPS      Z21, (AX)
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       64(DX), Z22, Z22
+	VMULPS       Z0, Z22, Z22
+	VADDPS       64(BX), Z22, Z22
+	VMOVUPS      Z22, 64(AX)
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       128(DX), Z23, Z23
+	VMULPS       Z0, Z23, Z23
+	VADDPS       128(BX), Z23, Z23
+	VMOVUPS      Z23, 128(AX)
+	VZEROUPPER
+	RET
+
+// func int16Tiles1AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Tiles1AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[1, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    n+32(FP), BX
+	TESTQ   BX, BX
+	JEQ     done
+
+tile:
+	MOVLQSX (CX), SI
+	ADDQ    $0x04, CX
+	SHLQ    $0x05, SI
+	ADDQ    AX, SI
+	MOVQ    $0x00000004, DI
+
+steps:
+	VMOVUPS      (DX), Z1
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (SI), Z2
+	VPDPWSSD     Z1, Z2, Z0
+	VMOVUPS      64(DX), Z1
+	PREFETCHT0   1088(DX)
+	VPBROADCASTD 4(SI), Z2
+	VPDPWSSD     Z1, Z2, Z0
+	ADDQ         $+8, SI
+	ADDQ         $+128, DX
+	DECQ         DI
+	JNE          steps
+	DECQ         BX
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Z1
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (CX), Z0, Z0
+	VMULPS       Z1, Z0, Z0
+	VADDPS       (DX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VZEROUPPER
+	RET
+
+// func int16Tiles2AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Tiles2AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[2, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	MOVQ    $0x00000004, R8
+
+steps:
+	VMOVUPS      (BX), Z2
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (DI), Z3
+	VPDPWSSD     Z2, Z3, Z0
+	VPBROADCASTD (DI)(CX*1), Z3
+	VPDPWSSD     Z2, Z3, Z1
+	VMOVUPS      64(BX), Z2
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 4(DI), Z3
+	VPDPWSSD     Z2, Z3, Z0
+	VPBROADCASTD 4(DI)(CX*1), Z3
+	VPDPWSSD     Z2, Z3, Z1
+	ADDQ         $+8, DI
+	ADDQ         $+128, BX
+	DECQ         R8
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z2
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z2, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	VZEROUPPER
+	RET
+
+// func int16Tiles3AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Tiles3AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[3, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	MOVQ    $0x00000004, R8
+
+steps:
+	VMOVUPS      (BX), Z3
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (DI), Z4
+	VPDPWSSD     Z3, Z4, Z0
+	VPBROADCASTD (DI)(CX*1), Z4
+	VPDPWSSD     Z3, Z4, Z1
+	VPBROADCASTD (DI)(CX*2), Z4
+	VPDPWSSD     Z3, Z4, Z2
+	VMOVUPS      64(BX), Z3
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 4(DI), Z4
+	VPDPWSSD     Z3, Z4, Z0
+	VPBROADCASTD 4(DI)(CX*1), Z4
+	VPDPWSSD     Z3, Z4, Z1
+	VPBROADCASTD 4(DI)(CX*2), Z4
+	VPDPWSSD     Z3, Z4, Z2
+	ADDQ         $+8, DI
+	ADDQ         $+128, BX
+	DECQ         R8
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z3
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z3, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VZEROUPPER
+	RET
+
+// func int16Tiles4AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Tiles4AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[4, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	LEAQ    (CX)(CX*2), R8
+	LEAQ    (DI)(R8*1), R8
+	MOVQ    $0x00000004, R9
+
+steps:
+	VMOVUPS      (BX), Z4
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (DI), Z5
+	VPDPWSSD     Z4, Z5, Z0
+	VPBROADCASTD (DI)(CX*1), Z5
+	VPDPWSSD     Z4, Z5, Z1
+	VPBROADCASTD (DI)(CX*2), Z5
+	VPDPWSSD     Z4, Z5, Z2
+	VPBROADCASTD (R8), Z5
+	VPDPWSSD     Z4, Z5, Z3
+	VMOVUPS      64(BX), Z4
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 4(DI), Z5
+	VPDPWSSD     Z4, Z5, Z0
+	VPBROADCASTD 4(DI)(CX*1), Z5
+	VPDPWSSD     Z4, Z5, Z1
+	VPBROADCASTD 4(DI)(CX*2), Z5
+	VPDPWSSD     Z4, Z5, Z2
+	VPBROADCASTD 4(R8), Z5
+	VPDPWSSD     Z4, Z5, Z3
+	ADDQ         $+8, DI
+	ADDQ         $+8, R8
+	ADDQ         $+128, BX
+	DECQ         R9
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z4
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z4, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	VZEROUPPER
+	RET
+
+// func int16Tiles5AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Tiles5AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[5, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	LEAQ    (CX)(CX*2), R8
+	LEAQ    (DI)(R8*1), R8
+	MOVQ    $0x00000004, R9
+
+steps:
+	VMOVUPS      (BX), Z5
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (DI), Z6
+	VPDPWSSD     Z5, Z6, Z0
+	VPBROADCASTD (DI)(CX*1), Z6
+	VPDPWSSD     Z5, Z6, Z1
+	VPBROADCASTD (DI)(CX*2), Z6
+	VPDPWSSD     Z5, Z6, Z2
+	VPBROADCASTD (R8), Z6
+	VPDPWSSD     Z5, Z6, Z3
+	VPBROADCASTD (R8)(CX*1), Z6
+	VPDPWSSD     Z5, Z6, Z4
+	VMOVUPS      64(BX), Z5
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 4(DI), Z6
+	VPDPWSSD     Z5, Z6, Z0
+	VPBROADCASTD 4(DI)(CX*1), Z6
+	VPDPWSSD     Z5, Z6, Z1
+	VPBROADCASTD 4(DI)(CX*2), Z6
+	VPDPWSSD     Z5, Z6, Z2
+	VPBROADCASTD 4(R8), Z6
+	VPDPWSSD     Z5, Z6, Z3
+	VPBROADCASTD 4(R8)(CX*1), Z6
+	VPDPWSSD     Z5, Z6, Z4
+	ADDQ         $+8, DI
+	ADDQ         $+8, R8
+	ADDQ         $+128, BX
+	DECQ         R9
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z5
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z5, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VZEROUPPER
+	RET
+
+// func int16Tiles6AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Tiles6AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[6, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	LEAQ    (CX)(CX*2), R8
+	LEAQ    (DI)(R8*1), R8
+	MOVQ    $0x00000004, R9
+
+steps:
+	VMOVUPS      (BX), Z6
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (DI), Z7
+	VPDPWSSD     Z6, Z7, Z0
+	VPBROADCASTD (DI)(CX*1), Z7
+	VPDPWSSD     Z6, Z7, Z1
+	VPBROADCASTD (DI)(CX*2), Z7
+	VPDPWSSD     Z6, Z7, Z2
+	VPBROADCASTD (R8), Z7
+	VPDPWSSD     Z6, Z7, Z3
+	VPBROADCASTD (R8)(CX*1), Z7
+	VPDPWSSD     Z6, Z7, Z4
+	VPBROADCASTD (R8)(CX*2), Z7
+	VPDPWSSD     Z6, Z7, Z5
+	VMOVUPS      64(BX), Z6
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 4(DI), Z7
+	VPDPWSSD     Z6, Z7, Z0
+	VPBROADCASTD 4(DI)(CX*1), Z7
+	VPDPWSSD     Z6, Z7, Z1
+	VPBROADCASTD 4(DI)(CX*2), Z7
+	VPDPWSSD     Z6, Z7, Z2
+	VPBROADCASTD 4(R8), Z7
+	VPDPWSSD     Z6, Z7, Z3
+	VPBROADCASTD 4(R8)(CX*1), Z7
+	VPDPWSSD     Z6, Z7, Z4
+	VPBROADCASTD 4(R8)(CX*2), Z7
+	VPDPWSSD     Z6, Z7, Z5
+	ADDQ         $+8, DI
+	ADDQ         $+8, R8
+	ADDQ         $+128, BX
+	DECQ         R9
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z6
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z6, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       (DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       (BX), Z5, Z5
+	VMOVUPS      Z5, (AX)
+	VZEROUPPER
+	RET
+
+// func int16Tiles7AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Tiles7AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[7, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	LEAQ    (CX)(CX*2), R8
+	LEAQ    (DI)(R8*1), R9
+	LEAQ    (R9)(R8*1), R8
+	MOVQ    $0x00000004, R10
+
+steps:
+	VMOVUPS      (BX), Z7
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (DI), Z8
+	VPDPWSSD     Z7, Z8, Z0
+	VPBROADCASTD (DI)(CX*1), Z8
+	VPDPWSSD     Z7, Z8, Z1
+	VPBROADCASTD (DI)(CX*2), Z8
+	VPDPWSSD     Z7, Z8, Z2
+	VPBROADCASTD (R9), Z8
+	VPDPWSSD     Z7, Z8, Z3
+	VPBROADCASTD (R9)(CX*1), Z8
+	VPDPWSSD     Z7, Z8, Z4
+	VPBROADCASTD (R9)(CX*2), Z8
+	VPDPWSSD     Z7, Z8, Z5
+	VPBROADCASTD (R8), Z8
+	VPDPWSSD     Z7, Z8, Z6
+	VMOVUPS      64(BX), Z7
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 4(DI), Z8
+	VPDPWSSD     Z7, Z8, Z0
+	VPBROADCASTD 4(DI)(CX*1), Z8
+	VPDPWSSD     Z7, Z8, Z1
+	VPBROADCASTD 4(DI)(CX*2), Z8
+	VPDPWSSD     Z7, Z8, Z2
+	VPBROADCASTD 4(R9), Z8
+	VPDPWSSD     Z7, Z8, Z3
+	VPBROADCASTD 4(R9)(CX*1), Z8
+	VPDPWSSD     Z7, Z8, Z4
+	VPBROADCASTD 4(R9)(CX*2), Z8
+	VPDPWSSD     Z7, Z8, Z5
+	VPBROADCASTD 4(R8), Z8
+	VPDPWSSD     Z7, Z8, Z6
+	ADDQ         $+8, DI
+	ADDQ         $+8, R9
+	ADDQ         $+8, R8
+	ADDQ         $+128, BX
+	DECQ         R10
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z7
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z7, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       (DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       (BX), Z5, Z5
+	VMOVUPS      Z5, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 24(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VZEROUPPER
+	RET
+
+// func int16Tiles8AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int16Tiles8AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[8, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x05, DI
+	ADDQ    AX, DI
+	LEAQ    (CX)(CX*2), R8
+	LEAQ    (DI)(R8*1), R9
+	LEAQ    (R9)(R8*1), R8
+	MOVQ    $0x00000004, R10
+
+steps:
+	VMOVUPS      (BX), Z8
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (DI), Z9
+	VPDPWSSD     Z8, Z9, Z0
+	VPBROADCASTD (DI)(CX*1), Z9
+	VPDPWSSD     Z8, Z9, Z1
+	VPBROADCASTD (DI)(CX*2), Z9
+	VPDPWSSD     Z8, Z9, Z2
+	VPBROADCASTD (R9), Z9
+	VPDPWSSD     Z8, Z9, Z3
+	VPBROADCASTD (R9)(CX*1), Z9
+	VPDPWSSD     Z8, Z9, Z4
+	VPBROADCASTD (R9)(CX*2), Z9
+	VPDPWSSD     Z8, Z9, Z5
+	VPBROADCASTD (R8), Z9
+	VPDPWSSD     Z8, Z9, Z6
+	VPBROADCASTD (R8)(CX*1), Z9
+	VPDPWSSD     Z8, Z9, Z7
+	VMOVUPS      64(BX), Z8
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 4(DI), Z9
+	VPDPWSSD     Z8, Z9, Z0
+	VPBROADCASTD 4(DI)(CX*1), Z9
+	VPDPWSSD     Z8, Z9, Z1
+	VPBROADCASTD 4(DI)(CX*2), Z9
+	VPDPWSSD     Z8, Z9, Z2
+	VPBROADCASTD 4(R9), Z9
+	VPDPWSSD     Z8, Z9, Z3
+	VPBROADCASTD 4(R9)(CX*1), Z9
+	VPDPWSSD     Z8, Z9, Z4
+	VPBROADCASTD 4(R9)(CX*2), Z9
+	VPDPWSSD     Z8, Z9, Z5
+	VPBROADCASTD 4(R8), Z9
+	VPDPWSSD     Z8, Z9, Z6
+	VPBROADCASTD 4(R8)(CX*1), Z9
+	VPDPWSSD     Z8, Z9, Z7
+	ADDQ         $+8, DI
+	ADDQ         $+8, R9
+	ADDQ         $+8, R8
+	ADDQ         $+128, BX
+	DECQ         R10
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z8
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z8, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       (DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       (BX), Z5, Z5
+	VMOVUPS      Z5, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 24(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 28(SI), Z0
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       (DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       (BX), Z7, Z7
+	VMOVUPS      Z7, (AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense1x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense1x1AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[1, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), CX
+	MOVQ    steps+32(FP), DX
+	SUBQ    $0x02, DX
+	JLT     tail
+
+loop:
+	VMOVUPS      (CX), Z1
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (AX), Z2
+	VPDPBUSD     Z1, Z2, Z0
+	VMOVUPS      64(CX), Z1
+	PREFETCHT0   1088(CX)
+	VPBROADCASTD 4(AX), Z2
+	VPDPBUSD     Z1, Z2, Z0
+	ADDQ         $+8, AX
+	ADDQ         $+128, CX
+	SUBQ         $0x02, DX
+	JGE          loop
+
+tail:
+	ADDQ $0x02, DX
+	JEQ  done
+
+step:
+	VMOVUPS      (CX), Z1
+	PREFETCHT0   1024(CX)
+	VPBROADCASTD (AX), Z2
+	VPDPBUSD     Z1, Z2, Z0
+	ADDQ         $+4, AX
+	ADDQ         $+64, CX
+	DECQ         DX
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Z1
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (CX), Z0, Z0
+	VMULPS       Z1, Z0, Z0
+	VADDPS       (DX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense1x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense1x2AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[1, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), CX
+	MOVQ    panelStride+24(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (CX), Z2
+	PREFETCHT0   1024(CX)
+	VMOVUPS      (CX)(DX*1), Z3
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (AX), Z4
+	VPDPBUSD     Z2, Z4, Z0
+	VPDPBUSD     Z3, Z4, Z1
+	VMOVUPS      64(CX), Z2
+	PREFETCHT0   1088(CX)
+	VMOVUPS      64(CX)(DX*1), Z3
+	PREFETCHT0   1088(CX)(DX*1)
+	VPBROADCASTD 4(AX), Z4
+	VPDPBUSD     Z2, Z4, Z0
+	VPDPBUSD     Z3, Z4, Z1
+	ADDQ         $+8, AX
+	ADDQ         $+128, CX
+	SUBQ         $0x02, BX
+	JGE          loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (CX), Z2
+	PREFETCHT0   1024(CX)
+	VMOVUPS      (CX)(DX*1), Z3
+	PREFETCHT0   1024(CX)(DX*1)
+	VPBROADCASTD (AX), Z4
+	VPDPBUSD     Z2, Z4, Z0
+	VPDPBUSD     Z3, Z4, Z1
+	ADDQ         $+4, AX
+	ADDQ         $+64, CX
+	DECQ         BX
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Z2
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (CX), Z0, Z0
+	VMULPS       Z2, Z0, Z0
+	VADDPS       (DX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(CX), Z1, Z1
+	VMULPS       Z2, Z1, Z1
+	VADDPS       64(DX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense1x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense1x3AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[1, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), CX
+	MOVQ    panelStride+24(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (CX), Z3
+	PREFETCHT0   1024(CX)
+	VMOVUPS      (CX)(DX*1), Z4
+	PREFETCHT0   1024(CX)(DX*1)
+	VMOVUPS      (CX)(DX*2), Z5
+	PREFETCHT0   1024(CX)(DX*2)
+	VPBROADCASTD (AX), Z6
+	VPDPBUSD     Z3, Z6, Z0
+	VPDPBUSD     Z4, Z6, Z1
+	VPDPBUSD     Z5, Z6, Z2
+	VMOVUPS      64(CX), Z3
+	PREFETCHT0   1088(CX)
+	VMOVUPS      64(CX)(DX*1), Z4
+	PREFETCHT0   1088(CX)(DX*1)
+	VMOVUPS      64(CX)(DX*2), Z5
+	PREFETCHT0   1088(CX)(DX*2)
+	VPBROADCASTD 4(AX), Z6
+	VPDPBUSD     Z3, Z6, Z0
+	VPDPBUSD     Z4, Z6, Z1
+	VPDPBUSD     Z5, Z6, Z2
+	ADDQ         $+8, AX
+	ADDQ         $+128, CX
+	SUBQ         $0x02, BX
+	JGE          loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (CX), Z3
+	PREFETCHT0   1024(CX)
+	VMOVUPS      (CX)(DX*1), Z4
+	PREFETCHT0   1024(CX)(DX*1)
+	VMOVUPS      (CX)(DX*2), Z5
+	PREFETCHT0   1024(CX)(DX*2)
+	VPBROADCASTD (AX), Z6
+	VPDPBUSD     Z3, Z6, Z0
+	VPDPBUSD     Z4, Z6, Z1
+	VPDPBUSD     Z5, Z6, Z2
+	ADDQ         $+4, AX
+	ADDQ         $+64, CX
+	DECQ         BX
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Z3
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (CX), Z0, Z0
+	VMULPS       Z3, Z0, Z0
+	VADDPS       (DX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(CX), Z1, Z1
+	VMULPS       Z3, Z1, Z1
+	VADDPS       64(DX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       128(CX), Z2, Z2
+	VMULPS       Z3, Z2, Z2
+	VADDPS       128(DX), Z2, Z2
+	VMOVUPS      Z2, 128(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense2x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense2x1AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[2, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Z2
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Z3
+	VPDPBUSD     Z2, Z3, Z0
+	VPBROADCASTD (AX)(CX*1), Z3
+	VPDPBUSD     Z2, Z3, Z1
+	VMOVUPS      64(DX), Z2
+	PREFETCHT0   1088(DX)
+	VPBROADCASTD 4(AX), Z3
+	VPDPBUSD     Z2, Z3, Z0
+	VPBROADCASTD 4(AX)(CX*1), Z3
+	VPDPBUSD     Z2, Z3, Z1
+	ADDQ         $+8, AX
+	ADDQ         $+128, DX
+	SUBQ         $0x02, BX
+	JGE          loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Z2
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Z3
+	VPDPBUSD     Z2, Z3, Z0
+	VPBROADCASTD (AX)(CX*1), Z3
+	VPDPBUSD     Z2, Z3, Z1
+	ADDQ         $+4, AX
+	ADDQ         $+64, DX
+	DECQ         BX
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z2
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z2, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense2x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense2x2AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[2, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z2
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z3
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    panelStride+24(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Z4
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX)(BX*1), Z5
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Z6
+	VPDPBUSD     Z4, Z6, Z0
+	VPDPBUSD     Z5, Z6, Z1
+	VPBROADCASTD (AX)(CX*1), Z6
+	VPDPBUSD     Z4, Z6, Z2
+	VPDPBUSD     Z5, Z6, Z3
+	VMOVUPS      64(DX), Z4
+	PREFETCHT0   1088(DX)
+	VMOVUPS      64(DX)(BX*1), Z5
+	PREFETCHT0   1088(DX)(BX*1)
+	VPBROADCASTD 4(AX), Z6
+	VPDPBUSD     Z4, Z6, Z0
+	VPDPBUSD     Z5, Z6, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z6
+	VPDPBUSD     Z4, Z6, Z2
+	VPDPBUSD     Z5, Z6, Z3
+	ADDQ         $+8, AX
+	ADDQ         $+128, DX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Z4
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX)(BX*1), Z5
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Z6
+	VPDPBUSD     Z4, Z6, Z0
+	VPDPBUSD     Z5, Z6, Z1
+	VPBROADCASTD (AX)(CX*1), Z6
+	VPDPBUSD     Z4, Z6, Z2
+	VPDPBUSD     Z5, Z6, Z3
+	ADDQ         $+4, AX
+	ADDQ         $+64, DX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z4
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z4, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z4, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(BX), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense2x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense2x3AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[2, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z3
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z4
+	VMOVUPS 128(AX), Z2
+	VMOVAPS Z2, Z5
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    panelStride+24(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Z6
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX)(BX*1), Z7
+	PREFETCHT0   1024(DX)(BX*1)
+	VMOVUPS      (DX)(BX*2), Z8
+	PREFETCHT0   1024(DX)(BX*2)
+	VPBROADCASTD (AX), Z9
+	VPDPBUSD     Z6, Z9, Z0
+	VPDPBUSD     Z7, Z9, Z1
+	VPDPBUSD     Z8, Z9, Z2
+	VPBROADCASTD (AX)(CX*1), Z9
+	VPDPBUSD     Z6, Z9, Z3
+	VPDPBUSD     Z7, Z9, Z4
+	VPDPBUSD     Z8, Z9, Z5
+	VMOVUPS      64(DX), Z6
+	PREFETCHT0   1088(DX)
+	VMOVUPS      64(DX)(BX*1), Z7
+	PREFETCHT0   1088(DX)(BX*1)
+	VMOVUPS      64(DX)(BX*2), Z8
+	PREFETCHT0   1088(DX)(BX*2)
+	VPBROADCASTD 4(AX), Z9
+	VPDPBUSD     Z6, Z9, Z0
+	VPDPBUSD     Z7, Z9, Z1
+	VPDPBUSD     Z8, Z9, Z2
+	VPBROADCASTD 4(AX)(CX*1), Z9
+	VPDPBUSD     Z6, Z9, Z3
+	VPDPBUSD     Z7, Z9, Z4
+	VPDPBUSD     Z8, Z9, Z5
+	ADDQ         $+8, AX
+	ADDQ         $+128, DX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Z6
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX)(BX*1), Z7
+	PREFETCHT0   1024(DX)(BX*1)
+	VMOVUPS      (DX)(BX*2), Z8
+	PREFETCHT0   1024(DX)(BX*2)
+	VPBROADCASTD (AX), Z9
+	VPDPBUSD     Z6, Z9, Z0
+	VPDPBUSD     Z7, Z9, Z1
+	VPDPBUSD     Z8, Z9, Z2
+	VPBROADCASTD (AX)(CX*1), Z9
+	VPDPBUSD     Z6, Z9, Z3
+	VPDPBUSD     Z7, Z9, Z4
+	VPDPBUSD     Z8, Z9, Z5
+	ADDQ         $+4, AX
+	ADDQ         $+64, DX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z6
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z6, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z6, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       128(DX), Z2, Z2
+	VMULPS       Z6, Z2, Z2
+	VADDPS       128(BX), Z2, Z2
+	VMOVUPS      Z2, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       64(DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       64(BX), Z4, Z4
+	VMOVUPS      Z4, 64(AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       128(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       128(BX), Z5, Z5
+	VMOVUPS      Z5, 128(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense3x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense3x1AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[3, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    steps+32(FP), BX
+	SUBQ    $0x02, BX
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Z3
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Z4
+	VPDPBUSD     Z3, Z4, Z0
+	VPBROADCASTD (AX)(CX*1), Z4
+	VPDPBUSD     Z3, Z4, Z1
+	VPBROADCASTD (AX)(CX*2), Z4
+	VPDPBUSD     Z3, Z4, Z2
+	VMOVUPS      64(DX), Z3
+	PREFETCHT0   1088(DX)
+	VPBROADCASTD 4(AX), Z4
+	VPDPBUSD     Z3, Z4, Z0
+	VPBROADCASTD 4(AX)(CX*1), Z4
+	VPDPBUSD     Z3, Z4, Z1
+	VPBROADCASTD 4(AX)(CX*2), Z4
+	VPDPBUSD     Z3, Z4, Z2
+	ADDQ         $+8, AX
+	ADDQ         $+128, DX
+	SUBQ         $0x02, BX
+	JGE          loop
+
+tail:
+	ADDQ $0x02, BX
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Z3
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (AX), Z4
+	VPDPBUSD     Z3, Z4, Z0
+	VPBROADCASTD (AX)(CX*1), Z4
+	VPDPBUSD     Z3, Z4, Z1
+	VPBROADCASTD (AX)(CX*2), Z4
+	VPDPBUSD     Z3, Z4, Z2
+	ADDQ         $+4, AX
+	ADDQ         $+64, DX
+	DECQ         BX
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z3
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z3, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense3x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense3x2AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[3, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z4
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z3
+	VMOVAPS Z1, Z5
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    panelStride+24(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Z6
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX)(BX*1), Z7
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Z8
+	VPDPBUSD     Z6, Z8, Z0
+	VPDPBUSD     Z7, Z8, Z1
+	VPBROADCASTD (AX)(CX*1), Z8
+	VPDPBUSD     Z6, Z8, Z2
+	VPDPBUSD     Z7, Z8, Z3
+	VPBROADCASTD (AX)(CX*2), Z8
+	VPDPBUSD     Z6, Z8, Z4
+	VPDPBUSD     Z7, Z8, Z5
+	VMOVUPS      64(DX), Z6
+	PREFETCHT0   1088(DX)
+	VMOVUPS      64(DX)(BX*1), Z7
+	PREFETCHT0   1088(DX)(BX*1)
+	VPBROADCASTD 4(AX), Z8
+	VPDPBUSD     Z6, Z8, Z0
+	VPDPBUSD     Z7, Z8, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z8
+	VPDPBUSD     Z6, Z8, Z2
+	VPDPBUSD     Z7, Z8, Z3
+	VPBROADCASTD 4(AX)(CX*2), Z8
+	VPDPBUSD     Z6, Z8, Z4
+	VPDPBUSD     Z7, Z8, Z5
+	ADDQ         $+8, AX
+	ADDQ         $+128, DX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Z6
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX)(BX*1), Z7
+	PREFETCHT0   1024(DX)(BX*1)
+	VPBROADCASTD (AX), Z8
+	VPDPBUSD     Z6, Z8, Z0
+	VPDPBUSD     Z7, Z8, Z1
+	VPBROADCASTD (AX)(CX*1), Z8
+	VPDPBUSD     Z6, Z8, Z2
+	VPDPBUSD     Z7, Z8, Z3
+	VPBROADCASTD (AX)(CX*2), Z8
+	VPDPBUSD     Z6, Z8, Z4
+	VPDPBUSD     Z7, Z8, Z5
+	ADDQ         $+4, AX
+	ADDQ         $+64, DX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z6
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z6, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z6, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(BX), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       64(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       64(BX), Z5, Z5
+	VMOVUPS      Z5, 64(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense3x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense3x3AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[3, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z6
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z4
+	VMOVAPS Z1, Z7
+	VMOVUPS 128(AX), Z2
+	VMOVAPS Z2, Z5
+	VMOVAPS Z2, Z8
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    panelStride+24(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (DX), Z9
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX)(BX*1), Z10
+	PREFETCHT0   1024(DX)(BX*1)
+	VMOVUPS      (DX)(BX*2), Z11
+	PREFETCHT0   1024(DX)(BX*2)
+	VPBROADCASTD (AX), Z12
+	VPDPBUSD     Z9, Z12, Z0
+	VPDPBUSD     Z10, Z12, Z1
+	VPDPBUSD     Z11, Z12, Z2
+	VPBROADCASTD (AX)(CX*1), Z12
+	VPDPBUSD     Z9, Z12, Z3
+	VPDPBUSD     Z10, Z12, Z4
+	VPDPBUSD     Z11, Z12, Z5
+	VPBROADCASTD (AX)(CX*2), Z12
+	VPDPBUSD     Z9, Z12, Z6
+	VPDPBUSD     Z10, Z12, Z7
+	VPDPBUSD     Z11, Z12, Z8
+	VMOVUPS      64(DX), Z9
+	PREFETCHT0   1088(DX)
+	VMOVUPS      64(DX)(BX*1), Z10
+	PREFETCHT0   1088(DX)(BX*1)
+	VMOVUPS      64(DX)(BX*2), Z11
+	PREFETCHT0   1088(DX)(BX*2)
+	VPBROADCASTD 4(AX), Z12
+	VPDPBUSD     Z9, Z12, Z0
+	VPDPBUSD     Z10, Z12, Z1
+	VPDPBUSD     Z11, Z12, Z2
+	VPBROADCASTD 4(AX)(CX*1), Z12
+	VPDPBUSD     Z9, Z12, Z3
+	VPDPBUSD     Z10, Z12, Z4
+	VPDPBUSD     Z11, Z12, Z5
+	VPBROADCASTD 4(AX)(CX*2), Z12
+	VPDPBUSD     Z9, Z12, Z6
+	VPDPBUSD     Z10, Z12, Z7
+	VPDPBUSD     Z11, Z12, Z8
+	ADDQ         $+8, AX
+	ADDQ         $+128, DX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (DX), Z9
+	PREFETCHT0   1024(DX)
+	VMOVUPS      (DX)(BX*1), Z10
+	PREFETCHT0   1024(DX)(BX*1)
+	VMOVUPS      (DX)(BX*2), Z11
+	PREFETCHT0   1024(DX)(BX*2)
+	VPBROADCASTD (AX), Z12
+	VPDPBUSD     Z9, Z12, Z0
+	VPDPBUSD     Z10, Z12, Z1
+	VPDPBUSD     Z11, Z12, Z2
+	VPBROADCASTD (AX)(CX*1), Z12
+	VPDPBUSD     Z9, Z12, Z3
+	VPDPBUSD     Z10, Z12, Z4
+	VPDPBUSD     Z11, Z12, Z5
+	VPBROADCASTD (AX)(CX*2), Z12
+	VPDPBUSD     Z9, Z12, Z6
+	VPDPBUSD     Z10, Z12, Z7
+	VPDPBUSD     Z11, Z12, Z8
+	ADDQ         $+4, AX
+	ADDQ         $+64, DX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z9
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z9, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z9, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       128(DX), Z2, Z2
+	VMULPS       Z9, Z2, Z2
+	VADDPS       128(BX), Z2, Z2
+	VMOVUPS      Z2, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       64(DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       64(BX), Z4, Z4
+	VMOVUPS      Z4, 64(AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       128(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       128(BX), Z5, Z5
+	VMOVUPS      Z5, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(BX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       128(DX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VADDPS       128(BX), Z8, Z8
+	VMOVUPS      Z8, 128(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense4x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense4x1AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[4, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Z4
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (AX), Z5
+	VPDPBUSD     Z4, Z5, Z0
+	VPBROADCASTD (AX)(CX*1), Z5
+	VPDPBUSD     Z4, Z5, Z1
+	VPBROADCASTD (AX)(CX*2), Z5
+	VPDPBUSD     Z4, Z5, Z2
+	VPBROADCASTD (DX), Z5
+	VPDPBUSD     Z4, Z5, Z3
+	VMOVUPS      64(BX), Z4
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 4(AX), Z5
+	VPDPBUSD     Z4, Z5, Z0
+	VPBROADCASTD 4(AX)(CX*1), Z5
+	VPDPBUSD     Z4, Z5, Z1
+	VPBROADCASTD 4(AX)(CX*2), Z5
+	VPDPBUSD     Z4, Z5, Z2
+	VPBROADCASTD 4(DX), Z5
+	VPDPBUSD     Z4, Z5, Z3
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Z4
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (AX), Z5
+	VPDPBUSD     Z4, Z5, Z0
+	VPBROADCASTD (AX)(CX*1), Z5
+	VPDPBUSD     Z4, Z5, Z1
+	VPBROADCASTD (AX)(CX*2), Z5
+	VPDPBUSD     Z4, Z5, Z2
+	VPBROADCASTD (DX), Z5
+	VPDPBUSD     Z4, Z5, Z3
+	ADDQ         $+4, AX
+	ADDQ         $+4, DX
+	ADDQ         $+64, BX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z4
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z4, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense4x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense4x2AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[4, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z6
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z3
+	VMOVAPS Z1, Z5
+	VMOVAPS Z1, Z7
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    panelStride+24(FP), SI
+	MOVQ    steps+32(FP), DI
+	SUBQ    $0x02, DI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Z8
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z9
+	PREFETCHT0   1024(BX)(SI*1)
+	VPBROADCASTD (AX), Z10
+	VPDPBUSD     Z8, Z10, Z0
+	VPDPBUSD     Z9, Z10, Z1
+	VPBROADCASTD (AX)(CX*1), Z10
+	VPDPBUSD     Z8, Z10, Z2
+	VPDPBUSD     Z9, Z10, Z3
+	VPBROADCASTD (AX)(CX*2), Z10
+	VPDPBUSD     Z8, Z10, Z4
+	VPDPBUSD     Z9, Z10, Z5
+	VPBROADCASTD (DX), Z10
+	VPDPBUSD     Z8, Z10, Z6
+	VPDPBUSD     Z9, Z10, Z7
+	VMOVUPS      64(BX), Z8
+	PREFETCHT0   1088(BX)
+	VMOVUPS      64(BX)(SI*1), Z9
+	PREFETCHT0   1088(BX)(SI*1)
+	VPBROADCASTD 4(AX), Z10
+	VPDPBUSD     Z8, Z10, Z0
+	VPDPBUSD     Z9, Z10, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z10
+	VPDPBUSD     Z8, Z10, Z2
+	VPDPBUSD     Z9, Z10, Z3
+	VPBROADCASTD 4(AX)(CX*2), Z10
+	VPDPBUSD     Z8, Z10, Z4
+	VPDPBUSD     Z9, Z10, Z5
+	VPBROADCASTD 4(DX), Z10
+	VPDPBUSD     Z8, Z10, Z6
+	VPDPBUSD     Z9, Z10, Z7
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, DI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, DI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Z8
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z9
+	PREFETCHT0   1024(BX)(SI*1)
+	VPBROADCASTD (AX), Z10
+	VPDPBUSD     Z8, Z10, Z0
+	VPDPBUSD     Z9, Z10, Z1
+	VPBROADCASTD (AX)(CX*1), Z10
+	VPDPBUSD     Z8, Z10, Z2
+	VPDPBUSD     Z9, Z10, Z3
+	VPBROADCASTD (AX)(CX*2), Z10
+	VPDPBUSD     Z8, Z10, Z4
+	VPDPBUSD     Z9, Z10, Z5
+	VPBROADCASTD (DX), Z10
+	VPDPBUSD     Z8, Z10, Z6
+	VPDPBUSD     Z9, Z10, Z7
+	ADDQ         $+4, AX
+	ADDQ         $+4, DX
+	ADDQ         $+64, BX
+	DECQ         DI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z8
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z8, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z8, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(BX), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       64(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       64(BX), Z5, Z5
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(BX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense4x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense4x3AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[4, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z9
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z4
+	VMOVAPS Z1, Z7
+	VMOVAPS Z1, Z10
+	VMOVUPS 128(AX), Z2
+	VMOVAPS Z2, Z5
+	VMOVAPS Z2, Z8
+	VMOVAPS Z2, Z11
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    panelStride+24(FP), SI
+	MOVQ    steps+32(FP), DI
+	SUBQ    $0x02, DI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Z12
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z13
+	PREFETCHT0   1024(BX)(SI*1)
+	VMOVUPS      (BX)(SI*2), Z14
+	PREFETCHT0   1024(BX)(SI*2)
+	VPBROADCASTD (AX), Z15
+	VPDPBUSD     Z12, Z15, Z0
+	VPDPBUSD     Z13, Z15, Z1
+	VPDPBUSD     Z14, Z15, Z2
+	VPBROADCASTD (AX)(CX*1), Z15
+	VPDPBUSD     Z12, Z15, Z3
+	VPDPBUSD     Z13, Z15, Z4
+	VPDPBUSD     Z14, Z15, Z5
+	VPBROADCASTD (AX)(CX*2), Z15
+	VPDPBUSD     Z12, Z15, Z6
+	VPDPBUSD     Z13, Z15, Z7
+	VPDPBUSD     Z14, Z15, Z8
+	VPBROADCASTD (DX), Z15
+	VPDPBUSD     Z12, Z15, Z9
+	VPDPBUSD     Z13, Z15, Z10
+	VPDPBUSD     Z14, Z15, Z11
+	VMOVUPS      64(BX), Z12
+	PREFETCHT0   1088(BX)
+	VMOVUPS      64(BX)(SI*1), Z13
+	PREFETCHT0   1088(BX)(SI*1)
+	VMOVUPS      64(BX)(SI*2), Z14
+	PREFETCHT0   1088(BX)(SI*2)
+	VPBROADCASTD 4(AX), Z15
+	VPDPBUSD     Z12, Z15, Z0
+	VPDPBUSD     Z13, Z15, Z1
+	VPDPBUSD     Z14, Z15, Z2
+	VPBROADCASTD 4(AX)(CX*1), Z15
+	VPDPBUSD     Z12, Z15, Z3
+	VPDPBUSD     Z13, Z15, Z4
+	VPDPBUSD     Z14, Z15, Z5
+	VPBROADCASTD 4(AX)(CX*2), Z15
+	VPDPBUSD     Z12, Z15, Z6
+	VPDPBUSD     Z13, Z15, Z7
+	VPDPBUSD     Z14, Z15, Z8
+	VPBROADCASTD 4(DX), Z15
+	VPDPBUSD     Z12, Z15, Z9
+	VPDPBUSD     Z13, Z15, Z10
+	VPDPBUSD     Z14, Z15, Z11
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, DI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, DI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Z12
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z13
+	PREFETCHT0   1024(BX)(SI*1)
+	VMOVUPS      (BX)(SI*2), Z14
+	PREFETCHT0   1024(BX)(SI*2)
+	VPBROADCASTD (AX), Z15
+	VPDPBUSD     Z12, Z15, Z0
+	VPDPBUSD     Z13, Z15, Z1
+	VPDPBUSD     Z14, Z15, Z2
+	VPBROADCASTD (AX)(CX*1), Z15
+	VPDPBUSD     Z12, Z15, Z3
+	VPDPBUSD     Z13, Z15, Z4
+	VPDPBUSD     Z14, Z15, Z5
+	VPBROADCASTD (AX)(CX*2), Z15
+	VPDPBUSD     Z12, Z15, Z6
+	VPDPBUSD     Z13, Z15, Z7
+	VPDPBUSD     Z14, Z15, Z8
+	VPBROADCASTD (DX), Z15
+	VPDPBUSD     Z12, Z15, Z9
+	VPDPBUSD     Z13, Z15, Z10
+	VPDPBUSD     Z14, Z15, Z11
+	ADDQ         $+4, AX
+	ADDQ         $+4, DX
+	ADDQ         $+64, BX
+	DECQ         DI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z12
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z12, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z12, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       128(DX), Z2, Z2
+	VMULPS       Z12, Z2, Z2
+	VADDPS       128(BX), Z2, Z2
+	VMOVUPS      Z2, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       64(DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       64(BX), Z4, Z4
+	VMOVUPS      Z4, 64(AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       128(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       128(BX), Z5, Z5
+	VMOVUPS      Z5, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(BX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       128(DX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VADDPS       128(BX), Z8, Z8
+	VMOVUPS      Z8, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       (DX), Z9, Z9
+	VMULPS       Z0, Z9, Z9
+	VADDPS       (BX), Z9, Z9
+	VMOVUPS      Z9, (AX)
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       64(DX), Z10, Z10
+	VMULPS       Z0, Z10, Z10
+	VADDPS       64(BX), Z10, Z10
+	VMOVUPS      Z10, 64(AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       128(DX), Z11, Z11
+	VMULPS       Z0, Z11, Z11
+	VADDPS       128(BX), Z11, Z11
+	VMOVUPS      Z11, 128(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense5x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense5x1AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[5, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Z5
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (AX), Z6
+	VPDPBUSD     Z5, Z6, Z0
+	VPBROADCASTD (AX)(CX*1), Z6
+	VPDPBUSD     Z5, Z6, Z1
+	VPBROADCASTD (AX)(CX*2), Z6
+	VPDPBUSD     Z5, Z6, Z2
+	VPBROADCASTD (DX), Z6
+	VPDPBUSD     Z5, Z6, Z3
+	VPBROADCASTD (DX)(CX*1), Z6
+	VPDPBUSD     Z5, Z6, Z4
+	VMOVUPS      64(BX), Z5
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 4(AX), Z6
+	VPDPBUSD     Z5, Z6, Z0
+	VPBROADCASTD 4(AX)(CX*1), Z6
+	VPDPBUSD     Z5, Z6, Z1
+	VPBROADCASTD 4(AX)(CX*2), Z6
+	VPDPBUSD     Z5, Z6, Z2
+	VPBROADCASTD 4(DX), Z6
+	VPDPBUSD     Z5, Z6, Z3
+	VPBROADCASTD 4(DX)(CX*1), Z6
+	VPDPBUSD     Z5, Z6, Z4
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Z5
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (AX), Z6
+	VPDPBUSD     Z5, Z6, Z0
+	VPBROADCASTD (AX)(CX*1), Z6
+	VPDPBUSD     Z5, Z6, Z1
+	VPBROADCASTD (AX)(CX*2), Z6
+	VPDPBUSD     Z5, Z6, Z2
+	VPBROADCASTD (DX), Z6
+	VPDPBUSD     Z5, Z6, Z3
+	VPBROADCASTD (DX)(CX*1), Z6
+	VPDPBUSD     Z5, Z6, Z4
+	ADDQ         $+4, AX
+	ADDQ         $+4, DX
+	ADDQ         $+64, BX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z5
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z5, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense5x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense5x2AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[5, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z8
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z3
+	VMOVAPS Z1, Z5
+	VMOVAPS Z1, Z7
+	VMOVAPS Z1, Z9
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    panelStride+24(FP), SI
+	MOVQ    steps+32(FP), DI
+	SUBQ    $0x02, DI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Z10
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z11
+	PREFETCHT0   1024(BX)(SI*1)
+	VPBROADCASTD (AX), Z12
+	VPDPBUSD     Z10, Z12, Z0
+	VPDPBUSD     Z11, Z12, Z1
+	VPBROADCASTD (AX)(CX*1), Z12
+	VPDPBUSD     Z10, Z12, Z2
+	VPDPBUSD     Z11, Z12, Z3
+	VPBROADCASTD (AX)(CX*2), Z12
+	VPDPBUSD     Z10, Z12, Z4
+	VPDPBUSD     Z11, Z12, Z5
+	VPBROADCASTD (DX), Z12
+	VPDPBUSD     Z10, Z12, Z6
+	VPDPBUSD     Z11, Z12, Z7
+	VPBROADCASTD (DX)(CX*1), Z12
+	VPDPBUSD     Z10, Z12, Z8
+	VPDPBUSD     Z11, Z12, Z9
+	VMOVUPS      64(BX), Z10
+	PREFETCHT0   1088(BX)
+	VMOVUPS      64(BX)(SI*1), Z11
+	PREFETCHT0   1088(BX)(SI*1)
+	VPBROADCASTD 4(AX), Z12
+	VPDPBUSD     Z10, Z12, Z0
+	VPDPBUSD     Z11, Z12, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z12
+	VPDPBUSD     Z10, Z12, Z2
+	VPDPBUSD     Z11, Z12, Z3
+	VPBROADCASTD 4(AX)(CX*2), Z12
+	VPDPBUSD     Z10, Z12, Z4
+	VPDPBUSD     Z11, Z12, Z5
+	VPBROADCASTD 4(DX), Z12
+	VPDPBUSD     Z10, Z12, Z6
+	VPDPBUSD     Z11, Z12, Z7
+	VPBROADCASTD 4(DX)(CX*1), Z12
+	VPDPBUSD     Z10, Z12, Z8
+	VPDPBUSD     Z11, Z12, Z9
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, DI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, DI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Z10
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z11
+	PREFETCHT0   1024(BX)(SI*1)
+	VPBROADCASTD (AX), Z12
+	VPDPBUSD     Z10, Z12, Z0
+	VPDPBUSD     Z11, Z12, Z1
+	VPBROADCASTD (AX)(CX*1), Z12
+	VPDPBUSD     Z10, Z12, Z2
+	VPDPBUSD     Z11, Z12, Z3
+	VPBROADCASTD (AX)(CX*2), Z12
+	VPDPBUSD     Z10, Z12, Z4
+	VPDPBUSD     Z11, Z12, Z5
+	VPBROADCASTD (DX), Z12
+	VPDPBUSD     Z10, Z12, Z6
+	VPDPBUSD     Z11, Z12, Z7
+	VPBROADCASTD (DX)(CX*1), Z12
+	VPDPBUSD     Z10, Z12, Z8
+	VPDPBUSD     Z11, Z12, Z9
+	ADDQ         $+4, AX
+	ADDQ         $+4, DX
+	ADDQ         $+64, BX
+	DECQ         DI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z10
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z10, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z10, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(BX), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       64(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       64(BX), Z5, Z5
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(BX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       (DX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VADDPS       (BX), Z8, Z8
+	VMOVUPS      Z8, (AX)
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       64(DX), Z9, Z9
+	VMULPS       Z0, Z9, Z9
+	VADDPS       64(BX), Z9, Z9
+	VMOVUPS      Z9, 64(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense5x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense5x3AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[5, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z12
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z4
+	VMOVAPS Z1, Z7
+	VMOVAPS Z1, Z10
+	VMOVAPS Z1, Z13
+	VMOVUPS 128(AX), Z2
+	VMOVAPS Z2, Z5
+	VMOVAPS Z2, Z8
+	VMOVAPS Z2, Z11
+	VMOVAPS Z2, Z14
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    panelStride+24(FP), SI
+	MOVQ    steps+32(FP), DI
+	SUBQ    $0x02, DI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Z15
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z16
+	PREFETCHT0   1024(BX)(SI*1)
+	VMOVUPS      (BX)(SI*2), Z17
+	PREFETCHT0   1024(BX)(SI*2)
+	VPBROADCASTD (AX), Z18
+	VPDPBUSD     Z15, Z18, Z0
+	VPDPBUSD     Z16, Z18, Z1
+	VPDPBUSD     Z17, Z18, Z2
+	VPBROADCASTD (AX)(CX*1), Z18
+	VPDPBUSD     Z15, Z18, Z3
+	VPDPBUSD     Z16, Z18, Z4
+	VPDPBUSD     Z17, Z18, Z5
+	VPBROADCASTD (AX)(CX*2), Z18
+	VPDPBUSD     Z15, Z18, Z6
+	VPDPBUSD     Z16, Z18, Z7
+	VPDPBUSD     Z17, Z18, Z8
+	VPBROADCASTD (DX), Z18
+	VPDPBUSD     Z15, Z18, Z9
+	VPDPBUSD     Z16, Z18, Z10
+	VPDPBUSD     Z17, Z18, Z11
+	VPBROADCASTD (DX)(CX*1), Z18
+	VPDPBUSD     Z15, Z18, Z12
+	VPDPBUSD     Z16, Z18, Z13
+	VPDPBUSD     Z17, Z18, Z14
+	VMOVUPS      64(BX), Z15
+	PREFETCHT0   1088(BX)
+	VMOVUPS      64(BX)(SI*1), Z16
+	PREFETCHT0   1088(BX)(SI*1)
+	VMOVUPS      64(BX)(SI*2), Z17
+	PREFETCHT0   1088(BX)(SI*2)
+	VPBROADCASTD 4(AX), Z18
+	VPDPBUSD     Z15, Z18, Z0
+	VPDPBUSD     Z16, Z18, Z1
+	VPDPBUSD     Z17, Z18, Z2
+	VPBROADCASTD 4(AX)(CX*1), Z18
+	VPDPBUSD     Z15, Z18, Z3
+	VPDPBUSD     Z16, Z18, Z4
+	VPDPBUSD     Z17, Z18, Z5
+	VPBROADCASTD 4(AX)(CX*2), Z18
+	VPDPBUSD     Z15, Z18, Z6
+	VPDPBUSD     Z16, Z18, Z7
+	VPDPBUSD     Z17, Z18, Z8
+	VPBROADCASTD 4(DX), Z18
+	VPDPBUSD     Z15, Z18, Z9
+	VPDPBUSD     Z16, Z18, Z10
+	VPDPBUSD     Z17, Z18, Z11
+	VPBROADCASTD 4(DX)(CX*1), Z18
+	VPDPBUSD     Z15, Z18, Z12
+	VPDPBUSD     Z16, Z18, Z13
+	VPDPBUSD     Z17, Z18, Z14
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, DI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, DI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Z15
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z16
+	PREFETCHT0   1024(BX)(SI*1)
+	VMOVUPS      (BX)(SI*2), Z17
+	PREFETCHT0   1024(BX)(SI*2)
+	VPBROADCASTD (AX), Z18
+	VPDPBUSD     Z15, Z18, Z0
+	VPDPBUSD     Z16, Z18, Z1
+	VPDPBUSD     Z17, Z18, Z2
+	VPBROADCASTD (AX)(CX*1), Z18
+	VPDPBUSD     Z15, Z18, Z3
+	VPDPBUSD     Z16, Z18, Z4
+	VPDPBUSD     Z17, Z18, Z5
+	VPBROADCASTD (AX)(CX*2), Z18
+	VPDPBUSD     Z15, Z18, Z6
+	VPDPBUSD     Z16, Z18, Z7
+	VPDPBUSD     Z17, Z18, Z8
+	VPBROADCASTD (DX), Z18
+	VPDPBUSD     Z15, Z18, Z9
+	VPDPBUSD     Z16, Z18, Z10
+	VPDPBUSD     Z17, Z18, Z11
+	VPBROADCASTD (DX)(CX*1), Z18
+	VPDPBUSD     Z15, Z18, Z12
+	VPDPBUSD     Z16, Z18, Z13
+	VPDPBUSD     Z17, Z18, Z14
+	ADDQ         $+4, AX
+	ADDQ         $+4, DX
+	ADDQ         $+64, BX
+	DECQ         DI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z15
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z15, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z15, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       128(DX), Z2, Z2
+	VMULPS       Z15, Z2, Z2
+	VADDPS       128(BX), Z2, Z2
+	VMOVUPS      Z2, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       64(DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       64(BX), Z4, Z4
+	VMOVUPS      Z4, 64(AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       128(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       128(BX), Z5, Z5
+	VMOVUPS      Z5, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(BX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       128(DX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VADDPS       128(BX), Z8, Z8
+	VMOVUPS      Z8, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       (DX), Z9, Z9
+	VMULPS       Z0, Z9, Z9
+	VADDPS       (BX), Z9, Z9
+	VMOVUPS      Z9, (AX)
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       64(DX), Z10, Z10
+	VMULPS       Z0, Z10, Z10
+	VADDPS       64(BX), Z10, Z10
+	VMOVUPS      Z10, 64(AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       128(DX), Z11, Z11
+	VMULPS       Z0, Z11, Z11
+	VADDPS       128(BX), Z11, Z11
+	VMOVUPS      Z11, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       (DX), Z12, Z12
+	VMULPS       Z0, Z12, Z12
+	VADDPS       (BX), Z12, Z12
+	VMOVUPS      Z12, (AX)
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       64(DX), Z13, Z13
+	VMULPS       Z0, Z13, Z13
+	VADDPS       64(BX), Z13, Z13
+	VMOVUPS      Z13, 64(AX)
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       128(DX), Z14, Z14
+	VMULPS       Z0, Z14, Z14
+	VADDPS       128(BX), Z14, Z14
+	VMOVUPS      Z14, 128(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense6x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense6x1AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[6, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    steps+32(FP), SI
+	SUBQ    $0x02, SI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Z6
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (AX), Z7
+	VPDPBUSD     Z6, Z7, Z0
+	VPBROADCASTD (AX)(CX*1), Z7
+	VPDPBUSD     Z6, Z7, Z1
+	VPBROADCASTD (AX)(CX*2), Z7
+	VPDPBUSD     Z6, Z7, Z2
+	VPBROADCASTD (DX), Z7
+	VPDPBUSD     Z6, Z7, Z3
+	VPBROADCASTD (DX)(CX*1), Z7
+	VPDPBUSD     Z6, Z7, Z4
+	VPBROADCASTD (DX)(CX*2), Z7
+	VPDPBUSD     Z6, Z7, Z5
+	VMOVUPS      64(BX), Z6
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 4(AX), Z7
+	VPDPBUSD     Z6, Z7, Z0
+	VPBROADCASTD 4(AX)(CX*1), Z7
+	VPDPBUSD     Z6, Z7, Z1
+	VPBROADCASTD 4(AX)(CX*2), Z7
+	VPDPBUSD     Z6, Z7, Z2
+	VPBROADCASTD 4(DX), Z7
+	VPDPBUSD     Z6, Z7, Z3
+	VPBROADCASTD 4(DX)(CX*1), Z7
+	VPDPBUSD     Z6, Z7, Z4
+	VPBROADCASTD 4(DX)(CX*2), Z7
+	VPDPBUSD     Z6, Z7, Z5
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, SI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, SI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Z6
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (AX), Z7
+	VPDPBUSD     Z6, Z7, Z0
+	VPBROADCASTD (AX)(CX*1), Z7
+	VPDPBUSD     Z6, Z7, Z1
+	VPBROADCASTD (AX)(CX*2), Z7
+	VPDPBUSD     Z6, Z7, Z2
+	VPBROADCASTD (DX), Z7
+	VPDPBUSD     Z6, Z7, Z3
+	VPBROADCASTD (DX)(CX*1), Z7
+	VPDPBUSD     Z6, Z7, Z4
+	VPBROADCASTD (DX)(CX*2), Z7
+	VPDPBUSD     Z6, Z7, Z5
+	ADDQ         $+4, AX
+	ADDQ         $+4, DX
+	ADDQ         $+64, BX
+	DECQ         SI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z6
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z6, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       (DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       (BX), Z5, Z5
+	VMOVUPS      Z5, (AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense6x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense6x2AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[6, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z10
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z3
+	VMOVAPS Z1, Z5
+	VMOVAPS Z1, Z7
+	VMOVAPS Z1, Z9
+	VMOVAPS Z1, Z11
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    panelStride+24(FP), SI
+	MOVQ    steps+32(FP), DI
+	SUBQ    $0x02, DI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Z12
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z13
+	PREFETCHT0   1024(BX)(SI*1)
+	VPBROADCASTD (AX), Z14
+	VPDPBUSD     Z12, Z14, Z0
+	VPDPBUSD     Z13, Z14, Z1
+	VPBROADCASTD (AX)(CX*1), Z14
+	VPDPBUSD     Z12, Z14, Z2
+	VPDPBUSD     Z13, Z14, Z3
+	VPBROADCASTD (AX)(CX*2), Z14
+	VPDPBUSD     Z12, Z14, Z4
+	VPDPBUSD     Z13, Z14, Z5
+	VPBROADCASTD (DX), Z14
+	VPDPBUSD     Z12, Z14, Z6
+	VPDPBUSD     Z13, Z14, Z7
+	VPBROADCASTD (DX)(CX*1), Z14
+	VPDPBUSD     Z12, Z14, Z8
+	VPDPBUSD     Z13, Z14, Z9
+	VPBROADCASTD (DX)(CX*2), Z14
+	VPDPBUSD     Z12, Z14, Z10
+	VPDPBUSD     Z13, Z14, Z11
+	VMOVUPS      64(BX), Z12
+	PREFETCHT0   1088(BX)
+	VMOVUPS      64(BX)(SI*1), Z13
+	PREFETCHT0   1088(BX)(SI*1)
+	VPBROADCASTD 4(AX), Z14
+	VPDPBUSD     Z12, Z14, Z0
+	VPDPBUSD     Z13, Z14, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z14
+	VPDPBUSD     Z12, Z14, Z2
+	VPDPBUSD     Z13, Z14, Z3
+	VPBROADCASTD 4(AX)(CX*2), Z14
+	VPDPBUSD     Z12, Z14, Z4
+	VPDPBUSD     Z13, Z14, Z5
+	VPBROADCASTD 4(DX), Z14
+	VPDPBUSD     Z12, Z14, Z6
+	VPDPBUSD     Z13, Z14, Z7
+	VPBROADCASTD 4(DX)(CX*1), Z14
+	VPDPBUSD     Z12, Z14, Z8
+	VPDPBUSD     Z13, Z14, Z9
+	VPBROADCASTD 4(DX)(CX*2), Z14
+	VPDPBUSD     Z12, Z14, Z10
+	VPDPBUSD     Z13, Z14, Z11
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, DI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, DI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Z12
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z13
+	PREFETCHT0   1024(BX)(SI*1)
+	VPBROADCASTD (AX), Z14
+	VPDPBUSD     Z12, Z14, Z0
+	VPDPBUSD     Z13, Z14, Z1
+	VPBROADCASTD (AX)(CX*1), Z14
+	VPDPBUSD     Z12, Z14, Z2
+	VPDPBUSD     Z13, Z14, Z3
+	VPBROADCASTD (AX)(CX*2), Z14
+	VPDPBUSD     Z12, Z14, Z4
+	VPDPBUSD     Z13, Z14, Z5
+	VPBROADCASTD (DX), Z14
+	VPDPBUSD     Z12, Z14, Z6
+	VPDPBUSD     Z13, Z14, Z7
+	VPBROADCASTD (DX)(CX*1), Z14
+	VPDPBUSD     Z12, Z14, Z8
+	VPDPBUSD     Z13, Z14, Z9
+	VPBROADCASTD (DX)(CX*2), Z14
+	VPDPBUSD     Z12, Z14, Z10
+	VPDPBUSD     Z13, Z14, Z11
+	ADDQ         $+4, AX
+	ADDQ         $+4, DX
+	ADDQ         $+64, BX
+	DECQ         DI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z12
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z12, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z12, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(BX), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       64(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       64(BX), Z5, Z5
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(BX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       (DX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VADDPS       (BX), Z8, Z8
+	VMOVUPS      Z8, (AX)
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       64(DX), Z9, Z9
+	VMULPS       Z0, Z9, Z9
+	VADDPS       64(BX), Z9, Z9
+	VMOVUPS      Z9, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       (DX), Z10, Z10
+	VMULPS       Z0, Z10, Z10
+	VADDPS       (BX), Z10, Z10
+	VMOVUPS      Z10, (AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       64(DX), Z11, Z11
+	VMULPS       Z0, Z11, Z11
+	VADDPS       64(BX), Z11, Z11
+	VMOVUPS      Z11, 64(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense6x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense6x3AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[6, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z15
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z4
+	VMOVAPS Z1, Z7
+	VMOVAPS Z1, Z10
+	VMOVAPS Z1, Z13
+	VMOVAPS Z1, Z16
+	VMOVUPS 128(AX), Z2
+	VMOVAPS Z2, Z5
+	VMOVAPS Z2, Z8
+	VMOVAPS Z2, Z11
+	VMOVAPS Z2, Z14
+	VMOVAPS Z2, Z17
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    panelStride+24(FP), SI
+	MOVQ    steps+32(FP), DI
+	SUBQ    $0x02, DI
+	JLT     tail
+
+loop:
+	VMOVUPS      (BX), Z18
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z19
+	PREFETCHT0   1024(BX)(SI*1)
+	VMOVUPS      (BX)(SI*2), Z20
+	PREFETCHT0   1024(BX)(SI*2)
+	VPBROADCASTD (AX), Z21
+	VPDPBUSD     Z18, Z21, Z0
+	VPDPBUSD     Z19, Z21, Z1
+	VPDPBUSD     Z20, Z21, Z2
+	VPBROADCASTD (AX)(CX*1), Z21
+	VPDPBUSD     Z18, Z21, Z3
+	VPDPBUSD     Z19, Z21, Z4
+	VPDPBUSD     Z20, Z21, Z5
+	VPBROADCASTD (AX)(CX*2), Z21
+	VPDPBUSD     Z18, Z21, Z6
+	VPDPBUSD     Z19, Z21, Z7
+	VPDPBUSD     Z20, Z21, Z8
+	VPBROADCASTD (DX), Z21
+	VPDPBUSD     Z18, Z21, Z9
+	VPDPBUSD     Z19, Z21, Z10
+	VPDPBUSD     Z20, Z21, Z11
+	VPBROADCASTD (DX)(CX*1), Z21
+	VPDPBUSD     Z18, Z21, Z12
+	VPDPBUSD     Z19, Z21, Z13
+	VPDPBUSD     Z20, Z21, Z14
+	VPBROADCASTD (DX)(CX*2), Z21
+	VPDPBUSD     Z18, Z21, Z15
+	VPDPBUSD     Z19, Z21, Z16
+	VPDPBUSD     Z20, Z21, Z17
+	VMOVUPS      64(BX), Z18
+	PREFETCHT0   1088(BX)
+	VMOVUPS      64(BX)(SI*1), Z19
+	PREFETCHT0   1088(BX)(SI*1)
+	VMOVUPS      64(BX)(SI*2), Z20
+	PREFETCHT0   1088(BX)(SI*2)
+	VPBROADCASTD 4(AX), Z21
+	VPDPBUSD     Z18, Z21, Z0
+	VPDPBUSD     Z19, Z21, Z1
+	VPDPBUSD     Z20, Z21, Z2
+	VPBROADCASTD 4(AX)(CX*1), Z21
+	VPDPBUSD     Z18, Z21, Z3
+	VPDPBUSD     Z19, Z21, Z4
+	VPDPBUSD     Z20, Z21, Z5
+	VPBROADCASTD 4(AX)(CX*2), Z21
+	VPDPBUSD     Z18, Z21, Z6
+	VPDPBUSD     Z19, Z21, Z7
+	VPDPBUSD     Z20, Z21, Z8
+	VPBROADCASTD 4(DX), Z21
+	VPDPBUSD     Z18, Z21, Z9
+	VPDPBUSD     Z19, Z21, Z10
+	VPDPBUSD     Z20, Z21, Z11
+	VPBROADCASTD 4(DX)(CX*1), Z21
+	VPDPBUSD     Z18, Z21, Z12
+	VPDPBUSD     Z19, Z21, Z13
+	VPDPBUSD     Z20, Z21, Z14
+	VPBROADCASTD 4(DX)(CX*2), Z21
+	VPDPBUSD     Z18, Z21, Z15
+	VPDPBUSD     Z19, Z21, Z16
+	VPDPBUSD     Z20, Z21, Z17
+	ADDQ         $+8, AX
+	ADDQ         $+8, DX
+	ADDQ         $+128, BX
+	SUBQ         $0x02, DI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, DI
+	JEQ  done
+
+step:
+	VMOVUPS      (BX), Z18
+	PREFETCHT0   1024(BX)
+	VMOVUPS      (BX)(SI*1), Z19
+	PREFETCHT0   1024(BX)(SI*1)
+	VMOVUPS      (BX)(SI*2), Z20
+	PREFETCHT0   1024(BX)(SI*2)
+	VPBROADCASTD (AX), Z21
+	VPDPBUSD     Z18, Z21, Z0
+	VPDPBUSD     Z19, Z21, Z1
+	VPDPBUSD     Z20, Z21, Z2
+	VPBROADCASTD (AX)(CX*1), Z21
+	VPDPBUSD     Z18, Z21, Z3
+	VPDPBUSD     Z19, Z21, Z4
+	VPDPBUSD     Z20, Z21, Z5
+	VPBROADCASTD (AX)(CX*2), Z21
+	VPDPBUSD     Z18, Z21, Z6
+	VPDPBUSD     Z19, Z21, Z7
+	VPDPBUSD     Z20, Z21, Z8
+	VPBROADCASTD (DX), Z21
+	VPDPBUSD     Z18, Z21, Z9
+	VPDPBUSD     Z19, Z21, Z10
+	VPDPBUSD     Z20, Z21, Z11
+	VPBROADCASTD (DX)(CX*1), Z21
+	VPDPBUSD     Z18, Z21, Z12
+	VPDPBUSD     Z19, Z21, Z13
+	VPDPBUSD     Z20, Z21, Z14
+	VPBROADCASTD (DX)(CX*2), Z21
+	VPDPBUSD     Z18, Z21, Z15
+	VPDPBUSD     Z19, Z21, Z16
+	VPDPBUSD     Z20, Z21, Z17
+	ADDQ         $+4, AX
+	ADDQ         $+4, DX
+	ADDQ         $+64, BX
+	DECQ         DI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z18
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z18, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z18, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       128(DX), Z2, Z2
+	VMULPS       Z18, Z2, Z2
+	VADDPS       128(BX), Z2, Z2
+	VMOVUPS      Z2, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       64(DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       64(BX), Z4, Z4
+	VMOVUPS      Z4, 64(AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       128(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       128(BX), Z5, Z5
+	VMOVUPS      Z5, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(BX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       128(DX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VADDPS       128(BX), Z8, Z8
+	VMOVUPS      Z8, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       (DX), Z9, Z9
+	VMULPS       Z0, Z9, Z9
+	VADDPS       (BX), Z9, Z9
+	VMOVUPS      Z9, (AX)
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       64(DX), Z10, Z10
+	VMULPS       Z0, Z10, Z10
+	VADDPS       64(BX), Z10, Z10
+	VMOVUPS      Z10, 64(AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       128(DX), Z11, Z11
+	VMULPS       Z0, Z11, Z11
+	VADDPS       128(BX), Z11, Z11
+	VMOVUPS      Z11, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       (DX), Z12, Z12
+	VMULPS       Z0, Z12, Z12
+	VADDPS       (BX), Z12, Z12
+	VMOVUPS      Z12, (AX)
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       64(DX), Z13, Z13
+	VMULPS       Z0, Z13, Z13
+	VADDPS       64(BX), Z13, Z13
+	VMOVUPS      Z13, 64(AX)
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       128(DX), Z14, Z14
+	VMULPS       Z0, Z14, Z14
+	VADDPS       128(BX), Z14, Z14
+	VMOVUPS      Z14, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       (DX), Z15, Z15
+	VMULPS       Z0, Z15, Z15
+	VADDPS       (BX), Z15, Z15
+	VMOVUPS      Z15, (AX)
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       64(DX), Z16, Z16
+	VMULPS       Z0, Z16, Z16
+	VADDPS       64(BX), Z16, Z16
+	VMOVUPS      Z16, 64(AX)
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       128(DX), Z17, Z17
+	VMULPS       Z0, Z17, Z17
+	VADDPS       128(BX), Z17, Z17
+	VMOVUPS      Z17, 128(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense7x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense7x1AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[7, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	MOVQ    w+16(FP), SI
+	MOVQ    steps+32(FP), DI
+	SUBQ    $0x02, DI
+	JLT     tail
+
+loop:
+	VMOVUPS      (SI), Z7
+	PREFETCHT0   1024(SI)
+	VPBROADCASTD (AX), Z8
+	VPDPBUSD     Z7, Z8, Z0
+	VPBROADCASTD (AX)(CX*1), Z8
+	VPDPBUSD     Z7, Z8, Z1
+	VPBROADCASTD (AX)(CX*2), Z8
+	VPDPBUSD     Z7, Z8, Z2
+	VPBROADCASTD (BX), Z8
+	VPDPBUSD     Z7, Z8, Z3
+	VPBROADCASTD (BX)(CX*1), Z8
+	VPDPBUSD     Z7, Z8, Z4
+	VPBROADCASTD (BX)(CX*2), Z8
+	VPDPBUSD     Z7, Z8, Z5
+	VPBROADCASTD (DX), Z8
+	VPDPBUSD     Z7, Z8, Z6
+	VMOVUPS      64(SI), Z7
+	PREFETCHT0   1088(SI)
+	VPBROADCASTD 4(AX), Z8
+	VPDPBUSD     Z7, Z8, Z0
+	VPBROADCASTD 4(AX)(CX*1), Z8
+	VPDPBUSD     Z7, Z8, Z1
+	VPBROADCASTD 4(AX)(CX*2), Z8
+	VPDPBUSD     Z7, Z8, Z2
+	VPBROADCASTD 4(BX), Z8
+	VPDPBUSD     Z7, Z8, Z3
+	VPBROADCASTD 4(BX)(CX*1), Z8
+	VPDPBUSD     Z7, Z8, Z4
+	VPBROADCASTD 4(BX)(CX*2), Z8
+	VPDPBUSD     Z7, Z8, Z5
+	VPBROADCASTD 4(DX), Z8
+	VPDPBUSD     Z7, Z8, Z6
+	ADDQ         $+8, AX
+	ADDQ         $+8, BX
+	ADDQ         $+8, DX
+	ADDQ         $+128, SI
+	SUBQ         $0x02, DI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, DI
+	JEQ  done
+
+step:
+	VMOVUPS      (SI), Z7
+	PREFETCHT0   1024(SI)
+	VPBROADCASTD (AX), Z8
+	VPDPBUSD     Z7, Z8, Z0
+	VPBROADCASTD (AX)(CX*1), Z8
+	VPDPBUSD     Z7, Z8, Z1
+	VPBROADCASTD (AX)(CX*2), Z8
+	VPDPBUSD     Z7, Z8, Z2
+	VPBROADCASTD (BX), Z8
+	VPDPBUSD     Z7, Z8, Z3
+	VPBROADCASTD (BX)(CX*1), Z8
+	VPDPBUSD     Z7, Z8, Z4
+	VPBROADCASTD (BX)(CX*2), Z8
+	VPDPBUSD     Z7, Z8, Z5
+	VPBROADCASTD (DX), Z8
+	VPDPBUSD     Z7, Z8, Z6
+	ADDQ         $+4, AX
+	ADDQ         $+4, BX
+	ADDQ         $+4, DX
+	ADDQ         $+64, SI
+	DECQ         DI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z7
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z7, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       (DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       (BX), Z5, Z5
+	VMOVUPS      Z5, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 24(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense7x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense7x2AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[7, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z12
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z3
+	VMOVAPS Z1, Z5
+	VMOVAPS Z1, Z7
+	VMOVAPS Z1, Z9
+	VMOVAPS Z1, Z11
+	VMOVAPS Z1, Z13
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	MOVQ    w+16(FP), SI
+	MOVQ    panelStride+24(FP), DI
+	MOVQ    steps+32(FP), R8
+	SUBQ    $0x02, R8
+	JLT     tail
+
+loop:
+	VMOVUPS      (SI), Z14
+	PREFETCHT0   1024(SI)
+	VMOVUPS      (SI)(DI*1), Z15
+	PREFETCHT0   1024(SI)(DI*1)
+	VPBROADCASTD (AX), Z16
+	VPDPBUSD     Z14, Z16, Z0
+	VPDPBUSD     Z15, Z16, Z1
+	VPBROADCASTD (AX)(CX*1), Z16
+	VPDPBUSD     Z14, Z16, Z2
+	VPDPBUSD     Z15, Z16, Z3
+	VPBROADCASTD (AX)(CX*2), Z16
+	VPDPBUSD     Z14, Z16, Z4
+	VPDPBUSD     Z15, Z16, Z5
+	VPBROADCASTD (BX), Z16
+	VPDPBUSD     Z14, Z16, Z6
+	VPDPBUSD     Z15, Z16, Z7
+	VPBROADCASTD (BX)(CX*1), Z16
+	VPDPBUSD     Z14, Z16, Z8
+	VPDPBUSD     Z15, Z16, Z9
+	VPBROADCASTD (BX)(CX*2), Z16
+	VPDPBUSD     Z14, Z16, Z10
+	VPDPBUSD     Z15, Z16, Z11
+	VPBROADCASTD (DX), Z16
+	VPDPBUSD     Z14, Z16, Z12
+	VPDPBUSD     Z15, Z16, Z13
+	VMOVUPS      64(SI), Z14
+	PREFETCHT0   1088(SI)
+	VMOVUPS      64(SI)(DI*1), Z15
+	PREFETCHT0   1088(SI)(DI*1)
+	VPBROADCASTD 4(AX), Z16
+	VPDPBUSD     Z14, Z16, Z0
+	VPDPBUSD     Z15, Z16, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z16
+	VPDPBUSD     Z14, Z16, Z2
+	VPDPBUSD     Z15, Z16, Z3
+	VPBROADCASTD 4(AX)(CX*2), Z16
+	VPDPBUSD     Z14, Z16, Z4
+	VPDPBUSD     Z15, Z16, Z5
+	VPBROADCASTD 4(BX), Z16
+	VPDPBUSD     Z14, Z16, Z6
+	VPDPBUSD     Z15, Z16, Z7
+	VPBROADCASTD 4(BX)(CX*1), Z16
+	VPDPBUSD     Z14, Z16, Z8
+	VPDPBUSD     Z15, Z16, Z9
+	VPBROADCASTD 4(BX)(CX*2), Z16
+	VPDPBUSD     Z14, Z16, Z10
+	VPDPBUSD     Z15, Z16, Z11
+	VPBROADCASTD 4(DX), Z16
+	VPDPBUSD     Z14, Z16, Z12
+	VPDPBUSD     Z15, Z16, Z13
+	ADDQ         $+8, AX
+	ADDQ         $+8, BX
+	ADDQ         $+8, DX
+	ADDQ         $+128, SI
+	SUBQ         $0x02, R8
+	JGE          loop
+
+tail:
+	ADDQ $0x02, R8
+	JEQ  done
+
+step:
+	VMOVUPS      (SI), Z14
+	PREFETCHT0   1024(SI)
+	VMOVUPS      (SI)(DI*1), Z15
+	PREFETCHT0   1024(SI)(DI*1)
+	VPBROADCASTD (AX), Z16
+	VPDPBUSD     Z14, Z16, Z0
+	VPDPBUSD     Z15, Z16, Z1
+	VPBROADCASTD (AX)(CX*1), Z16
+	VPDPBUSD     Z14, Z16, Z2
+	VPDPBUSD     Z15, Z16, Z3
+	VPBROADCASTD (AX)(CX*2), Z16
+	VPDPBUSD     Z14, Z16, Z4
+	VPDPBUSD     Z15, Z16, Z5
+	VPBROADCASTD (BX), Z16
+	VPDPBUSD     Z14, Z16, Z6
+	VPDPBUSD     Z15, Z16, Z7
+	VPBROADCASTD (BX)(CX*1), Z16
+	VPDPBUSD     Z14, Z16, Z8
+	VPDPBUSD     Z15, Z16, Z9
+	VPBROADCASTD (BX)(CX*2), Z16
+	VPDPBUSD     Z14, Z16, Z10
+	VPDPBUSD     Z15, Z16, Z11
+	VPBROADCASTD (DX), Z16
+	VPDPBUSD     Z14, Z16, Z12
+	VPDPBUSD     Z15, Z16, Z13
+	ADDQ         $+4, AX
+	ADDQ         $+4, BX
+	ADDQ         $+4, DX
+	ADDQ         $+64, SI
+	DECQ         R8
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z14
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z14, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z14, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(BX), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       64(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       64(BX), Z5, Z5
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(BX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       (DX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VADDPS       (BX), Z8, Z8
+	VMOVUPS      Z8, (AX)
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       64(DX), Z9, Z9
+	VMULPS       Z0, Z9, Z9
+	VADDPS       64(BX), Z9, Z9
+	VMOVUPS      Z9, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       (DX), Z10, Z10
+	VMULPS       Z0, Z10, Z10
+	VADDPS       (BX), Z10, Z10
+	VMOVUPS      Z10, (AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       64(DX), Z11, Z11
+	VMULPS       Z0, Z11, Z11
+	VADDPS       64(BX), Z11, Z11
+	VMOVUPS      Z11, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 24(SI), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       (DX), Z12, Z12
+	VMULPS       Z0, Z12, Z12
+	VADDPS       (BX), Z12, Z12
+	VMOVUPS      Z12, (AX)
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       64(DX), Z13, Z13
+	VMULPS       Z0, Z13, Z13
+	VADDPS       64(BX), Z13, Z13
+	VMOVUPS      Z13, 64(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense7x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense7x3AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[7, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z18
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z4
+	VMOVAPS Z1, Z7
+	VMOVAPS Z1, Z10
+	VMOVAPS Z1, Z13
+	VMOVAPS Z1, Z16
+	VMOVAPS Z1, Z19
+	VMOVUPS 128(AX), Z2
+	VMOVAPS Z2, Z5
+	VMOVAPS Z2, Z8
+	VMOVAPS Z2, Z11
+	VMOVAPS Z2, Z14
+	VMOVAPS Z2, Z17
+	VMOVAPS Z2, Z20
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	MOVQ    w+16(FP), SI
+	MOVQ    panelStride+24(FP), DI
+	MOVQ    steps+32(FP), R8
+	SUBQ    $0x02, R8
+	JLT     tail
+
+loop:
+	VMOVUPS      (SI), Z21
+	PREFETCHT0   1024(SI)
+	VMOVUPS      (SI)(DI*1), Z22
+	PREFETCHT0   1024(SI)(DI*1)
+	VMOVUPS      (SI)(DI*2), Z23
+	PREFETCHT0   1024(SI)(DI*2)
+	VPBROADCASTD (AX), Z24
+	VPDPBUSD     Z21, Z24, Z0
+	VPDPBUSD     Z22, Z24, Z1
+	VPDPBUSD     Z23, Z24, Z2
+	VPBROADCASTD (AX)(CX*1), Z24
+	VPDPBUSD     Z21, Z24, Z3
+	VPDPBUSD     Z22, Z24, Z4
+	VPDPBUSD     Z23, Z24, Z5
+	VPBROADCASTD (AX)(CX*2), Z24
+	VPDPBUSD     Z21, Z24, Z6
+	VPDPBUSD     Z22, Z24, Z7
+	VPDPBUSD     Z23, Z24, Z8
+	VPBROADCASTD (BX), Z24
+	VPDPBUSD     Z21, Z24, Z9
+	VPDPBUSD     Z22, Z24, Z10
+	VPDPBUSD     Z23, Z24, Z11
+	VPBROADCASTD (BX)(CX*1), Z24
+	VPDPBUSD     Z21, Z24, Z12
+	VPDPBUSD     Z22, Z24, Z13
+	VPDPBUSD     Z23, Z24, Z14
+	VPBROADCASTD (BX)(CX*2), Z24
+	VPDPBUSD     Z21, Z24, Z15
+	VPDPBUSD     Z22, Z24, Z16
+	VPDPBUSD     Z23, Z24, Z17
+	VPBROADCASTD (DX), Z24
+	VPDPBUSD     Z21, Z24, Z18
+	VPDPBUSD     Z22, Z24, Z19
+	VPDPBUSD     Z23, Z24, Z20
+	VMOVUPS      64(SI), Z21
+	PREFETCHT0   1088(SI)
+	VMOVUPS      64(SI)(DI*1), Z22
+	PREFETCHT0   1088(SI)(DI*1)
+	VMOVUPS      64(SI)(DI*2), Z23
+	PREFETCHT0   1088(SI)(DI*2)
+	VPBROADCASTD 4(AX), Z24
+	VPDPBUSD     Z21, Z24, Z0
+	VPDPBUSD     Z22, Z24, Z1
+	VPDPBUSD     Z23, Z24, Z2
+	VPBROADCASTD 4(AX)(CX*1), Z24
+	VPDPBUSD     Z21, Z24, Z3
+	VPDPBUSD     Z22, Z24, Z4
+	VPDPBUSD     Z23, Z24, Z5
+	VPBROADCASTD 4(AX)(CX*2), Z24
+	VPDPBUSD     Z21, Z24, Z6
+	VPDPBUSD     Z22, Z24, Z7
+	VPDPBUSD     Z23, Z24, Z8
+	VPBROADCASTD 4(BX), Z24
+	VPDPBUSD     Z21, Z24, Z9
+	VPDPBUSD     Z22, Z24, Z10
+	VPDPBUSD     Z23, Z24, Z11
+	VPBROADCASTD 4(BX)(CX*1), Z24
+	VPDPBUSD     Z21, Z24, Z12
+	VPDPBUSD     Z22, Z24, Z13
+	VPDPBUSD     Z23, Z24, Z14
+	VPBROADCASTD 4(BX)(CX*2), Z24
+	VPDPBUSD     Z21, Z24, Z15
+	VPDPBUSD     Z22, Z24, Z16
+	VPDPBUSD     Z23, Z24, Z17
+	VPBROADCASTD 4(DX), Z24
+	VPDPBUSD     Z21, Z24, Z18
+	VPDPBUSD     Z22, Z24, Z19
+	VPDPBUSD     Z23, Z24, Z20
+	ADDQ         $+8, AX
+	ADDQ         $+8, BX
+	ADDQ         $+8, DX
+	ADDQ         $+128, SI
+	SUBQ         $0x02, R8
+	JGE          loop
+
+tail:
+	ADDQ $0x02, R8
+	JEQ  done
+
+step:
+	VMOVUPS      (SI), Z21
+	PREFETCHT0   1024(SI)
+	VMOVUPS      (SI)(DI*1), Z22
+	PREFETCHT0   1024(SI)(DI*1)
+	VMOVUPS      (SI)(DI*2), Z23
+	PREFETCHT0   1024(SI)(DI*2)
+	VPBROADCASTD (AX), Z24
+	VPDPBUSD     Z21, Z24, Z0
+	VPDPBUSD     Z22, Z24, Z1
+	VPDPBUSD     Z23, Z24, Z2
+	VPBROADCASTD (AX)(CX*1), Z24
+	VPDPBUSD     Z21, Z24, Z3
+	VPDPBUSD     Z22, Z24, Z4
+	VPDPBUSD     Z23, Z24, Z5
+	VPBROADCASTD (AX)(CX*2), Z24
+	VPDPBUSD     Z21, Z24, Z6
+	VPDPBUSD     Z22, Z24, Z7
+	VPDPBUSD     Z23, Z24, Z8
+	VPBROADCASTD (BX), Z24
+	VPDPBUSD     Z21, Z24, Z9
+	VPDPBUSD     Z22, Z24, Z10
+	VPDPBUSD     Z23, Z24, Z11
+	VPBROADCASTD (BX)(CX*1), Z24
+	VPDPBUSD     Z21, Z24, Z12
+	VPDPBUSD     Z22, Z24, Z13
+	VPDPBUSD     Z23, Z24, Z14
+	VPBROADCASTD (BX)(CX*2), Z24
+	VPDPBUSD     Z21, Z24, Z15
+	VPDPBUSD     Z22, Z24, Z16
+	VPDPBUSD     Z23, Z24, Z17
+	VPBROADCASTD (DX), Z24
+	VPDPBUSD     Z21, Z24, Z18
+	VPDPBUSD     Z22, Z24, Z19
+	VPDPBUSD     Z23, Z24, Z20
+	ADDQ         $+4, AX
+	ADDQ         $+4, BX
+	ADDQ         $+4, DX
+	ADDQ         $+64, SI
+	DECQ         R8
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z21
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z21, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z21, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       128(DX), Z2, Z2
+	VMULPS       Z21, Z2, Z2
+	VADDPS       128(BX), Z2, Z2
+	VMOVUPS      Z2, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       64(DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       64(BX), Z4, Z4
+	VMOVUPS      Z4, 64(AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       128(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       128(BX), Z5, Z5
+	VMOVUPS      Z5, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(BX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       128(DX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VADDPS       128(BX), Z8, Z8
+	VMOVUPS      Z8, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       (DX), Z9, Z9
+	VMULPS       Z0, Z9, Z9
+	VADDPS       (BX), Z9, Z9
+	VMOVUPS      Z9, (AX)
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       64(DX), Z10, Z10
+	VMULPS       Z0, Z10, Z10
+	VADDPS       64(BX), Z10, Z10
+	VMOVUPS      Z10, 64(AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       128(DX), Z11, Z11
+	VMULPS       Z0, Z11, Z11
+	VADDPS       128(BX), Z11, Z11
+	VMOVUPS      Z11, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       (DX), Z12, Z12
+	VMULPS       Z0, Z12, Z12
+	VADDPS       (BX), Z12, Z12
+	VMOVUPS      Z12, (AX)
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       64(DX), Z13, Z13
+	VMULPS       Z0, Z13, Z13
+	VADDPS       64(BX), Z13, Z13
+	VMOVUPS      Z13, 64(AX)
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       128(DX), Z14, Z14
+	VMULPS       Z0, Z14, Z14
+	VADDPS       128(BX), Z14, Z14
+	VMOVUPS      Z14, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       (DX), Z15, Z15
+	VMULPS       Z0, Z15, Z15
+	VADDPS       (BX), Z15, Z15
+	VMOVUPS      Z15, (AX)
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       64(DX), Z16, Z16
+	VMULPS       Z0, Z16, Z16
+	VADDPS       64(BX), Z16, Z16
+	VMOVUPS      Z16, 64(AX)
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       128(DX), Z17, Z17
+	VMULPS       Z0, Z17, Z17
+	VADDPS       128(BX), Z17, Z17
+	VMOVUPS      Z17, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 24(SI), Z0
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       (DX), Z18, Z18
+	VMULPS       Z0, Z18, Z18
+	VADDPS       (BX), Z18, Z18
+	VMOVUPS      Z18, (AX)
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       64(DX), Z19, Z19
+	VMULPS       Z0, Z19, Z19
+	VADDPS       64(BX), Z19, Z19
+	VMOVUPS      Z19, 64(AX)
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       128(DX), Z20, Z20
+	VMULPS       Z0, Z20, Z20
+	VADDPS       128(BX), Z20, Z20
+	VMOVUPS      Z20, 128(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense8x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense8x1AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[8, 16] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	MOVQ    w+16(FP), SI
+	MOVQ    steps+32(FP), DI
+	SUBQ    $0x02, DI
+	JLT     tail
+
+loop:
+	VMOVUPS      (SI), Z8
+	PREFETCHT0   1024(SI)
+	VPBROADCASTD (AX), Z9
+	VPDPBUSD     Z8, Z9, Z0
+	VPBROADCASTD (AX)(CX*1), Z9
+	VPDPBUSD     Z8, Z9, Z1
+	VPBROADCASTD (AX)(CX*2), Z9
+	VPDPBUSD     Z8, Z9, Z2
+	VPBROADCASTD (BX), Z9
+	VPDPBUSD     Z8, Z9, Z3
+	VPBROADCASTD (BX)(CX*1), Z9
+	VPDPBUSD     Z8, Z9, Z4
+	VPBROADCASTD (BX)(CX*2), Z9
+	VPDPBUSD     Z8, Z9, Z5
+	VPBROADCASTD (DX), Z9
+	VPDPBUSD     Z8, Z9, Z6
+	VPBROADCASTD (DX)(CX*1), Z9
+	VPDPBUSD     Z8, Z9, Z7
+	VMOVUPS      64(SI), Z8
+	PREFETCHT0   1088(SI)
+	VPBROADCASTD 4(AX), Z9
+	VPDPBUSD     Z8, Z9, Z0
+	VPBROADCASTD 4(AX)(CX*1), Z9
+	VPDPBUSD     Z8, Z9, Z1
+	VPBROADCASTD 4(AX)(CX*2), Z9
+	VPDPBUSD     Z8, Z9, Z2
+	VPBROADCASTD 4(BX), Z9
+	VPDPBUSD     Z8, Z9, Z3
+	VPBROADCASTD 4(BX)(CX*1), Z9
+	VPDPBUSD     Z8, Z9, Z4
+	VPBROADCASTD 4(BX)(CX*2), Z9
+	VPDPBUSD     Z8, Z9, Z5
+	VPBROADCASTD 4(DX), Z9
+	VPDPBUSD     Z8, Z9, Z6
+	VPBROADCASTD 4(DX)(CX*1), Z9
+	VPDPBUSD     Z8, Z9, Z7
+	ADDQ         $+8, AX
+	ADDQ         $+8, BX
+	ADDQ         $+8, DX
+	ADDQ         $+128, SI
+	SUBQ         $0x02, DI
+	JGE          loop
+
+tail:
+	ADDQ $0x02, DI
+	JEQ  done
+
+step:
+	VMOVUPS      (SI), Z8
+	PREFETCHT0   1024(SI)
+	VPBROADCASTD (AX), Z9
+	VPDPBUSD     Z8, Z9, Z0
+	VPBROADCASTD (AX)(CX*1), Z9
+	VPDPBUSD     Z8, Z9, Z1
+	VPBROADCASTD (AX)(CX*2), Z9
+	VPDPBUSD     Z8, Z9, Z2
+	VPBROADCASTD (BX), Z9
+	VPDPBUSD     Z8, Z9, Z3
+	VPBROADCASTD (BX)(CX*1), Z9
+	VPDPBUSD     Z8, Z9, Z4
+	VPBROADCASTD (BX)(CX*2), Z9
+	VPDPBUSD     Z8, Z9, Z5
+	VPBROADCASTD (DX), Z9
+	VPDPBUSD     Z8, Z9, Z6
+	VPBROADCASTD (DX)(CX*1), Z9
+	VPDPBUSD     Z8, Z9, Z7
+	ADDQ         $+4, AX
+	ADDQ         $+4, BX
+	ADDQ         $+4, DX
+	ADDQ         $+64, SI
+	DECQ         DI
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z8
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z8, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       (DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       (BX), Z5, Z5
+	VMOVUPS      Z5, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 24(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 28(SI), Z0
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       (DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       (BX), Z7, Z7
+	VMOVUPS      Z7, (AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense8x2AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense8x2AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[8, 32] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z14
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z3
+	VMOVAPS Z1, Z5
+	VMOVAPS Z1, Z7
+	VMOVAPS Z1, Z9
+	VMOVAPS Z1, Z11
+	VMOVAPS Z1, Z13
+	VMOVAPS Z1, Z15
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	MOVQ    w+16(FP), SI
+	MOVQ    panelStride+24(FP), DI
+	MOVQ    steps+32(FP), R8
+	SUBQ    $0x02, R8
+	JLT     tail
+
+loop:
+	VMOVUPS      (SI), Z16
+	PREFETCHT0   1024(SI)
+	VMOVUPS      (SI)(DI*1), Z17
+	PREFETCHT0   1024(SI)(DI*1)
+	VPBROADCASTD (AX), Z18
+	VPDPBUSD     Z16, Z18, Z0
+	VPDPBUSD     Z17, Z18, Z1
+	VPBROADCASTD (AX)(CX*1), Z18
+	VPDPBUSD     Z16, Z18, Z2
+	VPDPBUSD     Z17, Z18, Z3
+	VPBROADCASTD (AX)(CX*2), Z18
+	VPDPBUSD     Z16, Z18, Z4
+	VPDPBUSD     Z17, Z18, Z5
+	VPBROADCASTD (BX), Z18
+	VPDPBUSD     Z16, Z18, Z6
+	VPDPBUSD     Z17, Z18, Z7
+	VPBROADCASTD (BX)(CX*1), Z18
+	VPDPBUSD     Z16, Z18, Z8
+	VPDPBUSD     Z17, Z18, Z9
+	VPBROADCASTD (BX)(CX*2), Z18
+	VPDPBUSD     Z16, Z18, Z10
+	VPDPBUSD     Z17, Z18, Z11
+	VPBROADCASTD (DX), Z18
+	VPDPBUSD     Z16, Z18, Z12
+	VPDPBUSD     Z17, Z18, Z13
+	VPBROADCASTD (DX)(CX*1), Z18
+	VPDPBUSD     Z16, Z18, Z14
+	VPDPBUSD     Z17, Z18, Z15
+	VMOVUPS      64(SI), Z16
+	PREFETCHT0   1088(SI)
+	VMOVUPS      64(SI)(DI*1), Z17
+	PREFETCHT0   1088(SI)(DI*1)
+	VPBROADCASTD 4(AX), Z18
+	VPDPBUSD     Z16, Z18, Z0
+	VPDPBUSD     Z17, Z18, Z1
+	VPBROADCASTD 4(AX)(CX*1), Z18
+	VPDPBUSD     Z16, Z18, Z2
+	VPDPBUSD     Z17, Z18, Z3
+	VPBROADCASTD 4(AX)(CX*2), Z18
+	VPDPBUSD     Z16, Z18, Z4
+	VPDPBUSD     Z17, Z18, Z5
+	VPBROADCASTD 4(BX), Z18
+	VPDPBUSD     Z16, Z18, Z6
+	VPDPBUSD     Z17, Z18, Z7
+	VPBROADCASTD 4(BX)(CX*1), Z18
+	VPDPBUSD     Z16, Z18, Z8
+	VPDPBUSD     Z17, Z18, Z9
+	VPBROADCASTD 4(BX)(CX*2), Z18
+	VPDPBUSD     Z16, Z18, Z10
+	VPDPBUSD     Z17, Z18, Z11
+	VPBROADCASTD 4(DX), Z18
+	VPDPBUSD     Z16, Z18, Z12
+	VPDPBUSD     Z17, Z18, Z13
+	VPBROADCASTD 4(DX)(CX*1), Z18
+	VPDPBUSD     Z16, Z18, Z14
+	VPDPBUSD     Z17, Z18, Z15
+	ADDQ         $+8, AX
+	ADDQ         $+8, BX
+	ADDQ         $+8, DX
+	ADDQ         $+128, SI
+	SUBQ         $0x02, R8
+	JGE          loop
+
+tail:
+	ADDQ $0x02, R8
+	JEQ  done
+
+step:
+	VMOVUPS      (SI), Z16
+	PREFETCHT0   1024(SI)
+	VMOVUPS      (SI)(DI*1), Z17
+	PREFETCHT0   1024(SI)(DI*1)
+	VPBROADCASTD (AX), Z18
+	VPDPBUSD     Z16, Z18, Z0
+	VPDPBUSD     Z17, Z18, Z1
+	VPBROADCASTD (AX)(CX*1), Z18
+	VPDPBUSD     Z16, Z18, Z2
+	VPDPBUSD     Z17, Z18, Z3
+	VPBROADCASTD (AX)(CX*2), Z18
+	VPDPBUSD     Z16, Z18, Z4
+	VPDPBUSD     Z17, Z18, Z5
+	VPBROADCASTD (BX), Z18
+	VPDPBUSD     Z16, Z18, Z6
+	VPDPBUSD     Z17, Z18, Z7
+	VPBROADCASTD (BX)(CX*1), Z18
+	VPDPBUSD     Z16, Z18, Z8
+	VPDPBUSD     Z17, Z18, Z9
+	VPBROADCASTD (BX)(CX*2), Z18
+	VPDPBUSD     Z16, Z18, Z10
+	VPDPBUSD     Z17, Z18, Z11
+	VPBROADCASTD (DX), Z18
+	VPDPBUSD     Z16, Z18, Z12
+	VPDPBUSD     Z17, Z18, Z13
+	VPBROADCASTD (DX)(CX*1), Z18
+	VPDPBUSD     Z16, Z18, Z14
+	VPDPBUSD     Z17, Z18, Z15
+	ADDQ         $+4, AX
+	ADDQ         $+4, BX
+	ADDQ         $+4, DX
+	ADDQ         $+64, SI
+	DECQ         R8
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z16
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z16, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z16, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       64(DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       64(BX), Z3, Z3
+	VMOVUPS      Z3, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       64(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       64(BX), Z5, Z5
+	VMOVUPS      Z5, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(BX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       (DX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VADDPS       (BX), Z8, Z8
+	VMOVUPS      Z8, (AX)
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       64(DX), Z9, Z9
+	VMULPS       Z0, Z9, Z9
+	VADDPS       64(BX), Z9, Z9
+	VMOVUPS      Z9, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       (DX), Z10, Z10
+	VMULPS       Z0, Z10, Z10
+	VADDPS       (BX), Z10, Z10
+	VMOVUPS      Z10, (AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       64(DX), Z11, Z11
+	VMULPS       Z0, Z11, Z11
+	VADDPS       64(BX), Z11, Z11
+	VMOVUPS      Z11, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 24(SI), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       (DX), Z12, Z12
+	VMULPS       Z0, Z12, Z12
+	VADDPS       (BX), Z12, Z12
+	VMOVUPS      Z12, (AX)
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       64(DX), Z13, Z13
+	VMULPS       Z0, Z13, Z13
+	VADDPS       64(BX), Z13, Z13
+	VMOVUPS      Z13, 64(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 28(SI), Z0
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       (DX), Z14, Z14
+	VMULPS       Z0, Z14, Z14
+	VADDPS       (BX), Z14, Z14
+	VMOVUPS      Z14, (AX)
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       64(DX), Z15, Z15
+	VMULPS       Z0, Z15, Z15
+	VADDPS       64(BX), Z15, Z15
+	VMOVUPS      Z15, 64(AX)
+	VZEROUPPER
+	RET
+
+// func int8Dense8x3AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Dense8x3AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[8, 48] = (start + x·w)·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z15
+	VMOVAPS Z0, Z18
+	VMOVAPS Z0, Z21
+	VMOVUPS 64(AX), Z1
+	VMOVAPS Z1, Z4
+	VMOVAPS Z1, Z7
+	VMOVAPS Z1, Z10
+	VMOVAPS Z1, Z13
+	VMOVAPS Z1, Z16
+	VMOVAPS Z1, Z19
+	VMOVAPS Z1, Z22
+	VMOVUPS 128(AX), Z2
+	VMOVAPS Z2, Z5
+	VMOVAPS Z2, Z8
+	VMOVAPS Z2, Z11
+	VMOVAPS Z2, Z14
+	VMOVAPS Z2, Z17
+	VMOVAPS Z2, Z20
+	VMOVAPS Z2, Z23
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	LEAQ    (CX)(CX*2), DX
+	LEAQ    (AX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	MOVQ    w+16(FP), SI
+	MOVQ    panelStride+24(FP), DI
+	MOVQ    steps+32(FP), R8
+	SUBQ    $0x02, R8
+	JLT     tail
+
+loop:
+	VMOVUPS      (SI), Z24
+	PREFETCHT0   1024(SI)
+	VMOVUPS      (SI)(DI*1), Z25
+	PREFETCHT0   1024(SI)(DI*1)
+	VMOVUPS      (SI)(DI*2), Z26
+	PREFETCHT0   1024(SI)(DI*2)
+	VPBROADCASTD (AX), Z27
+	VPDPBUSD     Z24, Z27, Z0
+	VPDPBUSD     Z25, Z27, Z1
+	VPDPBUSD     Z26, Z27, Z2
+	VPBROADCASTD (AX)(CX*1), Z27
+	VPDPBUSD     Z24, Z27, Z3
+	VPDPBUSD     Z25, Z27, Z4
+	VPDPBUSD     Z26, Z27, Z5
+	VPBROADCASTD (AX)(CX*2), Z27
+	VPDPBUSD     Z24, Z27, Z6
+	VPDPBUSD     Z25, Z27, Z7
+	VPDPBUSD     Z26, Z27, Z8
+	VPBROADCASTD (BX), Z27
+	VPDPBUSD     Z24, Z27, Z9
+	VPDPBUSD     Z25, Z27, Z10
+	VPDPBUSD     Z26, Z27, Z11
+	VPBROADCASTD (BX)(CX*1), Z27
+	VPDPBUSD     Z24, Z27, Z12
+	VPDPBUSD     Z25, Z27, Z13
+	VPDPBUSD     Z26, Z27, Z14
+	VPBROADCASTD (BX)(CX*2), Z27
+	VPDPBUSD     Z24, Z27, Z15
+	VPDPBUSD     Z25, Z27, Z16
+	VPDPBUSD     Z26, Z27, Z17
+	VPBROADCASTD (DX), Z27
+	VPDPBUSD     Z24, Z27, Z18
+	VPDPBUSD     Z25, Z27, Z19
+	VPDPBUSD     Z26, Z27, Z20
+	VPBROADCASTD (DX)(CX*1), Z27
+	VPDPBUSD     Z24, Z27, Z21
+	VPDPBUSD     Z25, Z27, Z22
+	VPDPBUSD     Z26, Z27, Z23
+	VMOVUPS      64(SI), Z24
+	PREFETCHT0   1088(SI)
+	VMOVUPS      64(SI)(DI*1), Z25
+	PREFETCHT0   1088(SI)(DI*1)
+	VMOVUPS      64(SI)(DI*2), Z26
+	PREFETCHT0   1088(SI)(DI*2)
+	VPBROADCASTD 4(AX), Z27
+	VPDPBUSD     Z24, Z27, Z0
+	VPDPBUSD     Z25, Z27, Z1
+	VPDPBUSD     Z26, Z27, Z2
+	VPBROADCASTD 4(AX)(CX*1), Z27
+	VPDPBUSD     Z24, Z27, Z3
+	VPDPBUSD     Z25, Z27, Z4
+	VPDPBUSD     Z26, Z27, Z5
+	VPBROADCASTD 4(AX)(CX*2), Z27
+	VPDPBUSD     Z24, Z27, Z6
+	VPDPBUSD     Z25, Z27, Z7
+	VPDPBUSD     Z26, Z27, Z8
+	VPBROADCASTD 4(BX), Z27
+	VPDPBUSD     Z24, Z27, Z9
+	VPDPBUSD     Z25, Z27, Z10
+	VPDPBUSD     Z26, Z27, Z11
+	VPBROADCASTD 4(BX)(CX*1), Z27
+	VPDPBUSD     Z24, Z27, Z12
+	VPDPBUSD     Z25, Z27, Z13
+	VPDPBUSD     Z26, Z27, Z14
+	VPBROADCASTD 4(BX)(CX*2), Z27
+	VPDPBUSD     Z24, Z27, Z15
+	VPDPBUSD     Z25, Z27, Z16
+	VPDPBUSD     Z26, Z27, Z17
+	VPBROADCASTD 4(DX), Z27
+	VPDPBUSD     Z24, Z27, Z18
+	VPDPBUSD     Z25, Z27, Z19
+	VPDPBUSD     Z26, Z27, Z20
+	VPBROADCASTD 4(DX)(CX*1), Z27
+	VPDPBUSD     Z24, Z27, Z21
+	VPDPBUSD     Z25, Z27, Z22
+	VPDPBUSD     Z26, Z27, Z23
+	ADDQ         $+8, AX
+	ADDQ         $+8, BX
+	ADDQ         $+8, DX
+	ADDQ         $+128, SI
+	SUBQ         $0x02, R8
+	JGE          loop
+
+tail:
+	ADDQ $0x02, R8
+	JEQ  done
+
+step:
+	VMOVUPS      (SI), Z24
+	PREFETCHT0   1024(SI)
+	VMOVUPS      (SI)(DI*1), Z25
+	PREFETCHT0   1024(SI)(DI*1)
+	VMOVUPS      (SI)(DI*2), Z26
+	PREFETCHT0   1024(SI)(DI*2)
+	VPBROADCASTD (AX), Z27
+	VPDPBUSD     Z24, Z27, Z0
+	VPDPBUSD     Z25, Z27, Z1
+	VPDPBUSD     Z26, Z27, Z2
+	VPBROADCASTD (AX)(CX*1), Z27
+	VPDPBUSD     Z24, Z27, Z3
+	VPDPBUSD     Z25, Z27, Z4
+	VPDPBUSD     Z26, Z27, Z5
+	VPBROADCASTD (AX)(CX*2), Z27
+	VPDPBUSD     Z24, Z27, Z6
+	VPDPBUSD     Z25, Z27, Z7
+	VPDPBUSD     Z26, Z27, Z8
+	VPBROADCASTD (BX), Z27
+	VPDPBUSD     Z24, Z27, Z9
+	VPDPBUSD     Z25, Z27, Z10
+	VPDPBUSD     Z26, Z27, Z11
+	VPBROADCASTD (BX)(CX*1), Z27
+	VPDPBUSD     Z24, Z27, Z12
+	VPDPBUSD     Z25, Z27, Z13
+	VPDPBUSD     Z26, Z27, Z14
+	VPBROADCASTD (BX)(CX*2), Z27
+	VPDPBUSD     Z24, Z27, Z15
+	VPDPBUSD     Z25, Z27, Z16
+	VPDPBUSD     Z26, Z27, Z17
+	VPBROADCASTD (DX), Z27
+	VPDPBUSD     Z24, Z27, Z18
+	VPDPBUSD     Z25, Z27, Z19
+	VPDPBUSD     Z26, Z27, Z20
+	VPBROADCASTD (DX)(CX*1), Z27
+	VPDPBUSD     Z24, Z27, Z21
+	VPDPBUSD     Z25, Z27, Z22
+	VPDPBUSD     Z26, Z27, Z23
+	ADDQ         $+4, AX
+	ADDQ         $+4, BX
+	ADDQ         $+4, DX
+	ADDQ         $+64, SI
+	DECQ         R8
+	JNE          step
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z24
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z24, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z24, Z1, Z1
+	VADDPS       64(BX), Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       128(DX), Z2, Z2
+	VMULPS       Z24, Z2, Z2
+	VADDPS       128(BX), Z2, Z2
+	VMOVUPS      Z2, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       64(DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       64(BX), Z4, Z4
+	VMOVUPS      Z4, 64(AX)
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       128(DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       128(BX), Z5, Z5
+	VMOVUPS      Z5, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       64(DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       64(BX), Z7, Z7
+	VMOVUPS      Z7, 64(AX)
+	VCVTDQ2PS    Z8, Z8
+	VMULPS       128(DX), Z8, Z8
+	VMULPS       Z0, Z8, Z8
+	VADDPS       128(BX), Z8, Z8
+	VMOVUPS      Z8, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z9, Z9
+	VMULPS       (DX), Z9, Z9
+	VMULPS       Z0, Z9, Z9
+	VADDPS       (BX), Z9, Z9
+	VMOVUPS      Z9, (AX)
+	VCVTDQ2PS    Z10, Z10
+	VMULPS       64(DX), Z10, Z10
+	VMULPS       Z0, Z10, Z10
+	VADDPS       64(BX), Z10, Z10
+	VMOVUPS      Z10, 64(AX)
+	VCVTDQ2PS    Z11, Z11
+	VMULPS       128(DX), Z11, Z11
+	VMULPS       Z0, Z11, Z11
+	VADDPS       128(BX), Z11, Z11
+	VMOVUPS      Z11, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z12, Z12
+	VMULPS       (DX), Z12, Z12
+	VMULPS       Z0, Z12, Z12
+	VADDPS       (BX), Z12, Z12
+	VMOVUPS      Z12, (AX)
+	VCVTDQ2PS    Z13, Z13
+	VMULPS       64(DX), Z13, Z13
+	VMULPS       Z0, Z13, Z13
+	VADDPS       64(BX), Z13, Z13
+	VMOVUPS      Z13, 64(AX)
+	VCVTDQ2PS    Z14, Z14
+	VMULPS       128(DX), Z14, Z14
+	VMULPS       Z0, Z14, Z14
+	VADDPS       128(BX), Z14, Z14
+	VMOVUPS      Z14, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z15, Z15
+	VMULPS       (DX), Z15, Z15
+	VMULPS       Z0, Z15, Z15
+	VADDPS       (BX), Z15, Z15
+	VMOVUPS      Z15, (AX)
+	VCVTDQ2PS    Z16, Z16
+	VMULPS       64(DX), Z16, Z16
+	VMULPS       Z0, Z16, Z16
+	VADDPS       64(BX), Z16, Z16
+	VMOVUPS      Z16, 64(AX)
+	VCVTDQ2PS    Z17, Z17
+	VMULPS       128(DX), Z17, Z17
+	VMULPS       Z0, Z17, Z17
+	VADDPS       128(BX), Z17, Z17
+	VMOVUPS      Z17, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 24(SI), Z0
+	VCVTDQ2PS    Z18, Z18
+	VMULPS       (DX), Z18, Z18
+	VMULPS       Z0, Z18, Z18
+	VADDPS       (BX), Z18, Z18
+	VMOVUPS      Z18, (AX)
+	VCVTDQ2PS    Z19, Z19
+	VMULPS       64(DX), Z19, Z19
+	VMULPS       Z0, Z19, Z19
+	VADDPS       64(BX), Z19, Z19
+	VMOVUPS      Z19, 64(AX)
+	VCVTDQ2PS    Z20, Z20
+	VMULPS       128(DX), Z20, Z20
+	VMULPS       Z0, Z20, Z20
+	VADDPS       128(BX), Z20, Z20
+	VMOVUPS      Z20, 128(AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 28(SI), Z0
+	VCVTDQ2PS    Z21, Z21
+	VMULPS       (DX), Z21, Z21
+	VMULPS       Z0, Z21, Z21
+	VADDPS       (BX), Z21, Z21
+	VMOVUPS      Z21, (AX)
+	VCVTDQ2PS    Z22, Z22
+	VMULPS       64(DX), Z22, Z22
+	VMULPS       Z0, Z22, Z22
+	VADDPS       64(BX), Z22, Z22
+	VMOVUPS      Z22, 64(AX)
+	VCVTDQ2PS    Z23, Z23
+	VMULPS       128(DX), Z23, Z23
+	VMULPS       Z0, Z23, Z23
+	VADDPS       128(BX), Z23, Z23
+	VMOVUPS      Z23, 128(AX)
+	VZEROUPPER
+	RET
+
+// func int8Tiles1AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Tiles1AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[1, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), CX
+	MOVQ    w+16(FP), DX
+	MOVQ    n+32(FP), BX
+	TESTQ   BX, BX
+	JEQ     done
+
+tile:
+	MOVLQSX (CX), SI
+	ADDQ    $0x04, CX
+	SHLQ    $0x04, SI
+	ADDQ    AX, SI
+	MOVQ    $0x00000002, DI
+
+steps:
+	VMOVUPS      (DX), Z1
+	PREFETCHT0   1024(DX)
+	VPBROADCASTD (SI), Z2
+	VPDPBUSD     Z1, Z2, Z0
+	VMOVUPS      64(DX), Z1
+	PREFETCHT0   1088(DX)
+	VPBROADCASTD 4(SI), Z2
+	VPDPBUSD     Z1, Z2, Z0
+	ADDQ         $+8, SI
+	ADDQ         $+128, DX
+	DECQ         DI
+	JNE          steps
+	DECQ         BX
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), CX
+	MOVQ         bias+80(FP), DX
+	MOVQ         rowUnits+72(FP), BX
+	VBROADCASTSS (BX), Z1
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (CX), Z0, Z0
+	VMULPS       Z1, Z0, Z0
+	VADDPS       (DX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	VZEROUPPER
+	RET
+
+// func int8Tiles2AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Tiles2AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[2, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x04, DI
+	ADDQ    AX, DI
+	MOVQ    $0x00000002, R8
+
+steps:
+	VMOVUPS      (BX), Z2
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (DI), Z3
+	VPDPBUSD     Z2, Z3, Z0
+	VPBROADCASTD (DI)(CX*1), Z3
+	VPDPBUSD     Z2, Z3, Z1
+	VMOVUPS      64(BX), Z2
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 4(DI), Z3
+	VPDPBUSD     Z2, Z3, Z0
+	VPBROADCASTD 4(DI)(CX*1), Z3
+	VPDPBUSD     Z2, Z3, Z1
+	ADDQ         $+8, DI
+	ADDQ         $+128, BX
+	DECQ         R8
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z2
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z2, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	VZEROUPPER
+	RET
+
+// func int8Tiles3AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Tiles3AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[3, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x04, DI
+	ADDQ    AX, DI
+	MOVQ    $0x00000002, R8
+
+steps:
+	VMOVUPS      (BX), Z3
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (DI), Z4
+	VPDPBUSD     Z3, Z4, Z0
+	VPBROADCASTD (DI)(CX*1), Z4
+	VPDPBUSD     Z3, Z4, Z1
+	VPBROADCASTD (DI)(CX*2), Z4
+	VPDPBUSD     Z3, Z4, Z2
+	VMOVUPS      64(BX), Z3
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 4(DI), Z4
+	VPDPBUSD     Z3, Z4, Z0
+	VPBROADCASTD 4(DI)(CX*1), Z4
+	VPDPBUSD     Z3, Z4, Z1
+	VPBROADCASTD 4(DI)(CX*2), Z4
+	VPDPBUSD     Z3, Z4, Z2
+	ADDQ         $+8, DI
+	ADDQ         $+128, BX
+	DECQ         R8
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z3
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z3, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VZEROUPPER
+	RET
+
+// func int8Tiles4AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Tiles4AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[4, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x04, DI
+	ADDQ    AX, DI
+	LEAQ    (CX)(CX*2), R8
+	LEAQ    (DI)(R8*1), R8
+	MOVQ    $0x00000002, R9
+
+steps:
+	VMOVUPS      (BX), Z4
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (DI), Z5
+	VPDPBUSD     Z4, Z5, Z0
+	VPBROADCASTD (DI)(CX*1), Z5
+	VPDPBUSD     Z4, Z5, Z1
+	VPBROADCASTD (DI)(CX*2), Z5
+	VPDPBUSD     Z4, Z5, Z2
+	VPBROADCASTD (R8), Z5
+	VPDPBUSD     Z4, Z5, Z3
+	VMOVUPS      64(BX), Z4
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 4(DI), Z5
+	VPDPBUSD     Z4, Z5, Z0
+	VPBROADCASTD 4(DI)(CX*1), Z5
+	VPDPBUSD     Z4, Z5, Z1
+	VPBROADCASTD 4(DI)(CX*2), Z5
+	VPDPBUSD     Z4, Z5, Z2
+	VPBROADCASTD 4(R8), Z5
+	VPDPBUSD     Z4, Z5, Z3
+	ADDQ         $+8, DI
+	ADDQ         $+8, R8
+	ADDQ         $+128, BX
+	DECQ         R9
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z4
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z4, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	VZEROUPPER
+	RET
+
+// func int8Tiles5AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Tiles5AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[5, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x04, DI
+	ADDQ    AX, DI
+	LEAQ    (CX)(CX*2), R8
+	LEAQ    (DI)(R8*1), R8
+	MOVQ    $0x00000002, R9
+
+steps:
+	VMOVUPS      (BX), Z5
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (DI), Z6
+	VPDPBUSD     Z5, Z6, Z0
+	VPBROADCASTD (DI)(CX*1), Z6
+	VPDPBUSD     Z5, Z6, Z1
+	VPBROADCASTD (DI)(CX*2), Z6
+	VPDPBUSD     Z5, Z6, Z2
+	VPBROADCASTD (R8), Z6
+	VPDPBUSD     Z5, Z6, Z3
+	VPBROADCASTD (R8)(CX*1), Z6
+	VPDPBUSD     Z5, Z6, Z4
+	VMOVUPS      64(BX), Z5
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 4(DI), Z6
+	VPDPBUSD     Z5, Z6, Z0
+	VPBROADCASTD 4(DI)(CX*1), Z6
+	VPDPBUSD     Z5, Z6, Z1
+	VPBROADCASTD 4(DI)(CX*2), Z6
+	VPDPBUSD     Z5, Z6, Z2
+	VPBROADCASTD 4(R8), Z6
+	VPDPBUSD     Z5, Z6, Z3
+	VPBROADCASTD 4(R8)(CX*1), Z6
+	VPDPBUSD     Z5, Z6, Z4
+	ADDQ         $+8, DI
+	ADDQ         $+8, R8
+	ADDQ         $+128, BX
+	DECQ         R9
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z5
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z5, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	VZEROUPPER
+	RET
+
+// func int8Tiles6AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Tiles6AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[6, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x04, DI
+	ADDQ    AX, DI
+	LEAQ    (CX)(CX*2), R8
+	LEAQ    (DI)(R8*1), R8
+	MOVQ    $0x00000002, R9
+
+steps:
+	VMOVUPS      (BX), Z6
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (DI), Z7
+	VPDPBUSD     Z6, Z7, Z0
+	VPBROADCASTD (DI)(CX*1), Z7
+	VPDPBUSD     Z6, Z7, Z1
+	VPBROADCASTD (DI)(CX*2), Z7
+	VPDPBUSD     Z6, Z7, Z2
+	VPBROADCASTD (R8), Z7
+	VPDPBUSD     Z6, Z7, Z3
+	VPBROADCASTD (R8)(CX*1), Z7
+	VPDPBUSD     Z6, Z7, Z4
+	VPBROADCASTD (R8)(CX*2), Z7
+	VPDPBUSD     Z6, Z7, Z5
+	VMOVUPS      64(BX), Z6
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 4(DI), Z7
+	VPDPBUSD     Z6, Z7, Z0
+	VPBROADCASTD 4(DI)(CX*1), Z7
+	VPDPBUSD     Z6, Z7, Z1
+	VPBROADCASTD 4(DI)(CX*2), Z7
+	VPDPBUSD     Z6, Z7, Z2
+	VPBROADCASTD 4(R8), Z7
+	VPDPBUSD     Z6, Z7, Z3
+	VPBROADCASTD 4(R8)(CX*1), Z7
+	VPDPBUSD     Z6, Z7, Z4
+	VPBROADCASTD 4(R8)(CX*2), Z7
+	VPDPBUSD     Z6, Z7, Z5
+	ADDQ         $+8, DI
+	ADDQ         $+8, R8
+	ADDQ         $+128, BX
+	DECQ         R9
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z6
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z6, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       (DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       (BX), Z5, Z5
+	VMOVUPS      Z5, (AX)
+	VZEROUPPER
+	RET
+
+// func int8Tiles7AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Tiles7AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[7, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x04, DI
+	ADDQ    AX, DI
+	LEAQ    (CX)(CX*2), R8
+	LEAQ    (DI)(R8*1), R9
+	LEAQ    (R9)(R8*1), R8
+	MOVQ    $0x00000002, R10
+
+steps:
+	VMOVUPS      (BX), Z7
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (DI), Z8
+	VPDPBUSD     Z7, Z8, Z0
+	VPBROADCASTD (DI)(CX*1), Z8
+	VPDPBUSD     Z7, Z8, Z1
+	VPBROADCASTD (DI)(CX*2), Z8
+	VPDPBUSD     Z7, Z8, Z2
+	VPBROADCASTD (R9), Z8
+	VPDPBUSD     Z7, Z8, Z3
+	VPBROADCASTD (R9)(CX*1), Z8
+	VPDPBUSD     Z7, Z8, Z4
+	VPBROADCASTD (R9)(CX*2), Z8
+	VPDPBUSD     Z7, Z8, Z5
+	VPBROADCASTD (R8), Z8
+	VPDPBUSD     Z7, Z8, Z6
+	VMOVUPS      64(BX), Z7
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 4(DI), Z8
+	VPDPBUSD     Z7, Z8, Z0
+	VPBROADCASTD 4(DI)(CX*1), Z8
+	VPDPBUSD     Z7, Z8, Z1
+	VPBROADCASTD 4(DI)(CX*2), Z8
+	VPDPBUSD     Z7, Z8, Z2
+	VPBROADCASTD 4(R9), Z8
+	VPDPBUSD     Z7, Z8, Z3
+	VPBROADCASTD 4(R9)(CX*1), Z8
+	VPDPBUSD     Z7, Z8, Z4
+	VPBROADCASTD 4(R9)(CX*2), Z8
+	VPDPBUSD     Z7, Z8, Z5
+	VPBROADCASTD 4(R8), Z8
+	VPDPBUSD     Z7, Z8, Z6
+	ADDQ         $+8, DI
+	ADDQ         $+8, R9
+	ADDQ         $+8, R8
+	ADDQ         $+128, BX
+	DECQ         R10
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z7
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z7, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       (DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       (BX), Z5, Z5
+	VMOVUPS      Z5, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 24(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	VZEROUPPER
+	RET
+
+// func int8Tiles8AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·int8Tiles8AVX512VNNI(SB), NOSPLIT, $0-88
+	// y[8, 16] = (start + x·(n tiles))·units·rowUnits + bias; strides are in bytes.
+	MOVQ    start+56(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	MOVQ    x+0(FP), AX
+	MOVQ    xStride+8(FP), CX
+	MOVQ    columns+24(FP), DX
+	MOVQ    w+16(FP), BX
+	MOVQ    n+32(FP), SI
+	TESTQ   SI, SI
+	JEQ     done
+
+tile:
+	MOVLQSX (DX), DI
+	ADDQ    $0x04, DX
+	SHLQ    $0x04, DI
+	ADDQ    AX, DI
+	LEAQ    (CX)(CX*2), R8
+	LEAQ    (DI)(R8*1), R9
+	LEAQ    (R9)(R8*1), R8
+	MOVQ    $0x00000002, R10
+
+steps:
+	VMOVUPS      (BX), Z8
+	PREFETCHT0   1024(BX)
+	VPBROADCASTD (DI), Z9
+	VPDPBUSD     Z8, Z9, Z0
+	VPBROADCASTD (DI)(CX*1), Z9
+	VPDPBUSD     Z8, Z9, Z1
+	VPBROADCASTD (DI)(CX*2), Z9
+	VPDPBUSD     Z8, Z9, Z2
+	VPBROADCASTD (R9), Z9
+	VPDPBUSD     Z8, Z9, Z3
+	VPBROADCASTD (R9)(CX*1), Z9
+	VPDPBUSD     Z8, Z9, Z4
+	VPBROADCASTD (R9)(CX*2), Z9
+	VPDPBUSD     Z8, Z9, Z5
+	VPBROADCASTD (R8), Z9
+	VPDPBUSD     Z8, Z9, Z6
+	VPBROADCASTD (R8)(CX*1), Z9
+	VPDPBUSD     Z8, Z9, Z7
+	VMOVUPS      64(BX), Z8
+	PREFETCHT0   1088(BX)
+	VPBROADCASTD 4(DI), Z9
+	VPDPBUSD     Z8, Z9, Z0
+	VPBROADCASTD 4(DI)(CX*1), Z9
+	VPDPBUSD     Z8, Z9, Z1
+	VPBROADCASTD 4(DI)(CX*2), Z9
+	VPDPBUSD     Z8, Z9, Z2
+	VPBROADCASTD 4(R9), Z9
+	VPDPBUSD     Z8, Z9, Z3
+	VPBROADCASTD 4(R9)(CX*1), Z9
+	VPDPBUSD     Z8, Z9, Z4
+	VPBROADCASTD 4(R9)(CX*2), Z9
+	VPDPBUSD     Z8, Z9, Z5
+	VPBROADCASTD 4(R8), Z9
+	VPDPBUSD     Z8, Z9, Z6
+	VPBROADCASTD 4(R8)(CX*1), Z9
+	VPDPBUSD     Z8, Z9, Z7
+	ADDQ         $+8, DI
+	ADDQ         $+8, R9
+	ADDQ         $+8, R8
+	ADDQ         $+128, BX
+	DECQ         R10
+	JNE          steps
+	DECQ         SI
+	JNE          tile
+
+done:
+	MOVQ         y+40(FP), AX
+	MOVQ         yStride+48(FP), CX
+	MOVQ         units+64(FP), DX
+	MOVQ         bias+80(FP), BX
+	MOVQ         rowUnits+72(FP), SI
+	VBROADCASTSS (SI), Z8
+	VCVTDQ2PS    Z0, Z0
+	VMULPS       (DX), Z0, Z0
+	VMULPS       Z8, Z0, Z0
+	VADDPS       (BX), Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 4(SI), Z0
+	VCVTDQ2PS    Z1, Z1
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z0, Z1, Z1
+	VADDPS       (BX), Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 8(SI), Z0
+	VCVTDQ2PS    Z2, Z2
+	VMULPS       (DX), Z2, Z2
+	VMULPS       Z0, Z2, Z2
+	VADDPS       (BX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 12(SI), Z0
+	VCVTDQ2PS    Z3, Z3
+	VMULPS       (DX), Z3, Z3
+	VMULPS       Z0, Z3, Z3
+	VADDPS       (BX), Z3, Z3
+	VMOVUPS      Z3, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 16(SI), Z0
+	VCVTDQ2PS    Z4, Z4
+	VMULPS       (DX), Z4, Z4
+	VMULPS       Z0, Z4, Z4
+	VADDPS       (BX), Z4, Z4
+	VMOVUPS      Z4, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 20(SI), Z0
+	VCVTDQ2PS    Z5, Z5
+	VMULPS       (DX), Z5, Z5
+	VMULPS       Z0, Z5, Z5
+	VADDPS       (BX), Z5, Z5
+	VMOVUPS      Z5, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 24(SI), Z0
+	VCVTDQ2PS    Z6, Z6
+	VMULPS       (DX), Z6, Z6
+	VMULPS       Z0, Z6, Z6
+	VADDPS       (BX), Z6, Z6
+	VMOVUPS      Z6, (AX)
+	ADDQ         CX, AX
+	VBROADCASTSS 28(SI), Z0
+	VCVTDQ2PS    Z7, Z7
+	VMULPS       (DX), Z7, Z7
+	VMULPS       Z0, Z7, Z7
+	VADDPS       (BX), Z7, Z7
+	VMOVUPS      Z7, (AX)
 	VZEROUPPER
 	RET

@@ -61,14 +61,17 @@ func Supported(l Level) bool { return l <= Best() }
 var Best = sync.OnceValue(detect)
 
 // A Table is the kernels of one level.
-type Table struct{ level Level }
+type Table struct {
+	level Level
+	dots  bool // products of integers by dot products
+}
 
 // For is the table of a level, which must be supported.
 func For(l Level) *Table {
 	if !Supported(l) {
 		panic("bug: this machine does not support CPU level " + l.String())
 	}
-	return &Table{l}
+	return &Table{l, hasDots(l)}
 }
 
 func (t *Table) Level() Level { return t.level }

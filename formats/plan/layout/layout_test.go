@@ -66,6 +66,9 @@ func TestPackingKeepsTheMatrix(t *testing.T) {
 			}
 			c, err := CheckCSR(n, k, aligned(PackCSR(w, n, k)))
 			same(t, "csr", n, k, w, c.Unpack, err)
+			for _, typ := range []Int{Int8, Int16} {
+				checkIntegers(t, typ, w, n, k)
+			}
 		}
 		w := random24(n, k, uint64(i))
 		s, err := CheckSparse24(n, k, aligned(PackSparse24(w, n, k)))
@@ -142,6 +145,23 @@ func TestForgedWeightsAreRefused(t *testing.T) {
 		{"panels", panels, func(b []byte) error { _, err := CheckPanels(n, k, b); return err }, []forgery{
 			{"padding", len(panels) - 4, 1}, {"first padding", PanelBytes(32, k) + 4*(n%Width), 1 << 31},
 		}},
+		{"int8 panels", PackIntPanels(Int8, w, n, k), func(b []byte) error { _, err := CheckIntPanels(Int8, n, k, b); return err }, []forgery{
+			{"unit NaN", 0, math.Float32bits(float32(math.NaN()))}, {"unit infinite", 4, math.Float32bits(float32(math.Inf(1)))},
+			{"unit negative", 8, 1 << 31}, {"unit past N", 4 * n, 1},
+			{"input past K", 4*48 + 64*Int8.Steps(k) - 4, 1 << 24}, {"feature past N", IntPanelBytes(Int8, 32, k) + 64 + 4*(n%Width), 1},
+		}},
+		{"int16 panels", PackIntPanels(Int16, w, n, k), func(b []byte) error { _, err := CheckIntPanels(Int16, n, k, b); return err }, []forgery{
+			{"input past K", 4*48 + 64*Int16.Steps(k) - 4, 1 << 31}, {"feature past N", IntPanelBytes(Int16, 48, k) - 4, 1},
+		}},
+		{"int8 tiles", PackIntTiles(Int8, w, n, k), func(b []byte) error { _, err := CheckIntTiles(Int8, n, k, b); return err }, []forgery{
+			{"first offset", 0, 1}, {"more tiles", 4 * Blocks(n), uint32(tileCount + 1)}, {"column past K", tileCols + 4*int(first(tiles, 4)) - 4, uint32(Blocks(k))},
+			{"gap", tileCols + 4*tileCount, 1}, {"unit NaN", tileIndexBytes(n, tileCount), math.Float32bits(float32(math.NaN()))},
+			{"unit past N", tileIndexBytes(n, tileCount) + 4*n, 1},
+			{"feature past N", IntTileBytes(Int8, n, tileCount) - 4, 1}, {"input past K", IntTileBytes(Int8, n, int(first(tiles, 4))) - (tileIndexBytes(n, int(first(tiles, 4))) - tileIndexBytes(n, tileCount)) - 128, 1},
+		}},
+		{"int16 tiles", PackIntTiles(Int16, w, n, k), func(b []byte) error { _, err := CheckIntTiles(Int16, n, k, b); return err }, []forgery{
+			{"column past K", tileCols + 4*int(first(tiles, 4)) - 4, uint32(Blocks(k))}, {"feature past N", IntTileBytes(Int16, n, tileCount) - 4, 1},
+		}},
 		{"2:4", w24, func(b []byte) error { _, err := CheckSparse24(n, k, b); return err }, []forgery{
 			{"equal positions", len(w24) - 4, 0}, {"value past K", 4*groupKept*groups(k) - 4, math.Float32bits(1)},
 		}},
@@ -185,7 +205,9 @@ func TestHugeShapesAreRefusedAtOnce(t *testing.T) {
 		_, e2 := CheckTiles(s[0], s[1], b)
 		_, e3 := CheckCSR(s[0], s[1], b)
 		_, e4 := CheckSparse24(s[0], s[1], b)
-		for _, err := range []error{e1, e2, e3, e4} {
+		_, e5 := CheckIntPanels(Int16, s[0], s[1], b)
+		_, e6 := CheckIntTiles(Int16, s[0], s[1], b)
+		for _, err := range []error{e1, e2, e3, e4, e5, e6} {
 			refused(t, "huge shape", err)
 		}
 	}
@@ -200,6 +222,8 @@ func FuzzCheck(f *testing.F) {
 	f.Add(20, 19, PackTiles(w, 20, 19))
 	f.Add(20, 19, PackCSR(w, 20, 19))
 	f.Add(20, 19, PackSparse24(random24(20, 19, 3), 20, 19))
+	f.Add(20, 19, PackIntPanels(Int8, w, 20, 19))
+	f.Add(20, 19, PackIntTiles(Int16, w, 20, 19))
 	f.Add(1<<31-1, 0, []byte{})
 	f.Fuzz(func(t *testing.T, n, k int, b []byte) {
 		b = aligned(b)
@@ -207,6 +231,14 @@ func FuzzCheck(f *testing.F) {
 		ti, e2 := CheckTiles(n, k, b)
 		c, e3 := CheckCSR(n, k, b)
 		s, e4 := CheckSparse24(n, k, b)
+		for _, typ := range []Int{Int8, Int16} {
+			if p, err := CheckIntPanels(typ, n, k, b); err == nil && n <= 1<<10 && k <= 1<<10 {
+				p.Unpack()
+			}
+			if ti, err := CheckIntTiles(typ, n, k, b); err == nil && n <= 1<<10 && k <= 1<<10 {
+				ti.Unpack()
+			}
+		}
 		if n > 1<<10 || k > 1<<10 || n < 0 || k < 0 {
 			return
 		}

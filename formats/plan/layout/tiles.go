@@ -94,34 +94,40 @@ func CheckTiles(n, k int, b []byte) (Tiles, error) {
 	if err := checkDims(what, n, k); err != nil {
 		return Tiles{}, err
 	}
+	offsets, columns, err := checkTileIndex(what, n, k, b, func(tiles int) int { return TileBytes(n, k, tiles) })
+	if err != nil {
+		return Tiles{}, err
+	}
+	return Tiles{n, k, offsets, columns, floats(b[tileIndexBytes(n, len(columns)):])}, nil
+}
+
+// checkTileIndex views the offsets and columns of tiles at the start of b,
+// whose size with so many tiles size gives. The shape has been checked.
+func checkTileIndex(what string, n, k int, b []byte, size func(tiles int) int) (offsets, columns []int32, err error) {
 	rows := Blocks(n)
 	if len(b) < elemSize*(rows+1) {
-		return Tiles{}, fault.Newf(fault.Corrupt, "tile weight [%d %d]: %d bytes, too few for %d offsets", n, k, len(b), rows+1)
+		return nil, nil, fault.Newf(fault.Corrupt, "%s weight [%d %d]: %d bytes, too few for %d offsets", what, n, k, len(b), rows+1)
 	}
 	if err := checkAlign(what, b, elemSize); err != nil {
-		return Tiles{}, err
+		return nil, nil, err
 	}
-	offsets := ints(b[:elemSize*(rows+1)])
+	offsets = ints(b[:elemSize*(rows+1)])
 	tiles := int(offsets[rows])
 	if tiles < 0 {
-		return Tiles{}, fault.Newf(fault.Corrupt, "tile weight [%d %d]: %d tiles", n, k, tiles)
+		return nil, nil, fault.Newf(fault.Corrupt, "%s weight [%d %d]: %d tiles", what, n, k, tiles)
 	}
-	if err := checkSize(what, n, k, len(b), TileBytes(n, k, tiles)); err != nil {
-		return Tiles{}, err
+	if err := checkSize(what, n, k, len(b), size(tiles)); err != nil {
+		return nil, nil, err
 	}
 	if err := checkOffsets(what, offsets); err != nil {
-		return Tiles{}, err
+		return nil, nil, err
 	}
 	start := elemSize * (rows + 1)
-	columns := ints(b[start : start+elemSize*tiles])
+	columns = ints(b[start : start+elemSize*tiles])
 	if err := checkColumns(what, offsets, columns, Blocks(k)); err != nil {
-		return Tiles{}, err
+		return nil, nil, err
 	}
-	values := tileIndexBytes(n, tiles)
-	if err := checkGap(what, b[start+elemSize*tiles:values]); err != nil {
-		return Tiles{}, err
-	}
-	return Tiles{n, k, offsets, columns, floats(b[values:])}, nil
+	return offsets, columns, checkGap(what, b[start+elemSize*tiles:tileIndexBytes(n, tiles)])
 }
 
 func checkGap(what string, gap []byte) error {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/ir"
 	"github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
@@ -22,14 +23,24 @@ type emitter struct {
 	rows      int    // most rows of a product block
 	register  func() reg.VecVirtual
 	constants *constants
+	// dots is acc += x·w in each lane, over two int16 or over four bytes, those
+	// of x unsigned; nil where the level has no such instruction.
+	dots func(bits int, w, x, acc operand.Op) *ir.Instruction
 }
 
 func avx2(c *build.Context, k *constants) *emitter {
-	return &emitter{c, "AVX2", 2, 6, c.YMM, k}
+	return &emitter{c, "AVX2", 2, 6, c.YMM, k, nil}
 }
 
 func avx512(c *build.Context, k *constants) *emitter {
-	return &emitter{c, "AVX512", 1, 8, c.ZMM, k}
+	return &emitter{c, "AVX512", 1, 8, c.ZMM, k, nil}
+}
+
+// withDots is e with dot products, under another name.
+func (e *emitter) withDots(level string, dots func(bits int, w, x, acc operand.Op) *ir.Instruction) *emitter {
+	d := *e
+	d.level, d.dots = level, dots
+	return &d
 }
 
 // A vector is 16 lanes in one or two registers, low lanes first.

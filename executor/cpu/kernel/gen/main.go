@@ -3,7 +3,8 @@
 // families_amd64.go. Each kernel is written once, over vectors of
 // 16 lanes, and emitted for each level: one 512-bit register a vector for
 // AVX-512, two of 256 bits for AVX2. So both do the same operations on the same
-// lanes in the same order, and give the same bits.
+// lanes in the same order, and give the same bits. Products of integers, whose
+// bits no order changes, are emitted for AVX2, AVX-VNNI and AVX-512 VNNI.
 package main
 
 import (
@@ -48,14 +49,22 @@ func generate() (map[string][]byte, error) {
 		e.sumExp2()
 		e.blocks()
 		e.norms()
+		e.quantisation()
 	}
 	transpose(c)
+	integers := []*emitter{emitters[0], emitters[0].withDots("AVXVNNI", vexDots), emitters[1].withDots("AVX512VNNI", evexDots)}
+	for _, e := range integers {
+		e.integerFamilies()
+	}
 
 	f, err := c.Result()
 	if err != nil {
 		return nil, err
 	}
 	if err := pass.Compile.Execute(f); err != nil {
+		return nil, err
+	}
+	if err := encodeUnknown(f); err != nil {
 		return nil, err
 	}
 	cfg := printer.Config{Name: "gen", Pkg: "kernel"}
@@ -67,6 +76,6 @@ func generate() (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	choice, err := dispatch(emitters)
+	choice, err := dispatch(emitters, integers)
 	return map[string][]byte{"kernels_amd64.s": asm, "kernels_amd64.go": stubs, "families_amd64.go": choice}, err
 }

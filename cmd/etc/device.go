@@ -182,14 +182,14 @@ func (p *program) newSession(file *plan.File, d executor.Device, f *deviceFlags,
 }
 
 // program is the one of a plan that suits the device. Where auto took a GPU
-// that the plan has none for, the CPU takes its place.
+// that the plan has none for, or no code, the CPU takes its place.
 func (f *deviceFlags) program(p *plan.Plan, d executor.Device) (executor.Device, *plan.Program, error) {
 	q, err := d.Program(p)
 	_, isGPU := d.(*gpu.Device)
 	if err == nil || f.device != autoDevice || !isGPU || fault.KindOf(err) != fault.Unfit {
 		return d, q, err
 	}
-	f.why = "the plan has no program for " + d.Name()
+	f.why, _, _ = strings.Cut(err.Error(), "\n")
 	d.Close()
 	if d, err = f.openCPU(); err != nil {
 		return nil, nil, err

@@ -51,8 +51,8 @@ func (d *Device) Name() string { return d.driver.Name() }
 func (d *Device) Counters() executor.Counters { return d.counters }
 
 // Program is the one of p's programs that suits the device best: the one for
-// the highest compute capability that it has. Where there is none, it is
-// fault.Unfit.
+// the highest compute capability that it has. Where there is none, or the device
+// does not take the code of its kernels, it is fault.Unfit.
 func (d *Device) Program(p *plan.Plan) (*plan.Program, error) {
 	var best *plan.Program
 	var targets []string
@@ -70,6 +70,14 @@ func (d *Device) Program(p *plan.Plan) (*plan.Program, error) {
 	if best == nil {
 		return nil, fault.Newf(fault.Unfit, "plan has no code for %s: it is for %s", d.Name(), strings.Join(targets, ", ")).
 			WithHint("etc compile --target %s makes one that fits", d.wantedTarget())
+	}
+	if _, ok := d.driver.(codeless); ok {
+		return best, nil
+	}
+	for _, i := range best.UsedKernels() {
+		if _, err := d.image(&best.Kernels[i]); err != nil {
+			return nil, err
+		}
 	}
 	return best, nil
 }

@@ -339,6 +339,11 @@ func TestProgram(t *testing.T) {
 	if fault.KindOf(err) != fault.Unfit {
 		t.Errorf("a program of the CPU: %v", err)
 	}
+	p = &plan.Plan{Kernels: []plan.Kernel{{Kernel: launch.Make("pool", nil)}}}
+	p.Add(&plan.Program{Target: "sm_80:f16", Steps: []plan.Step{{Launches: []plan.Launch{{Kernels: []int{0}}}}}})
+	if _, err := New(struct{ Driver }{newCard(t, 80)}).Program(p); fault.KindOf(err) != fault.Unfit || !strings.Contains(err.Error(), "--source-only") {
+		t.Errorf("a program without code: %v", err)
+	}
 }
 
 // TestWorkIsCounted: the same batch again is the same work again.

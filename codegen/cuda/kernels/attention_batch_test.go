@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"sync"
 
 	"etc/ir"
 	"etc/ir/interp"
@@ -18,6 +20,8 @@ type attentionBatch struct {
 	bf16 bool    // storage type
 	peak float64 // about the largest score, to base 2
 	low  bool    // all scores are far below 0
+	turn bool    // with one query a row: the largest score of row i is that of key i
+	foul bool    // nothing of the even rows and heads is a number, and operands end with their last number
 
 	n        int  // of vo_attention: features
 	withBias bool // of vo_attention: b is there
@@ -25,6 +29,32 @@ type attentionBatch struct {
 	offsets []int
 	q, k, v *interp.Array // [queries, heads·d], [T, heads·d], [T, heads·dv], rounded to the storage type
 	table   *interp.Array // [heads, 2S-1] or nil
+	meaning *attentionMeaning
+}
+
+// An attentionMeaning keeps what a batch means: it is asked for again for each
+// mutant of a kernel.
+type attentionMeaning struct {
+	once        sync.Once
+	want, sizes *interp.Array // sizes: the same of |v|
+	tolerance   attentionTolerance
+	err         error
+
+	mutex sync.Mutex
+	rows  map[string][][]byte // operands as they lie in memory, by name
+}
+
+// operand is the rows of an operand; list makes them the first time.
+func (m *attentionMeaning) operand(name string, list func() [][]byte) [][]byte {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if m.rows == nil {
+		m.rows = map[string][][]byte{}
+	}
+	if m.rows[name] == nil {
+		m.rows[name] = list()
+	}
+	return m.rows[name]
 }
 
 // filled draws the numbers of b: normal with means that are not zero, each head
@@ -32,11 +62,10 @@ type attentionBatch struct {
 func (b attentionBatch) filled(seed uint64) *attentionBatch {
 	rng := rand.New(rand.NewPCG(seed, 7))
 	b.offsets = []int{0}
-	longest := 0
 	for _, n := range b.lengths {
 		b.offsets = append(b.offsets, b.offsets[len(b.offsets)-1]+n)
-		longest = max(longest, n)
 	}
+	longest := b.longest()
 	tokens, queries := b.tokens(), b.tokens()
 	if b.Rows != ir.AllRows {
 		queries = len(b.lengths)
@@ -46,29 +75,72 @@ func (b attentionBatch) filled(seed uint64) *attentionBatch {
 		mean = -2
 	}
 	b.q, b.k, b.v = b.random(rng, queries, b.D, math.Abs(mean)), b.random(rng, tokens, b.D, mean), b.random(rng, tokens, b.Dv, 0.5)
+	if b.turn {
+		for row, n := range b.lengths {
+			key := b.offsets[row] + row%n
+			for i, x := range rowsOf(b.q, row, row+1).F {
+				b.k.F[key*b.Heads*b.D+i] = b.round(2 * x)
+			}
+		}
+	}
+	if b.foul {
+		b.spoil(b.q, b.D, b.queryRow)
+		b.spoil(b.k, b.D, b.tokenRow)
+		b.spoil(b.v, b.Dv, b.tokenRow)
+	}
 	if b.Scale == 0 {
 		b.Scale = b.peak / (3 * math.Sqrt(float64(b.D)))
 	}
 	if b.bias {
 		b.table = &interp.Array{Shape: []int{b.Heads, 2*longest - 1}}
 		for range b.Heads * (2*longest - 1) {
-			b.table.F = append(b.table.F, float64(float32(rng.NormFloat64()*2+1)))
+			b.table.F = append(b.table.F, float64(float32(rng.NormFloat64()*b.peak/15+1)))
 		}
 	}
+	b.meaning = &attentionMeaning{}
 	return &b
 }
 
-// random is a matrix of heads of that width. Odd heads vary a tenth as much.
+// random is a matrix of heads of that width. Odd heads vary a tenth as much,
+// but in a foul batch, whose even heads are not looked at.
 func (b *attentionBatch) random(rng *rand.Rand, rows, width int, mean float64) *interp.Array {
 	a := &interp.Array{Shape: []int{rows, b.Heads * width}, F: make([]float64, rows*b.Heads*width)}
 	for i := range a.F {
 		spread := 1.0
-		if i/width%b.Heads%2 == 1 {
+		if i/width%b.Heads%2 == 1 && !b.foul {
 			spread = 0.1
 		}
 		a.F[i] = b.round(rng.NormFloat64()*spread + mean)
 	}
 	return a
+}
+
+// spoil makes the rows and heads of a matrix no numbers that a foul batch has none in.
+func (b *attentionBatch) spoil(a *interp.Array, width int, rowOf func(int) int) {
+	for i := range a.F {
+		if b.spoiled(rowOf(i/a.Shape[1]), i%a.Shape[1]/width) {
+			a.F[i] = math.NaN()
+		}
+	}
+}
+
+// spoiled tells that a head of a row of the batch means nothing. Those beside
+// it must be right all the same. vo_attention adds its heads, so that one
+// would spoil all.
+func (b *attentionBatch) spoiled(row, head int) bool {
+	return b.foul && (row%2 == 0 || head%2 == 0 && b.n == 0)
+}
+
+func (b *attentionBatch) queryRow(query int) int {
+	row, _ := b.query(query)
+	return row
+}
+
+func (b *attentionBatch) tokenRow(token int) (row int) {
+	for b.offsets[row+1] <= token {
+		row++
+	}
+	return row
 }
 
 func (b *attentionBatch) tokens() int { return b.offsets[len(b.offsets)-1] }
@@ -106,12 +178,12 @@ func packed(parts ...*interp.Array) *interp.Array {
 	return a
 }
 
-// qkv is the operand of the kernels: without q where that stands alone.
-func (b *attentionBatch) qkv() *interp.Array {
+// qkv is the parts of an operand of the kernels: without q where that stands alone.
+func (b *attentionBatch) qkv() []*interp.Array {
 	if b.Rows != ir.AllRows {
-		return packed(b.k, b.v)
+		return []*interp.Array{b.k, b.v}
 	}
-	return packed(b.q, b.k, b.v)
+	return []*interp.Array{b.q, b.k, b.v}
 }
 
 // means evaluates the operator in float64, with v in the place of the values.
@@ -120,7 +192,7 @@ func (b *attentionBatch) means(kind ir.Kind, v *interp.Array) (*interp.Array, er
 	c.v = v
 	g := &ir.Graph{Name: "attention"}
 	offsets := g.NewInput("offsets", ir.I32(ir.Ends))
-	qkv := c.qkv()
+	qkv := packed(c.qkv()...)
 	extra := map[string]*interp.Array{"xqkv": qkv}
 	args := []*ir.Value{g.NewInput("xqkv", ir.F32(ir.T, ir.Dim(qkv.Shape[1]))), offsets, nil, nil}
 	if b.Rows != ir.AllRows {
@@ -210,14 +282,16 @@ func (b *attentionBatch) query(out int) (row, position int) {
 	case ir.LastRows:
 		return out, b.lengths[out] - 1
 	}
-	for b.offsets[row+1] <= out {
-		row++
-	}
+	row = b.tokenRow(out)
 	return row, out - b.offsets[row]
 }
 
 func (b *attentionBatch) String() string {
-	return fmt.Sprintf("heads %d of %d and %d, rows %v of %d tokens", b.Heads, b.D, b.Dv, b.Rows, b.lengths)
+	foul := ""
+	if b.foul {
+		foul = ", foul neighbours"
+	}
+	return fmt.Sprintf("heads %d of %d and %d, rows %v of %d tokens%s", b.Heads, b.D, b.Dv, b.Rows, b.lengths, foul)
 }
 
 // An attentionTolerance bounds the error of a weighted mean of values.
@@ -233,17 +307,20 @@ func (b *attentionBatch) String() string {
 //	(2·n+h)·2⁻²³·A  sums over n keys and h heads in float32
 //	u·|y|+least   the result is rounded to the storage type
 type attentionTolerance struct {
-	b      *attentionBatch
-	most   float64 // M
-	blocks int     // times that earlier sums shrink
-	wide   bool    // the result is float32
+	b       *attentionBatch
+	most    float64 // M
+	longest int     // row
+	blocks  int     // times that earlier sums shrink
+	wide    bool    // the result is float32
 }
 
 func (b *attentionBatch) tolerance(blocks int, wide bool) attentionTolerance {
 	_, sizes := b.scores(b.longest())
-	t := attentionTolerance{b: b, blocks: blocks, wide: wide}
+	t := attentionTolerance{b: b, longest: b.longest(), blocks: blocks, wide: wide}
 	for _, s := range sizes {
-		t.most = max(t.most, s)
+		if !math.IsNaN(s) {
+			t.most = max(t.most, s)
+		}
 	}
 	if b.table != nil {
 		bias := 0.0
@@ -258,19 +335,13 @@ func (b *attentionBatch) tolerance(blocks int, wide bool) attentionTolerance {
 	return t
 }
 
-func (b *attentionBatch) longest() int {
-	n := 0
-	for _, l := range b.lengths {
-		n = max(n, l)
-	}
-	return n
-}
+func (b *attentionBatch) longest() int { return slices.Max(b.lengths) }
 
 // of is the bound for a result y whose mean of |v| is size; spread is how many
 // such means are added.
 func (t attentionTolerance) of(y, size float64, spread int) float64 {
 	u, least := t.b.unit()
-	n := float64(t.b.longest())
+	n := float64(t.longest)
 	score := float64(t.b.D+8) * 0x1p-23 * t.most
 	tolerance := size*(u+2*math.Ln2*score+float64(4+4*t.blocks)*0x1p-22+float64(2*int(n)+spread)*0x1p-23) + least*n*4*float64(spread)
 	if t.wide {

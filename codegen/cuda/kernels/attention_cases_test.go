@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 
@@ -35,7 +36,7 @@ func runAttention(m *ptxsim.Module, o ptxsim.Options, k launch.Kernel, b *attent
 		return runVO(m, o, k, b)
 	}
 	l := b.on(k, o)
-	l.matrix("qkv", b.qkv())
+	l.matrix("qkv", b.qkv()...)
 	if b.Rows != ir.AllRows {
 		l.matrix("q", b.q)
 	}
@@ -58,21 +59,29 @@ func runAttention(m *ptxsim.Module, o ptxsim.Options, k launch.Kernel, b *attent
 	if err != nil {
 		return attentionResult{}, err
 	}
-	want, err := b.means(kind, b.v)
-	if err != nil {
-		return attentionResult{}, err
-	}
-	sizes, err := b.means(kind, absolute(b.v))
-	if err != nil {
-		return attentionResult{}, err
-	}
-	return attentionResult{bits, l.Counters()}, compareAttention(b, got, want, sizes, b.tolerance(blocks, false), 1)
+	want := b.meaning
+	want.once.Do(func() {
+		want.want, want.err = b.means(kind, b.v)
+		if want.err == nil {
+			want.sizes, want.err = b.means(kind, absolute(b.v))
+		}
+		want.tolerance = b.tolerance(blocks, false)
+	})
+	return attentionResult{bits, l.Counters()}, compareAttention(b, got, 1)
 }
 
-func compareAttention(b *attentionBatch, got []float64, want, sizes *interp.Array, t attentionTolerance, spread int) error {
+// compareAttention compares with the meaning; spread is how many means of values are added.
+func compareAttention(b *attentionBatch, got []float64, spread int) error {
+	if b.meaning.err != nil {
+		return b.meaning.err
+	}
+	want := b.meaning.want
 	for i, x := range got {
+		if b.foul && b.spoiled(b.queryRow(i/want.Shape[1]), i%want.Shape[1]/b.Dv) {
+			continue
+		}
 		y := want.F[i]
-		bound := t.of(y, sizes.F[i], spread)
+		bound := b.meaning.tolerance.of(y, b.meaning.sizes.F[i], spread)
 		if !(math.Abs(x-y) <= bound) {
 			return fmt.Errorf("%v: row %d, column %d is %g, want %g within %.2g", b, i/want.Shape[1], i%want.Shape[1], x, y, bound)
 		}
@@ -85,34 +94,39 @@ func compareAttention(b *attentionBatch, got []float64, want, sizes *interp.Arra
 // 16 keys that hold one.
 func (l *attentionLaunch) scores() {
 	lds := (l.b.longest() + 15) / 16 * 16
-	all, _ := l.b.scores(lds)
-	at := l.memory("scores", 4*len(all))
-	for i := 0; i < len(all); i += lds {
-		n := 0
-		for n < lds && !math.IsNaN(all[i+n]) {
-			n++
-		}
-		row := make([]float64, (n+15)/16*16)
-		for j := range row {
-			row[j] = 1e30 // a score that would win, were it read
-			if j < n {
-				row[j] = all[i+j] * l.factor()
-			}
-		}
-		var bytes []byte
-		for _, x := range row {
-			bytes = append(bytes, attentionInts(int(math.Float32bits(float32(x))))...)
-		}
-		l.write(at+uint64(4*i), bytes)
+	rows := l.b.meaning.operand("scores", func() [][]byte { return l.b.scoreRows(lds, l.factor()) })
+	at := l.memory("scores", 4*lds*len(rows))
+	for i, b := range rows {
+		l.write(at+uint64(4*lds*i), b)
 	}
 	l.int("lds", lds)
 }
 
+// scoreRows are the scores times factor, as they lie in memory: of each query
+// and head up to the row's last 16 keys.
+func (b *attentionBatch) scoreRows(lds int, factor float64) (rows [][]byte) {
+	all, _ := b.scores(lds)
+	for i := 0; i < len(all); i += lds {
+		n := b.lengths[b.queryRow(i/lds/b.Heads)]
+		var row []byte
+		for j := range (n + 15) / 16 * 16 {
+			x := 1e30 // a score that would win, were it read
+			if j < n {
+				x = all[i+j] * factor
+			}
+			row = append(row, attentionInts(int(math.Float32bits(float32(x))))...)
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
 // runScores compares scores with their meaning: a product in float32, so
-// (D+2)·2⁻²³·Σ|q·k|·scale, of which tensor cores truncate.
+// (D+2)·2⁻²³·Σ|q·k|·scale, of which tensor cores truncate. Past the 16 keys that
+// hold the last one that the queries of a warp see, nothing may be written.
 func runScores(m *ptxsim.Module, o ptxsim.Options, k launch.Kernel, b *attentionBatch) (attentionResult, error) {
 	l := b.on(k, o)
-	l.matrix("qkv", b.qkv())
+	l.matrix("qkv", b.qkv()...)
 	if b.Rows != ir.AllRows {
 		l.matrix("q", b.q)
 	}
@@ -126,12 +140,27 @@ func runScores(m *ptxsim.Module, o ptxsim.Options, k launch.Kernel, b *attention
 	if err != nil {
 		return attentionResult{}, err
 	}
-	want, sizes := b.scores(lds)
+	b.meaning.once.Do(func() {
+		b.meaning.want, b.meaning.sizes = &interp.Array{}, &interp.Array{}
+		b.meaning.want.F, b.meaning.sizes.F = b.scores(lds)
+	})
+	want, sizes := b.meaning.want.F, b.meaning.sizes.F
+	poison := bytes.Repeat([]byte{attentionPoison}, 4)
 	var bits []byte // of the scores that mean something
 	for i, x := range got {
 		query := i / (b.Heads * lds)
 		row, position := b.query(query)
-		if j := i % lds; j >= b.lengths[row] || b.Causal && j > position {
+		j, keys := i%lds, b.lengths[row]
+		if b.Causal {
+			keys = min(keys, position/16*16+16) // that some query of the warp sees
+		}
+		if j >= (keys+15)/16*16 && !bytes.Equal(all[4*i:4*i+4], poison) {
+			return attentionResult{}, fmt.Errorf("%v: score %d of query %d, head %d is written, which has %d keys", b, j, query, i/lds%b.Heads, keys)
+		}
+		if j >= keys || b.Causal && j > position {
+			continue
+		}
+		if b.spoiled(row, i/lds%b.Heads) {
 			continue
 		}
 		bits = append(bits, all[4*i:4*i+4]...)
@@ -146,7 +175,7 @@ func runScores(m *ptxsim.Module, o ptxsim.Options, k launch.Kernel, b *attention
 // runVO runs vo_attention, whose values have b.n features for each head.
 func runVO(m *ptxsim.Module, o ptxsim.Options, k launch.Kernel, b *attentionBatch) (attentionResult, error) {
 	l := b.on(k, o)
-	l.matrix("qk", packed(b.q, b.k))
+	l.matrix("qk", b.q, b.k)
 	l.matrix("vo", b.v)
 	var bias []float64
 	if b.withBias {
@@ -167,13 +196,13 @@ func runVO(m *ptxsim.Module, o ptxsim.Options, k launch.Kernel, b *attentionBatc
 	if err != nil {
 		return attentionResult{}, err
 	}
-	want, err := b.meansVO(b.v, bias)
-	if err != nil {
-		return attentionResult{}, err
-	}
-	sizes, err := b.meansVO(absolute(b.v), absolutes(bias))
-	if err != nil {
-		return attentionResult{}, err
-	}
-	return attentionResult{bits, l.Counters()}, compareAttention(b, got, want, sizes, b.tolerance(0, size == 4), b.Heads)
+	want := b.meaning
+	want.once.Do(func() {
+		want.want, want.err = b.meansVO(b.v, bias)
+		if want.err == nil {
+			want.sizes, want.err = b.meansVO(absolute(b.v), absolutes(bias))
+		}
+		want.tolerance = b.tolerance(0, size == 4)
+	})
+	return attentionResult{bits, l.Counters()}, compareAttention(b, got, b.Heads)
 }

@@ -110,18 +110,35 @@ func (l *attentionLaunch) floats(name string, list []float64) {
 // attentionStride is a row's stride in elements: a multiple of 32, with some room.
 func attentionStride(width int) int { return (width+31)/32*32 + 32 }
 
-// matrix is an operand in the storage type.
-func (l *attentionLaunch) matrix(name string, a *interp.Array) {
-	width, stride := a.Shape[1], attentionStride(a.Shape[1])
-	at := l.memory(name, 2*stride*(a.Shape[0]+attentionRoom))
-	for row := range a.Shape[0] {
-		var b []byte
-		for _, x := range a.F[row*width : (row+1)*width] {
-			b = binary.LittleEndian.AppendUint16(b, l.b.bits(x))
-		}
+// matrix is an operand in the storage type: matrices of the same rows side by side.
+func (l *attentionLaunch) matrix(name string, parts ...*interp.Array) {
+	width := 0
+	for _, p := range parts {
+		width += p.Shape[1]
+	}
+	stride := attentionStride(width)
+	room := stride * attentionRoom
+	if l.b.foul {
+		room = width - stride // what reads on leaves the operand
+	}
+	at := l.memory(name, 2*(stride*parts[0].Shape[0]+room))
+	for row, b := range l.b.meaning.operand(name, func() [][]byte { return l.b.stored(parts) }) {
 		l.write(at+uint64(2*stride*row), b)
 	}
 	l.int("ld"+name, stride)
+}
+
+// stored is the rows of matrices side by side.
+func (b *attentionBatch) stored(parts []*interp.Array) [][]byte {
+	rows := make([][]byte, parts[0].Shape[0])
+	for row := range rows {
+		for _, p := range parts {
+			for _, x := range rowsOf(p, row, row+1).F {
+				rows[row] = binary.LittleEndian.AppendUint16(rows[row], b.bits(x))
+			}
+		}
+	}
+	return rows
 }
 
 func (b *attentionBatch) bits(x float64) uint16 {

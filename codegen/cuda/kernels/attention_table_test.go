@@ -46,6 +46,13 @@ func (b attentionBatch) natural() attentionBatch {
 	return b
 }
 
+// beside is b where nothing of the even rows and heads is a number: what
+// reads a neighbour, be it to multiply it by zero, has no number either.
+func (b attentionBatch) beside() attentionBatch {
+	b.foul = true
+	return b
+}
+
 // features is b for vo_attention, with n features a head, and b where that is wanted.
 func (b attentionBatch) features(n int, bias bool) attentionBatch {
 	b.n, b.withBias = n, bias
@@ -90,19 +97,19 @@ var attentionTable = []attentionEntry{
 	{"flash_attention", attentionOf(24, 48, 16, map[string]int{"KB": 32, "CAUSAL": 1, "BIAS": 1}), []attentionBatch{upTo(100), heads(3, 30, 97, 4)}},
 	{"flash_attention", attentionOf(64, 8, 64, map[string]int{"KB": 32}), []attentionBatch{heads(3, 30, 97, 160, 4)}},
 
-	{"partial_otf_scores", map[string]int{"D": 64, "QB": 64, "SPLIT": 8}, []attentionBatch{upTo(130), heads(2, 30, 600, 1)}},
-	{"partial_otf_scores", map[string]int{"D": 40, "QB": 16, "SPLIT": 2, "CAUSAL": 1}, []attentionBatch{upTo(100), heads(3, 30, 300)}},
+	{"partial_otf_scores", map[string]int{"D": 64, "QB": 64, "SPLIT": 8}, []attentionBatch{upTo(130), heads(2, 30, 600, 1), heads(1, 30, 1700)}},
+	{"partial_otf_scores", map[string]int{"D": 40, "QB": 16, "SPLIT": 2, "CAUSAL": 1}, []attentionBatch{upTo(100), heads(3, 30, 300), heads(1, 30, 460)}},
 	{"partial_otf_scores", map[string]int{"D": 200, "QB": 16, "SPLIT": 1, "ROWS": 1}, []attentionBatch{heads(2, 30, 200, 1, 33)}},
-	{"partial_otf_scores", map[string]int{"D": 64, "QB": 64, "SPLIT": 2, "DTYPE": launch.BF16}, []attentionBatch{heads(2, 30, 300, 65).natural()}},
+	{"partial_otf_scores", map[string]int{"D": 64, "QB": 64, "SPLIT": 2, "DTYPE": launch.BF16}, []attentionBatch{heads(2, 30, 300, 65).natural(), heads(1, 30, 460)}},
 
 	{"partial_otf_attention", attentionOf(64, 64, 64, nil), []attentionBatch{upTo(130), heads(2, 300, 300, 1, 64), heads(2, 30, 100, 2).below()}},
 	{"partial_otf_attention", attentionOf(40, 72, 16, map[string]int{"CAUSAL": 1, "BIAS": 1}), []attentionBatch{upTo(100), heads(2, 30, 300).natural()}},
 	{"partial_otf_attention", attentionOf(200, 200, 16, map[string]int{"ROWS": 2, "CAUSAL": 1}), []attentionBatch{heads(2, 30, 200, 1, 33)}},
 	{"partial_otf_attention", attentionOf(64, 64, 64, map[string]int{"DTYPE": launch.BF16}), []attentionBatch{heads(2, 300, 200, 65)}},
 
-	{"vo_attention", map[string]int{"D": 64, "QB": 64, "MAXS": 128, "BN": 64}, []attentionBatch{upTo(60).features(64, true), heads(3, 300, 128, 1, 33).features(136, true)}},
+	{"vo_attention", map[string]int{"D": 64, "QB": 64, "MAXS": 128, "BN": 64}, []attentionBatch{upTo(60).features(64, true), heads(3, 300, 128, 1, 33).features(136, true), heads(2, 300, 70, 40).features(75, true), heads(2, 30, 128, 9).features(66, true), heads(1, 30, 20).features(65, false), heads(1, 30, 20, 3).features(67, true), heads(1, 30, 20).features(68, true), heads(1, 30, 20).features(71, true), heads(1, 6, 2, 37, 1, 66).below().beside().features(67, true), heads(1, 6, 2, 70).below().beside().features(65, true)}},
 	{"vo_attention", map[string]int{"D": 32, "QB": 16, "MAXS": 64, "BN": 64, "CAUSAL": 1, "OUT32": 1}, []attentionBatch{heads(3, 30, 64, 1, 17).features(75, false), heads(2, 30, 64, 5).features(72, true), heads(2, 300, 64, 40).features(66, true), heads(1, 30, 20).features(65, false)}},
-	{"vo_attention", map[string]int{"D": 200, "QB": 16, "MAXS": 128, "BN": 128, "DTYPE": launch.BF16}, []attentionBatch{heads(2, 30, 128, 1, 17).features(131, true)}},
+	{"vo_attention", map[string]int{"D": 200, "QB": 16, "MAXS": 128, "BN": 128, "DTYPE": launch.BF16}, []attentionBatch{heads(2, 30, 128, 1, 17).features(131, true), heads(1, 30, 40).features(136, true)}},
 }
 
 // attentionGoldens are the kernels whose PTX is in testdata.
@@ -123,12 +130,84 @@ func (e attentionEntry) small() attentionBatch {
 	return heads(2, 300, min(9, most), 1, most-1).features(e.batches[0].n, true)
 }
 
-// attentionCases are every kernel on each of its batches, and on a small one.
+// edges are rows that end shortly before, at and after the end of a tile of
+// keys, of a block of queries and of 16 keys, with their neighbours foul and
+// scores so low that a key of zeros would win. The last begins a tile of keys.
+func (e attentionEntry) edges() attentionBatch {
+	b := heads(3, 6).below().beside().features(e.batches[0].n, true)
+	last := 5
+	for i, n := range []int{4, 7, 16, 18, 34, 37, 48, 49, 52, 64, 70, 80, 133} {
+		if n <= e.longest() {
+			b.lengths = append(b.lengths, 1+i%3, n)
+		}
+	}
+	for _, n := range []int{33, 65} {
+		if n <= e.longest() {
+			last = n
+		}
+	}
+	b.lengths = append(b.lengths, 2, last)
+	return b
+}
+
+// tail is a batch whose last row begins the second tile of 32 keys or, without
+// a bound, the third of 64: what reads past the row's end leaves the operand.
+func (e attentionEntry) tail() attentionBatch {
+	n := 133
+	if e.constants["MAXS"] > 0 {
+		n = min(33, e.longest())
+	}
+	return heads(2, 6, 2, n).beside().features(e.batches[0].n, true)
+}
+
+// stub is a batch that ends with a few keys: of the first tile too no more may be read.
+func (e attentionEntry) stub() attentionBatch {
+	return heads(2, 6, 2, 3).beside().features(e.batches[0].n, true)
+}
+
+// flat is rows that end one key after a tile of 16, all of whose keys count for
+// something. With one query a row there are all lengths.
+func (e attentionEntry) flat() attentionBatch {
+	b := heads(1, 3, 2, 5, 17, 33, 49, 65)
+	if e.constants["ROWS"] > 0 {
+		b = upTo(72)
+		b.peak = 3
+	}
+	for i, n := range b.lengths {
+		b.lengths[i] = min(n, e.longest())
+	}
+	return b.features(e.batches[0].n, true)
+}
+
+// peaks are softmaxes of hardly more than one key: if that is not among those
+// that the largest is sought in, its weight is no number. With one query a row
+// there are rows for each of the first 16 keys.
+func (e attentionEntry) peaks() attentionBatch {
+	b := heads(1, 3000, 64, 63, 17, 31, 9, 33, 49, 16, 50, 45, 65, 29, 38, 72).features(e.batches[0].n, true)
+	if e.constants["ROWS"] > 0 {
+		b.turn, b.lengths = true, append([]int{49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64}, b.lengths...)
+	}
+	for i, n := range b.lengths {
+		b.lengths[i] = min(n, e.longest())
+	}
+	return b
+}
+
+// longest is how many tokens a row may have, or enough for the edges.
+func (e attentionEntry) longest() int {
+	if n := e.constants["MAXS"]; n > 0 {
+		return n
+	}
+	return 135
+}
+
+// attentionCases are every kernel on each of its batches, on a small one, at the
+// edges of its tiles and of its operands, on flat softmaxes and on peaks.
 func attentionCases() []testCase {
 	var all []testCase
 	for _, e := range attentionTable {
 		k := e.kernel()
-		for _, b := range append([]attentionBatch{e.small()}, e.batches...) {
+		for _, b := range append([]attentionBatch{e.small(), e.edges(), e.tail(), e.stub(), e.flat(), e.peaks()}, e.batches...) {
 			full := batchFor(k, b)
 			all = append(all, testCase{
 				Name:   fmt.Sprintf("%s/%v", k.Entry(), full),

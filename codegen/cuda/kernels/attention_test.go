@@ -13,6 +13,7 @@ import (
 // only is b with one of its rows, the numbers unchanged.
 func (b *attentionBatch) only(row int) *attentionBatch {
 	c := *b
+	c.meaning = &attentionMeaning{}
 	from, to := b.offsets[row], b.offsets[row+1]
 	c.lengths, c.offsets = []int{to - from}, []int{0, to - from}
 	c.k, c.v = rowsOf(b.k, from, to), rowsOf(b.v, from, to)

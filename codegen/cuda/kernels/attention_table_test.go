@@ -84,14 +84,14 @@ var attentionTable = []attentionEntry{
 	{"otf_attention", attentionOf(200, 200, 64, map[string]int{"MAXS": 64, "CAUSAL": 1}), []attentionBatch{heads(2, 30, 35, 64, 1, 16)}},
 	{"otf_attention", attentionOf(40, 72, 16, map[string]int{"MAXS": 48, "CAUSAL": 1, "BIAS": 1}), []attentionBatch{upTo(48), heads(3, 30, 47, 2)}},
 	{"otf_attention", attentionOf(8, 8, 64, map[string]int{"MAXS": 16}), []attentionBatch{upTo(16), heads(5, 300, 15, 16)}},
-	{"otf_attention", attentionOf(24, 48, 16, map[string]int{"MAXS": 80, "ROWS": 1, "BIAS": 1}), []attentionBatch{flat(72), heads(2, 30, 80, 79, 65, 1, 17)}},
+	{"otf_attention", attentionOf(24, 48, 16, map[string]int{"MAXS": 80, "ROWS": 1, "BIAS": 1}), []attentionBatch{heads(2, 30, 80, 79, 65, 1, 17)}},
 
 	{"flash_attention", attentionOf(64, 64, 64, map[string]int{"KB": 64}), []attentionBatch{upTo(130), heads(2, 300, 300, 1, 64), heads(2, 30, 100, 2).below()}},
 	{"flash_attention", attentionOf(64, 64, 16, map[string]int{"KB": 64}), []attentionBatch{heads(2, 30, 300, 31, 128).natural()}},
 	{"flash_attention", attentionOf(64, 64, 64, map[string]int{"KB": 64, "CAUSAL": 1}), []attentionBatch{upTo(130), heads(1, 300, 300)}},
 	{"flash_attention", attentionOf(64, 64, 64, map[string]int{"KB": 64, "BIAS": 1}), []attentionBatch{heads(2, 30, 1, 200, 64).natural()}},
-	{"flash_attention", attentionOf(64, 64, 16, map[string]int{"KB": 64, "ROWS": 1}), []attentionBatch{flat(72), heads(2, 30, 300, 1, 65)}},
-	{"flash_attention", attentionOf(64, 64, 16, map[string]int{"KB": 64, "ROWS": 2, "CAUSAL": 1}), []attentionBatch{flat(72), heads(2, 30, 300, 1, 65)}},
+	{"flash_attention", attentionOf(64, 64, 16, map[string]int{"KB": 64, "ROWS": 1}), []attentionBatch{heads(2, 30, 300, 1, 65)}},
+	{"flash_attention", attentionOf(64, 64, 16, map[string]int{"KB": 64, "ROWS": 2, "CAUSAL": 1}), []attentionBatch{heads(2, 30, 300, 1, 65)}},
 	{"flash_attention", attentionOf(64, 64, 64, map[string]int{"KB": 32, "DTYPE": launch.BF16}), []attentionBatch{heads(2, 300, 300, 33)}},
 	{"flash_attention", attentionOf(200, 200, 64, map[string]int{"KB": 32, "CAUSAL": 1}), []attentionBatch{heads(1, 30, 100, 1, 32)}},
 	{"flash_attention", attentionOf(24, 48, 16, map[string]int{"KB": 32, "CAUSAL": 1, "BIAS": 1}), []attentionBatch{upTo(100), heads(3, 30, 97, 4)}},
@@ -104,12 +104,12 @@ var attentionTable = []attentionEntry{
 
 	{"partial_otf_attention", attentionOf(64, 64, 64, nil), []attentionBatch{upTo(130), heads(2, 300, 300, 1, 64), heads(2, 30, 100, 2).below()}},
 	{"partial_otf_attention", attentionOf(40, 72, 16, map[string]int{"CAUSAL": 1, "BIAS": 1}), []attentionBatch{upTo(100), heads(2, 30, 300).natural()}},
-	{"partial_otf_attention", attentionOf(200, 200, 16, map[string]int{"ROWS": 2, "CAUSAL": 1}), []attentionBatch{flat(72), heads(2, 30, 200, 1, 33)}},
+	{"partial_otf_attention", attentionOf(200, 200, 16, map[string]int{"ROWS": 2, "CAUSAL": 1}), []attentionBatch{heads(2, 30, 200, 1, 33)}},
 	{"partial_otf_attention", attentionOf(64, 64, 64, map[string]int{"DTYPE": launch.BF16}), []attentionBatch{heads(2, 300, 200, 65)}},
 
-	{"vo_attention", map[string]int{"D": 64, "QB": 64, "MAXS": 128, "BN": 64}, []attentionBatch{upTo(60).features(64, true), heads(3, 300, 128, 1, 33).features(136, true)}},
+	{"vo_attention", map[string]int{"D": 64, "QB": 64, "MAXS": 128, "BN": 64}, []attentionBatch{upTo(60).features(64, true), heads(3, 300, 128, 1, 33).features(136, true), heads(2, 300, 70, 40).features(75, true), heads(2, 30, 128, 9).features(66, true), heads(1, 30, 20).features(65, false), heads(1, 30, 20, 3).features(67, true), heads(1, 30, 20).features(68, true), heads(1, 30, 20).features(71, true), heads(1, 6, 2, 37, 1, 66).below().beside().features(67, true), heads(1, 6, 2, 70).below().beside().features(65, true)}},
 	{"vo_attention", map[string]int{"D": 32, "QB": 16, "MAXS": 64, "BN": 64, "CAUSAL": 1, "OUT32": 1}, []attentionBatch{heads(3, 30, 64, 1, 17).features(75, false), heads(2, 30, 64, 5).features(72, true), heads(2, 300, 64, 40).features(66, true), heads(1, 30, 20).features(65, false)}},
-	{"vo_attention", map[string]int{"D": 200, "QB": 16, "MAXS": 128, "BN": 128, "DTYPE": launch.BF16}, []attentionBatch{heads(2, 30, 128, 1, 17).features(131, true)}},
+	{"vo_attention", map[string]int{"D": 200, "QB": 16, "MAXS": 128, "BN": 128, "DTYPE": launch.BF16}, []attentionBatch{heads(2, 30, 128, 1, 17).features(131, true), heads(1, 30, 40).features(136, true)}},
 }
 
 // attentionGoldens are the kernels whose PTX is in testdata.
@@ -136,7 +136,7 @@ func (e attentionEntry) small() attentionBatch {
 func (e attentionEntry) edges() attentionBatch {
 	b := heads(3, 6).below().beside().features(e.batches[0].n, true)
 	last := 5
-	for i, n := range []int{16, 18, 34, 37, 48, 49, 52, 64, 70, 133} {
+	for i, n := range []int{4, 7, 16, 18, 34, 37, 48, 49, 52, 64, 70, 80, 133} {
 		if n <= e.longest() {
 			b.lengths = append(b.lengths, 1+i%3, n)
 		}
@@ -150,17 +150,33 @@ func (e attentionEntry) edges() attentionBatch {
 	return b
 }
 
-// tail is a batch that ends in the third tile of 64 keys, or the fifth of 32:
-// what reads past the row's end leaves the operand.
+// tail is a batch whose last row begins the second tile of 32 keys or, without
+// a bound, the third of 64: what reads past the row's end leaves the operand.
 func (e attentionEntry) tail() attentionBatch {
-	return heads(2, 6, 2, min(133, e.longest())).beside().features(e.batches[0].n, true)
+	n := 133
+	if e.constants["MAXS"] > 0 {
+		n = min(33, e.longest())
+	}
+	return heads(2, 6, 2, n).beside().features(e.batches[0].n, true)
 }
 
-// flat is rows of every length from 1 to n whose keys all count for something.
-func flat(n int) attentionBatch {
-	b := upTo(n)
-	b.peak = 3
-	return b
+// stub is a batch that ends with a few keys: of the first tile too no more may be read.
+func (e attentionEntry) stub() attentionBatch {
+	return heads(2, 6, 2, 3).beside().features(e.batches[0].n, true)
+}
+
+// flat is rows that end one key after a tile of 16, all of whose keys count for
+// something. With one query a row there are all lengths.
+func (e attentionEntry) flat() attentionBatch {
+	b := heads(1, 3, 2, 5, 17, 33, 49, 65)
+	if e.constants["ROWS"] > 0 {
+		b = upTo(72)
+		b.peak = 3
+	}
+	for i, n := range b.lengths {
+		b.lengths[i] = min(n, e.longest())
+	}
+	return b.features(e.batches[0].n, true)
 }
 
 // peaks are softmaxes of hardly more than one key: if that is not among those
@@ -186,12 +202,12 @@ func (e attentionEntry) longest() int {
 }
 
 // attentionCases are every kernel on each of its batches, on a small one, at the
-// edges of its tiles and of its operands, and on peaks.
+// edges of its tiles and of its operands, on flat softmaxes and on peaks.
 func attentionCases() []testCase {
 	var all []testCase
 	for _, e := range attentionTable {
 		k := e.kernel()
-		for _, b := range append([]attentionBatch{e.small(), e.edges(), e.tail(), e.peaks()}, e.batches...) {
+		for _, b := range append([]attentionBatch{e.small(), e.edges(), e.tail(), e.stub(), e.flat(), e.peaks()}, e.batches...) {
 			full := batchFor(k, b)
 			all = append(all, testCase{
 				Name:   fmt.Sprintf("%s/%v", k.Entry(), full),

@@ -66,29 +66,60 @@ func newJury(t *testing.T, k launch.Kernel) *jury {
 	return j
 }
 
-// watch notes what a launch executed.
+// watch notes what a launch executed. A branch that no thread takes is executed
+// too: its mutant takes it.
 func (x *trial) watch(_ *ptxsim.Kernel, covers []ptxsim.Cover) {
 	for _, c := range covers {
-		if c.Runs > 0 {
+		if c.Runs > 0 || c.Passed {
 			x.runs[c.PTXLine-1] = true
 		}
 	}
 }
 
-// able are the trials that execute a line: those that kill much in little time first.
-func (j *jury) able(line int) []*trial {
+// able are the trials for a mutant: those that execute its instruction, and of
+// one that asks another condition also those that come to it and pass it by.
+// Those that kill much in little time come first. There are none where no trial
+// executes the instruction.
+func (j *jury) able(m mutant) []*trial {
 	j.mutex.Lock()
 	defer j.mutex.Unlock()
+	passes := j.passes(m)
 	var able []*trial
+	executed := false
 	for _, x := range j.all {
-		if x.runs[line] {
+		executed = executed || x.runs[m.line]
+		if x.runs[m.line] || x.runs[passes] {
 			able = append(able, x)
 		}
+	}
+	if !executed {
+		return nil
 	}
 	slices.SortStableFunc(able, func(a, b *trial) int {
 		return cmp.Compare(a.takes*time.Duration(1+b.kills), b.takes*time.Duration(1+a.kills))
 	})
 	return able
+}
+
+// passes is the line of the instruction before one with a condition, if what
+// executes that comes to this: the cover of a line counts where its condition
+// holds. It is -1 where there is none.
+func (j *jury) passes(m mutant) int {
+	if found := instructionPattern.FindStringSubmatch(j.lines[m.line]); m.kind != predicate || found == nil || found[1] == "" {
+		return -1
+	}
+	for i := m.line - 1; i >= 0; i-- {
+		if strings.HasPrefix(strings.TrimSpace(j.lines[i]), "$") {
+			return -1 // a label
+		}
+		if found := instructionPattern.FindStringSubmatch(j.lines[i]); found != nil {
+			if found[1] != "" {
+				return -1
+			}
+			return i
+		}
+	}
+	return -1
 }
 
 // A verdict is what became of a mutant.
@@ -109,7 +140,7 @@ func (j *jury) try(m mutant) verdict {
 	if err != nil || len(module.Entries()) != 1 {
 		return noPTX
 	}
-	able := j.able(m.line)
+	able := j.able(m)
 	if len(able) == 0 {
 		return unseen
 	}

@@ -55,6 +55,10 @@ func (e linearEntry) shapes() []linearShape {
 		{rows: 2 * t.BM, n: t.BN, k: t.BK * (t.Stages + 2), scaled: t.BN / 2, width: t.BK*(t.Stages+2) + 40},
 		{rows: t.BM, n: 2 * t.BN, k: t.BK, bare: true},
 		{rows: 9*t.BM + 1, n: t.BN + 8, k: 8, scaled: 8}, // row tiles of two groups, the second not full
+		// The row and the feature past the last are the first that a thread copies, also in a stage that follows the first.
+		{rows: t.BM + 4, n: t.BN + 3, k: t.BK*(t.Stages+1) + 24, scaled: 5, width: t.BK*(t.Stages+1) + 50},
+		{rows: 23, n: t.BN, k: 8, scaled: t.BN/2 + 2}, // two of a thread's features are scaled, the others are not
+		{rows: 9, n: t.BN/2 + 1, k: t.BK, bare: true}, // one of them is there
 	}
 	for i := range e.sweep {
 		all = append(all, linearShape{

@@ -26,6 +26,7 @@ type lossProblem struct {
 	bias     []float64
 	ids      []int
 	onlyLoss bool // the hits are not wanted
+	full     bool // the grid has no room for more tokens
 }
 
 // lossKernels are the two of a storage type.
@@ -133,6 +134,9 @@ func (p *lossProblem) run(product, combine *ptxsim.Module, o ptxsim.Options) ([]
 	l.int("V", vocabulary)
 	l.int("chunks", chunks)
 	size := launch.Size{Rows: tokens + 70, N: vocabulary}
+	if p.full {
+		size.Rows = tokens
+	}
 	if err := l.run(product, k1, size); err != nil {
 		return nil, ptxsim.Counters{}, fmt.Errorf("%v: %w", p, err)
 	}
@@ -289,7 +293,10 @@ func lossProblems(dtype int) []*lossProblem {
 		lossNumbers(dtype, 512, 200, 0.5, 64, 64),
 		lossNumbers(dtype, 1100, 40, 8, 9, 56, 1, 3),
 		lossNumbers(dtype, 700, 24, 0, 17, 3),
+		lossNumbers(dtype, 560, 200, 0.5, 64), // the last tile of a thread's words is whole, and the next begins at the end
+		lossNumbers(dtype, 562, 40, 1, 5, 4),
 	}
+	all[6].full = true // and no row is left over
 	all[1].bias, all[3].bias = nil, nil
 	all[2].onlyLoss = true
 	all[5].bias = nil

@@ -32,6 +32,7 @@ const (
 	tiny             // numbers too small to be normalised, down to the smallest
 	constant         // one number to a row: no variance
 	zeros
+	heavy // the last column counts more than all others
 )
 
 func (s rowShape) String() string {
@@ -56,11 +57,13 @@ func rowShapes() []rowShape {
 		{lengths: []int{1, 3}, width: 384, columns: 1},
 		{lengths: []int{2, 1}, width: 768, mean: 0.5, columns: 700},
 		{lengths: []int{1}, width: 1040, mean: 10, columns: 1024},
-		{lengths: []int{150, 1}, width: 5},             // tokens of a pool
-		{lengths: []int{40}, width: 12, mean: 3},       //
-		{lengths: []int{1}, width: 600, columns: 597},  // columns missing inside
-		{lengths: []int{2}, width: 1100, columns: 550}, // and in what is read again
-		{lengths: []int{1}, width: 2600, columns: 5},   // none behind the fifth
+		{lengths: []int{150, 1}, width: 5},                     // tokens of a pool
+		{lengths: []int{40}, width: 12, mean: 3},               //
+		{lengths: []int{1, 2, 1, 1, 3, 1, 1, 1, 2}, width: 12}, // rows of a batch for three blocks
+		{lengths: []int{1}, width: 600, columns: 597},          // columns missing inside
+		{lengths: []int{2}, width: 1100, columns: 550},         // and in what is read again
+		{lengths: []int{1}, width: 2600, columns: 5},           // none behind the fifth
+		{lengths: []int{1}, width: 128, columns: 2},            // lanes behind both
 
 		{lengths: []int{1, 2}, width: 129, mean: 100},
 		{lengths: []int{2}, width: 256, mean: -100, without: "position type bias"},
@@ -89,6 +92,15 @@ func rowShapes() []rowShape {
 	}
 	for _, width := range []int{1029, 1030, 1537, 2048, 2600, 3077, 4096} {
 		all = append(all, rowShape{lengths: []int{1}, width: width, mean: 1})
+	}
+	for k := range 8 { // the pieces that a lane keeps, each cut to one, two and three columns
+		for cut := 1; cut < 4; cut++ {
+			all = append(all, rowShape{lengths: []int{1}, width: 128*k + 64 + cut, draw: heavy})
+		}
+	}
+	// Of spans that are not kept, one, two, three and four, the last of them cut or not.
+	for _, width := range []int{1025, 1026, 1153, 1154, 1276, 1279, 1301, 1411} {
+		all = append(all, rowShape{lengths: []int{1}, width: width, draw: heavy})
 	}
 	return all
 }

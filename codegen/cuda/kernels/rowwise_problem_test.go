@@ -110,7 +110,11 @@ func (p *rowProblem) array(rows, width int, wide bool) *interp.Array {
 			a.F[i] = a.F[i-1]
 			continue
 		}
-		a.F[i] = p.round(p.number(wide), wide)
+		v := p.number(wide)
+		if p.draw == heavy && (i+1)%width == 0 {
+			v += 64
+		}
+		a.F[i] = p.round(v, wide)
 	}
 	return a
 }

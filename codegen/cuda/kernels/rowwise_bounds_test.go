@@ -23,10 +23,9 @@ const (
 func roundings(n int) float64 { return float64(n) * rowUnit / (1 - float64(n)*rowUnit) }
 
 // sumDepth is how many additions a value of a row of that width goes through
-// at most: in its thread, of which the first has the most (four columns of
-// every 512) and whose first addition is to zero; five in the warp, three
-// among four warps.
-func sumDepth(width int) int { return 4*(width/512) + min(4, width%512) - 1 + 5 + 3 }
+// at most: in its lane, of which the first has the most (four columns of every
+// 128) and whose first addition is to zero; five in the warp.
+func sumDepth(width int) int { return 4*(width/128) + min(4, width%128) - 1 + 5 }
 
 // bounds are those of a row of a result, whose values mean y.
 func (p *rowProblem) bounds(name string, row int, y []float64) []float64 {

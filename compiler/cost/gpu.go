@@ -119,6 +119,10 @@ const idleWarps = 3.25
 // systemShared is what the system takes of shared memory for each block.
 const systemShared = 1 << 10
 
+// blocks is how many blocks with so many bytes of shared memory a
+// multiprocessor has the memory for.
+func (g GPU) blocks(shared int) int { return g.Shared / (shared + systemShared) }
+
 // PredictProduct predicts the same. The multiprocessor with the most blocks
 // decides. It has them in rounds of as many as fit; a round takes its sums, at
 // the tile's rate less what few warps lose, and Round. No product is faster than
@@ -127,7 +131,7 @@ const systemShared = 1 << 10
 func (g GPU) PredictProduct(t Tile, rows, n, k int) Prediction {
 	blocks := math.Ceil(float64(rows)/float64(t.Rows)) * math.Ceil(float64(n)/float64(t.Outputs))
 	most := math.Ceil(blocks / float64(g.Multiprocessor))
-	fit := max(1, min(t.Blocks, g.Shared/(t.Shared+systemShared)))
+	fit := max(1, min(t.Blocks, g.blocks(t.Shared)))
 	rounds := math.Ceil(most / float64(fit))
 	block := 2 * float64(t.Rows*t.Outputs) * float64(k) * float64(g.Multiprocessor) / (g.Tensor * t.Rate)
 	weights := 2 * float64(n) * float64(k)

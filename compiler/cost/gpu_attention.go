@@ -97,7 +97,7 @@ func (g GPU) PredictAttention(a *ir.AttentionAttrs, e Estimate, s, rows int) Pre
 // crowding is how much longer an operator takes whose blocks leave room for
 // few warps beside them: eight keep a multiprocessor busy.
 func (g GPU) crowding(e *Estimate) float64 {
-	switch warps := g.Shared / (e.Shared + 1024) * e.Queries / 16; {
+	switch warps := g.blocks(e.Shared) * e.Queries / 16; {
 	case warps >= 8:
 		return 1
 	case warps >= 4:

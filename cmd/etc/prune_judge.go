@@ -1,125 +1,176 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"etc/compiler"
 	"etc/compiler/frontend"
 	"etc/eval"
+	"etc/executor"
+	"etc/executor/cpu"
+	"etc/executor/cpu/kernel"
+	"etc/executor/cpu/pool"
 	"etc/fault"
 	"etc/formats/checkpoint"
+	"etc/formats/plan"
 	"etc/formats/rows"
 	"etc/ir"
 	"etc/prune"
 )
 
-// fixed prunes to --sparsity; --max-drop, if given, is a gate over all rows.
-func (r *pruning) fixed(m prune.Method) (*prune.Found, error) {
-	g, err := r.fresh()
+// A part is rows that models are judged on, with what the dense one answers.
+type part struct {
+	name  string
+	data  *rows.Data
+	dense *eval.Report
+	own   *answers // of the dense model, where rows have no labels
+}
+
+// split parts --eval into rows that the search may see, rows that accept what
+// it found, and a reserve.
+func (r *pruning) split() (search, accept, reserve *part, err error) {
+	examples := r.data.Examples
+	if r.data.Text != "" {
+		reader, err := r.newRowReader()
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		list, err := reader.sentences(r.data)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		examples = nil
+		for _, row := range list {
+			examples = append(examples, rows.Example{Row: *row})
+		}
+	}
+	a, b, c := eval.Partition(examples, r.flags.seed)
+	if len(a) == 0 || len(b) == 0 {
+		return nil, nil, nil, fault.Newf(fault.Corrupt, "%s: %d rows, want more to search on some and check on others", r.data.Name, len(examples))
+	}
+	make := func(name string, list []rows.Example) *part {
+		data := *r.data
+		data.Text, data.Examples = "", list
+		return &part{name: name, data: &data}
+	}
+	return make("search rows", a), make("accept rows", b), make("reserve rows", c), nil
+}
+
+// judge compares pruned graphs with the dense model on a part.
+func (r *pruning) judge(p *part) prune.Judge {
+	return func(ctx context.Context, g *ir.Graph) (*prune.Verdict, error) {
+		if p.dense == nil {
+			var err error
+			if p.dense, err = r.report(ctx, r.dense, p); err != nil {
+				return nil, err
+			}
+		}
+		pruned, err := r.report(ctx, g, p)
+		if err != nil {
+			return nil, err
+		}
+		c, err := eval.Compare(p.dense, pruned)
+		if err != nil {
+			return nil, err
+		}
+		v := &prune.Verdict{Inside: true, Metric: c.Pruned, Drop: c.Drop, Low: c.Low, High: c.High, Rows: c.Rows}
+		asked := ""
+		if r.drop != nil {
+			v.Inside = r.drop.Allows(p.dense.Primary(), pruned.Primary())
+			asked = fmt.Sprintf(", allowed %v: %s", r.drop, map[bool]string{true: "inside", false: "outside"}[v.Inside])
+		}
+		line := fmt.Sprintf("%s: %s %.5g, dense %.5g: drop %.2f (95 %% interval %.2f to %.2f, %d rows)%s",
+			p.name, c.Metric, c.Pruned, c.Dense, c.Drop, c.Low, c.High, c.Rows, asked)
+		r.lines = append(r.lines, line)
+		r.note("%s", line)
+		return v, nil
+	}
+}
+
+// report judges a graph on a part: by labels or scores, or by agreement with the
+// dense model where there are none.
+func (r *pruning) report(ctx context.Context, g *ir.Graph, p *part) (*eval.Report, error) {
+	changed, err := frontend.WriteBack(g, r.ckpt)
 	if err != nil {
 		return nil, err
 	}
-	recipe, err := prune.Fixed(g, r.stats, m, r.flags.sparsity)
-	if err != nil || r.drop == nil {
-		return &prune.Found{Graph: g, Recipe: recipe}, err
-	}
-	ok, err := r.judge("all rows", r.data)(g, recipe)
-	if err == nil && !ok {
-		err = fault.Newf(fault.Unreachable, "sparsity %.3g costs more than --max-drop %v: %s", recipe.Sparsity, r.drop, r.lines[len(r.lines)-1]).
-			WithHint("nothing was written; less --sparsity, or --max-drop alone to find what stays inside")
-	}
-	return &prune.Found{Graph: g, Recipe: recipe}, err
-}
-
-// search finds the largest sparsity inside --max-drop on one half of the rows
-// and has the other half confirm it.
-func (r *pruning) search(m prune.Method) (*prune.Found, error) {
-	search, accept := *r.data, *r.data
-	if r.data.Text != "" {
-		if err := splitText(r, &search, &accept); err != nil {
-			return nil, err
-		}
-	} else {
-		search.Examples, accept.Examples = eval.Split(r.data.Examples, r.flags.seed)
-	}
-	if len(search.Examples) == 0 || len(accept.Examples) == 0 {
-		return nil, fault.Newf(fault.Corrupt, "%s: %d rows, want more to search on one half and check on the other", r.data.Name, len(search.Examples)+len(accept.Examples))
-	}
-	bar := r.newProgress("searching")
-	q := &prune.Quest{
-		Fresh: r.fresh, Stats: r.stats, Method: m,
-		Search: r.judge("search half", &search),
-		Accept: r.judge("accept half", &accept),
-		Tell:   func(done, total int) { bar.set(done, total) },
-	}
-	found, err := q.Run()
-	bar.clear()
-	return found, err
-}
-
-// splitText gives every second window of a text to each side.
-func splitText(r *pruning, search, accept *rows.Data) error {
-	x, err := r.load(r.ckpt, compiler.Options{}, nil)
+	x, err := r.load(r.ckpt.With(changed))
 	if err != nil {
-		return err
-	}
-	defer x.Close()
-	windows, err := windowsOf(x, r.data.Text)
-	if err != nil {
-		return err
-	}
-	search.Text, accept.Text = "", ""
-	for i, w := range windows {
-		to := []*rows.Data{search, accept}[i%2]
-		to.Examples = append(to.Examples, rows.Example{Row: *w})
-	}
-	return nil
-}
-
-// judge compares a pruned graph with the dense model on data.
-func (r *pruning) judge(what string, data *rows.Data) prune.Judge {
-	return func(g *ir.Graph, recipe *prune.Recipe) (bool, error) {
-		dense, ok := r.dense[data]
-		if !ok {
-			m, err := r.measure(r.ckpt, data)
-			if err != nil {
-				return false, err
-			}
-			dense = m
-			r.dense[data] = m
-		}
-		changed, err := frontend.WriteBack(g, r.ckpt)
-		if err != nil {
-			return false, err
-		}
-		pruned, err := r.measure(r.ckpt.With(changed), data)
-		if err != nil {
-			return false, err
-		}
-		ok = r.drop.Allows(dense, pruned)
-		line := fmt.Sprintf("%s: sparsity %.3f: %s %.5g, dense %.5g, allowed %v: %s",
-			what, recipe.Sparsity, pruned.Name, pruned.Value, dense.Value, r.drop, map[bool]string{true: "inside", false: "outside"}[ok])
-		r.lines = append(r.lines, line)
-		r.note("%s", line)
-		return ok, nil
-	}
-}
-
-func (r *pruning) measure(c *checkpoint.Checkpoint, data *rows.Data) (eval.Metric, error) {
-	x, err := r.load(c, compiler.Options{}, nil)
-	if err != nil {
-		return eval.Metric{}, err
+		return nil, err
 	}
 	defer x.Close()
 	search := r.progress
-	bar := r.newProgress("judging")
+	bar := r.newProgress("judging " + p.name)
 	defer func() {
 		bar.clear()
 		r.progress = search // to be cleared before the next note
 	}()
-	report, err := evaluate(r.ctx, x, data, bar)
-	if err != nil {
-		return eval.Metric{}, err
+	if p.data.Target != rows.NoTarget || r.model.Task == plan.CausalLM {
+		return evaluate(ctx, x, p.data, bar)
 	}
-	return report.Primary(), nil
+	got, err := answersOf(ctx, x, p.data, bar)
+	if err != nil {
+		return nil, err
+	}
+	if p.own == nil {
+		p.own = got // the dense model is the first to be asked
+	}
+	return got.agreement(p.own, r.model.Task)
+}
+
+// load compiles c in memory and opens it on all threads.
+func (r *pruning) load(c *checkpoint.Checkpoint) (*executor.Executor, error) {
+	result, err := compiler.Compile(c, compiler.Options{Targets: []string{cpu.Target}, Version: version})
+	if err != nil {
+		return nil, err
+	}
+	d, err := cpu.New(cpu.Options{Level: kernel.Best(), Threads: pool.DefaultThreads()})
+	if err != nil {
+		return nil, err
+	}
+	x, err := executor.New(result.Plan.Program(cpu.Target), d, executor.Options{Truncate: true, Tokenizers: pool.DefaultThreads()})
+	if err != nil {
+		d.Close()
+	}
+	return x, err
+}
+
+// Answers are what a model says to rows without labels.
+type answers struct {
+	classes []int
+	scores  []float64
+	vectors [][]float32
+}
+
+func answersOf(ctx context.Context, x *executor.Executor, data *rows.Data, bar *progress) (*answers, error) {
+	list := rowsOf(data)
+	if x.Program().Model.Task == plan.Embedding {
+		list = nil
+		for i := range data.Examples {
+			e := &data.Examples[i]
+			list = append(list, &rows.Row{Line: e.Line, Text: e.Text, IDs: e.IDs, TypeIDs: e.TypeIDs})
+			if e.Pair != nil {
+				list = append(list, &rows.Row{Line: e.Line, Text: *e.Pair})
+			}
+		}
+	}
+	a := &answers{}
+	err := each(ctx, x, data.Name, list, bar, func(_ int, r *executor.Result) {
+		a.classes = append(a.classes, r.Class)
+		a.scores = append(a.scores, float64(r.Score))
+		a.vectors = append(a.vectors, append([]float32(nil), r.Vector...))
+	})
+	return a, err
+}
+
+// agreement is how far answers are the dense model's.
+func (a *answers) agreement(dense *answers, task plan.Task) (*eval.Report, error) {
+	switch task {
+	case plan.Classification:
+		return eval.ClassAgreement(a.classes, dense.classes)
+	case plan.Embedding:
+		return eval.VectorAgreement(a.vectors, dense.vectors)
+	}
+	return eval.ScoreAgreement(a.scores, dense.scores)
 }

@@ -21,10 +21,6 @@ func (r *pruning) write(found *prune.Found) error {
 	if err != nil {
 		return err
 	}
-	found.Recipe.Scores = "magnitude of the weights"
-	if !r.stats.Empty() {
-		found.Recipe.Scores = fmt.Sprintf("activation and weight, over %d calibration tokens", r.stats.Tokens)
-	}
 	source, err := r.ckpt.Digest()
 	if err != nil {
 		return err

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"etc/eval"
+	"etc/fault"
+	"etc/ir"
+	"etc/prune"
+)
+
+// fixed prunes to --sparsity; --max-drop, if given, is a gate over all rows.
+func (r *pruning) fixed(m prune.Method) (*prune.Found, error) {
+	g := r.dense.Clone()
+	var calibrate prune.Calibrate
+	if r.sample != nil {
+		calibrate = r.recalibrate(r.ctx)
+	}
+	bar := r.newProgress("pruning")
+	recipe, err := prune.Fixed(g, r.stats, m, r.flags.sparsity, calibrate)
+	bar.clear()
+	if err != nil {
+		return nil, err
+	}
+	found := &prune.Found{Graph: g, Recipe: recipe}
+	if r.data == nil || r.drop == nil {
+		return found, nil
+	}
+	v, err := r.judge(&part{name: "all rows", data: r.data})(r.ctx, g)
+	if err == nil && !v.Inside {
+		err = fault.Newf(fault.Unreachable, "sparsity %.3g costs more than --max-drop %v: %s", recipe.Sparsity, r.drop, r.lines[len(r.lines)-1]).
+			WithHint("nothing was written; less --sparsity, or --max-drop alone to find what stays inside")
+	}
+	return found, err
+}
+
+// search looks for a model of --speedup, or the fastest inside --max-drop.
+func (r *pruning) search(m prune.Method) (*prune.Found, error) {
+	table, err := r.latency()
+	if err != nil {
+		return nil, err
+	}
+	q := &prune.Quest{Dense: r.dense, Stats: r.stats, Method: m, Latency: table, Speedup: r.flags.speedup}
+	if r.sample != nil {
+		g, err := r.newGuard()
+		if err != nil {
+			return nil, err
+		}
+		q.Damage = g.damage
+		q.Calibrate = r.recalibrate(r.ctx)
+	}
+	if r.data != nil {
+		search, accept, reserve, err := r.split()
+		if err != nil {
+			return nil, err
+		}
+		q.Search, q.Accept = r.judge(search), r.judge(accept)
+		if len(reserve.data.Examples) > 0 {
+			q.Reserve = r.judge(reserve)
+		}
+	}
+	var bar *progress
+	stage := ""
+	q.Tell = func(s string, done, total int) {
+		if s != stage {
+			bar.clear()
+			bar, stage = r.newProgress(s), s
+		}
+		bar.set(done, total)
+	}
+	found, err := q.Run(r.ctx)
+	bar.clear()
+	for _, c := range q.Tried {
+		r.note("tried %s: speed-up %.2f, sparsity %.3f, damage %.5f, %s", c.Name, c.Speedup(), c.Sparsity, c.Damage, c.Outcome)
+	}
+	return found, err
+}
+
+var (
+	_ = eval.Compare
+	_ context.Context
+	_ *ir.Graph
+	_ = fmt.Sprint
+)

@@ -1,0 +1,73 @@
+package linalg
+
+const (
+	solveWhole  = 192 // most rows of a triangle that is solved without a product
+	solveShared = 4   // panels of right sides of a task
+	aligned     = 24  // a multiple of both sides of a tile: halves are cut there
+)
+
+// half is about n/2, n > aligned, where tiles end.
+func half(n int) int { return (n/2 + aligned - 1) / aligned * aligned }
+
+// solveLower is b := l⁻¹·b for a lower triangle l [n,n] and b [n,m]. What is
+// above the triangle is not read. Each element is one chain:
+// x_i = (b_i - l_i0·x_0 - … - l_i,i-1·x_i-1) / l_ii.
+func (e engine) solveLower(l, b view) {
+	if l.rows <= solveWhole {
+		e.solvePacked(l, b)
+		return
+	}
+	h := half(l.rows)
+	rest := l.rows - h
+	upper, lower := b.part(0, 0, h, b.cols), b.part(h, 0, rest, b.cols)
+	e.solveLower(l.part(0, 0, h, h), upper)
+	e.add(lower, -1, l.part(h, 0, rest, h), upper)
+	e.solveLower(l.part(h, h, rest, rest), lower)
+}
+
+// solvePacked solves eight right sides at a time: six rows of them, less the
+// product with the rows above, by the triangle of these six.
+func (e engine) solvePacked(l, b view) {
+	n := panels(l.rows, tileRows)
+	triangle := packTriangle(l)
+	count := panels(b.cols, tileCols)
+	e.sized(l.rows, l.rows, b.cols).each(panels(count, solveShared), func(task int) {
+		x := make([]float64, n*tileSize)
+		for p := task * solveShared; p < min((task+1)*solveShared, count); p++ {
+			part := b.part(0, p*tileCols, b.rows, min(tileCols, b.cols-p*tileCols))
+			pack(x, part, tileCols, 1)
+			for i := range n {
+				rows := triangle[trianglePanel(i):]
+				e.multiply(i*tileRows, rows, x, x, i*tileSize, tileCols)
+				e.solve(rows[i*tileRows*tileRows:], x[i*tileSize:])
+			}
+			unpack(part, x, tileCols)
+		}
+	})
+}
+
+// trianglePanel is where panel i of a packed triangle begins: panel i goes to
+// the diagonal, (i+1)·6 steps of k.
+func trianglePanel(i int) int { return i * (i + 1) / 2 * tileRows * tileRows }
+
+// packTriangle packs six rows of l at a time, negated, since solving takes
+// products away, except for the diagonal, by which it divides. Rows that are
+// not there have ones on the diagonal.
+func packTriangle(l view) []float64 {
+	n := panels(l.rows, tileRows)
+	packed := make([]float64, trianglePanel(n))
+	for i := range n {
+		top := i * tileRows
+		rows := min(tileRows, l.rows-top)
+		panel := packed[trianglePanel(i):]
+		pack(panel, l.part(top, 0, rows, top+rows).transpose(), tileRows, -1)
+		for r := range tileRows {
+			d := 1.0
+			if r < rows {
+				d = l.data[l.index(top+r, top+r)]
+			}
+			panel[(top+r)*tileRows+r] = d
+		}
+	}
+	return packed
+}

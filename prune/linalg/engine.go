@@ -13,20 +13,25 @@ const (
 	tileSize = tileRows * tileCols
 )
 
-// An engine is what computes: two micro-kernels and a number of threads. None
-// of them changes a result.
+// An engine is what computes: kernels and a number of threads. Neither changes
+// a result.
 type engine struct {
 	kernels
 	threads int
 }
 
-// kernels are the functions that do the arithmetic; all others move data.
+// kernels are the functions that a machine may have instructions for.
 type kernels struct {
 	// multiply is c[6,8] += aᵀ·b for packed a [k,6] and b [k,8]. The block of c
 	// begins at c[at], its rows are stride apart.
 	multiply func(k int, a, b, c []float64, at, stride int)
 	// solve is x := l⁻¹·x for x [6,8] and l as packTriangle leaves it, [6,6].
 	solve func(l, x []float64)
+	// copyRows is to[n,width] = scale·from for width 6 or 8. The first row of
+	// from begins at from[at], rows are stride apart.
+	copyRows func(width, n int, scale float64, from []float64, at, stride int, to []float64)
+	// transposeSquares makes each of n > 0 squares the other, transposed, times scale.
+	transposeSquares func(n int, scale float64, from, to squares)
 }
 
 // machine is the engine of this machine.

@@ -11,4 +11,13 @@ func multiplyAVX2(a *float64, b *float64, k int, c *float64, stride int)
 func solveAVX2(l *float64, x *float64)
 
 //go:noescape
+func copy6AVX2(n int, scale float64, from *float64, stride int, to *float64)
+
+//go:noescape
+func copy8AVX2(n int, scale float64, from *float64, stride int, to *float64)
+
+//go:noescape
+func transposeAVX2(n int, scale float64, from *float64, fromStride int, fromStep int, to *float64, toStride int, toStep int)
+
+//go:noescape
 func peakAVX2(n int)

@@ -290,6 +290,101 @@ TEXT ·solveAVX2(SB), NOSPLIT, $0-16
 	VZEROUPPER
 	RET
 
+// func copy6AVX2(n int, scale float64, from *float64, stride int, to *float64)
+// Requires: AVX, MMX+
+TEXT ·copy6AVX2(SB), NOSPLIT, $0-40
+	// to[n,6] = scale·from for n > 0; stride is in bytes
+	MOVQ         n+0(FP), AX
+	VBROADCASTSD scale+8(FP), Y0
+	MOVQ         from+16(FP), CX
+	MOVQ         stride+24(FP), DX
+	MOVQ         to+32(FP), BX
+	MOVQ         DX, SI
+	SHLQ         $0x03, SI
+	ADDQ         CX, SI
+
+loop:
+	PREFETCHT0 (SI)
+	PREFETCHT0 40(SI)
+	VMULPD     (CX), Y0, Y1
+	VMULPD     32(CX), X0, X2
+	VMOVUPD    Y1, (BX)
+	VMOVUPD    X2, 32(BX)
+	ADDQ       DX, CX
+	ADDQ       DX, SI
+	ADDQ       $+48, BX
+	DECQ       AX
+	JNE        loop
+	VZEROUPPER
+	RET
+
+// func copy8AVX2(n int, scale float64, from *float64, stride int, to *float64)
+// Requires: AVX, MMX+
+TEXT ·copy8AVX2(SB), NOSPLIT, $0-40
+	// to[n,8] = scale·from for n > 0; stride is in bytes
+	MOVQ         n+0(FP), AX
+	VBROADCASTSD scale+8(FP), Y0
+	MOVQ         from+16(FP), CX
+	MOVQ         stride+24(FP), DX
+	MOVQ         to+32(FP), BX
+	MOVQ         DX, SI
+	SHLQ         $0x03, SI
+	ADDQ         CX, SI
+
+loop:
+	PREFETCHT0 (SI)
+	PREFETCHT0 56(SI)
+	VMULPD     (CX), Y0, Y1
+	VMULPD     32(CX), Y0, Y2
+	VMOVUPD    Y1, (BX)
+	VMOVUPD    Y2, 32(BX)
+	ADDQ       DX, CX
+	ADDQ       DX, SI
+	ADDQ       $+64, BX
+	DECQ       AX
+	JNE        loop
+	VZEROUPPER
+	RET
+
+// func transposeAVX2(n int, scale float64, from *float64, fromStride int, fromStep int, to *float64, toStride int, toStep int)
+// Requires: AVX
+TEXT ·transposeAVX2(SB), NOSPLIT, $0-64
+	// n > 0 squares of 4×4 values; strides and steps are in bytes
+	MOVQ         n+0(FP), AX
+	VBROADCASTSD scale+8(FP), Y0
+	MOVQ         from+16(FP), CX
+	MOVQ         to+40(FP), DX
+	MOVQ         fromStride+24(FP), BX
+	MOVQ         fromStep+32(FP), SI
+	MOVQ         toStride+48(FP), DI
+	MOVQ         toStep+56(FP), R8
+	LEAQ         (BX)(BX*2), R9
+	LEAQ         (DI)(DI*2), R10
+
+loop:
+	VMULPD     (CX), Y0, Y1
+	VMULPD     (CX)(BX*1), Y0, Y3
+	VMULPD     (CX)(BX*2), Y0, Y4
+	VMULPD     (CX)(R9*1), Y0, Y5
+	VUNPCKLPD  Y3, Y1, Y2
+	VUNPCKHPD  Y3, Y1, Y1
+	VUNPCKLPD  Y5, Y4, Y3
+	VUNPCKHPD  Y5, Y4, Y5
+	VPERM2F128 $0x20, Y3, Y2, Y4
+	VMOVUPD    Y4, (DX)
+	VPERM2F128 $0x20, Y5, Y1, Y4
+	VMOVUPD    Y4, (DX)(DI*1)
+	VPERM2F128 $0x31, Y3, Y2, Y2
+	VMOVUPD    Y2, (DX)(DI*2)
+	VPERM2F128 $0x31, Y5, Y1, Y1
+	VMOVUPD    Y1, (DX)(R10*1)
+	ADDQ       SI, CX
+	ADDQ       R8, DX
+	DECQ       AX
+	JNE        loop
+	VZEROUPPER
+	RET
+
 // func peakAVX2(n int)
 // Requires: AVX, FMA3
 TEXT ·peakAVX2(SB), NOSPLIT, $0-8

@@ -51,72 +51,92 @@ func (e engine) add(c view, alpha float64, a, b view) {
 	if c.right != 1 {
 		c, a, b = c.transpose(), b.transpose(), a.transpose()
 	}
-	e.addUpTo(everywhere, c, alpha, a, b)
+	e.compute(product{c: c, a: a, b: b, alpha: alpha})
 }
 
-// addLower is add for a square c of which the lower triangle is wanted. Above
-// it, c holds anything afterwards.
-func (e engine) addLower(c view, alpha float64, a, b view) { e.addUpTo(0, c, alpha, a, b) }
+// addLower is add for the lower triangle of a square c.
+func (e engine) addLower(c view, alpha float64, a, b view) {
+	e.compute(product{c: c, a: a, b: b, alpha: alpha, lower: true})
+}
 
-// addUpTo leaves out most of the elements (i,j) with j > i+diagonal.
-func (e engine) addUpTo(diagonal int, c view, alpha float64, a, b view) {
-	e = e.sized(c.rows, c.cols, a.cols)
-	for i := 0; i < c.rows; i += slabWidth {
-		rows := min(slabWidth, c.rows-i)
-		for j := 0; j < min(c.cols, i+rows+diagonal); j += slabWidth {
-			cols := min(slabWidth, c.cols-j)
-			for k := 0; k < a.cols; k += slabDepth {
-				depth := min(slabDepth, a.cols-k)
-				e.addSlab(i-j+diagonal, c.part(i, j, rows, cols), alpha, a.part(i, k, rows, depth), b.part(k, j, depth, cols))
+// A product is c += alpha·a·b.
+type product struct {
+	c, a, b   view
+	alpha     float64
+	lower     bool // of c only the lower triangle
+	symmetric bool // which is copied to the upper one in the end
+}
+
+// compute cuts a product into slabs. Those of one block of c run one after the
+// other, k ascending.
+func (e engine) compute(p product) {
+	e = e.sized(p.c.rows, p.c.cols, p.a.cols)
+	s := slabs.Get().(*slab)
+	defer slabs.Put(s)
+	for i := 0; i < p.c.rows; i += slabWidth {
+		for j := 0; j < p.c.cols && (j <= i || !p.lower); j += slabWidth {
+			for k := 0; k < p.a.cols; k += slabDepth {
+				s.set(e.kernels, p, i, j, k)
+				s.run(e)
 			}
 		}
 	}
+	s.product, s.mirror = product{}, view{} // lend no memory of the caller's on
 }
 
-// A slab is a product that fits in caches, packed.
+// A slab is a part of a product that fits in caches.
 type slab struct {
 	kernels
-	c        view
+	product
+	diagonal int  // elements (i,j) with j > i+diagonal are not computed
+	mirror   view // where element (j,i) is a copy of (i,j) of c
 	depth    int
-	diagonal int // elements (i,j) with j > i+diagonal are not wanted
-	a, b     []float64
+	packedA  []float64
+	packedB  []float64
 }
 
 // slabs are lent by one product to the next: their memory is megabytes.
 var slabs = sync.Pool{New: func() any { return new(slab) }}
 
-func (e engine) addSlab(diagonal int, c view, alpha float64, a, b view) {
-	s := slabs.Get().(*slab)
-	defer slabs.Put(s)
-	s.kernels, s.c, s.depth, s.diagonal = e.kernels, c, a.cols, diagonal
-	s.pack(e, alpha, a, b)
-	down, right := panels(c.rows, blockRows), panels(c.cols, blockCols)
-	e.each(down*right, func(task int) {
-		// The lowest rows are the longest of a triangle and go first.
-		s.block((down-1-task/right)*blockRows, task%right*blockCols)
-	})
-	s.c.data = nil // must not outlive the product
+// set makes s the slab of p that begins at (i,j) of c and at k.
+func (s *slab) set(with kernels, p product, i, j, k int) {
+	rows, cols, depth := min(slabWidth, p.c.rows-i), min(slabWidth, p.c.cols-j), min(slabDepth, p.a.cols-k)
+	s.kernels, s.product, s.depth = with, p, depth
+	s.c, s.a, s.b = p.c.part(i, j, rows, cols), p.a.part(i, k, rows, depth), p.b.part(k, j, depth, cols)
+	s.diagonal = everywhere
+	if p.lower {
+		s.diagonal = i - j
+	}
+	s.symmetric = p.symmetric && k+depth == p.a.cols
+	if s.symmetric {
+		s.mirror = p.c.part(j, i, cols, rows)
+	}
 }
 
-// pack packs both operands.
-func (s *slab) pack(e engine, alpha float64, a, b view) {
-	left, right := panels(a.rows, tileRows), panels(b.cols, tileCols)
-	s.a = resized(s.a, left*tileRows*s.depth)
-	s.b = resized(s.b, right*tileCols*s.depth)
+// run packs both operands, then multiplies.
+func (s *slab) run(e engine) {
+	left, right := panels(s.a.rows, tileRows), panels(s.b.cols, tileCols)
+	s.packedA = resized(s.packedA, left*tileRows*s.depth)
+	s.packedB = resized(s.packedB, right*tileCols*s.depth)
 	first := panels(left, packed)
 	e.each(first+panels(right, packed), func(task int) {
 		if task < first {
-			packSome(s.a, a.transpose(), tileRows, task*packed, alpha)
+			s.packSome(s.packedA, s.a.transpose(), tileRows, task*packed, s.alpha)
 		} else {
-			packSome(s.b, b, tileCols, (task-first)*packed, 1)
+			s.packSome(s.packedB, s.b, tileCols, (task-first)*packed, 1)
 		}
+	})
+	down, across := panels(s.c.rows, blockRows), panels(s.c.cols, blockCols)
+	e.each(down*across, func(task int) {
+		// The lowest rows are the longest of a triangle and go first.
+		s.block((down-1-task/across)*blockRows, task%across*blockCols)
 	})
 }
 
 // packSome packs panels from first on.
-func packSome(to []float64, v view, width, first int, scale float64) {
+func (s *slab) packSome(to []float64, v view, width, first int, scale float64) {
 	for p := first; p < min(first+packed, panels(v.cols, width)); p++ {
-		pack(to[p*width*v.rows:], v.part(0, p*width, v.rows, min(width, v.cols-p*width)), width, scale)
+		s.kernels.pack(to[p*width*v.rows:], v.part(0, p*width, v.rows, min(width, v.cols-p*width)), width, scale)
 	}
 }
 
@@ -141,20 +161,31 @@ func (s *slab) block(top, left int) {
 		for i := first; i < bottom; i += tileRows {
 			s.tile(i, j, aside)
 		}
+		if s.symmetric {
+			s.mirrorStrip(j, first, bottom)
+		}
 	}
 }
 
-// tile computes one tile, aside where C ends within it.
+// tile computes one tile, aside where C or its triangle ends within it.
 func (s *slab) tile(i, j int, aside []float64) {
-	a, b := s.a[i*s.depth:], s.b[j*s.depth:]
-	if i+tileRows <= s.c.rows && j+tileCols <= s.c.cols {
+	a, b := s.packedA[i*s.depth:], s.packedB[j*s.depth:]
+	if i+tileRows <= s.c.rows && j+tileCols <= s.c.cols && j+tileCols-1 <= i+s.diagonal {
 		s.multiply(s.depth, a, b, s.c.data, s.c.index(i, j), s.c.down)
 		return
 	}
-	part := s.c.part(i, j, min(tileRows, s.c.rows-i), min(tileCols, s.c.cols-j))
-	for r := range part.rows {
-		copy(aside[r*tileCols:][:part.cols], part.data[part.index(r, 0):])
+	rows := min(tileRows, s.c.rows-i)
+	for r := range rows {
+		copy(aside[r*tileCols:], s.rowWithin(i+r, j))
 	}
 	s.multiply(s.depth, a, b, aside, 0, tileCols)
-	unpack(part, aside, tileCols)
+	for r := range rows {
+		copy(s.rowWithin(i+r, j), aside[r*tileCols:])
+	}
+}
+
+// rowWithin is what is wanted of row i of a tile whose first column is j.
+func (s *slab) rowWithin(i, j int) []float64 {
+	n := max(0, min(tileCols, s.c.cols-j, i+s.diagonal-j+1))
+	return s.c.data[s.c.index(i, j):][:n]
 }

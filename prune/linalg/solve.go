@@ -18,13 +18,12 @@ func (e engine) invertCholesky(l Matrix) Matrix {
 	l.want("L", l.Rows, l.Rows)
 	x, h := New(l.Rows, l.Rows), New(l.Rows, l.Rows)
 	e.invertLower(x.view(), l.view())
-	// Rows of x end at the diagonal, and so does what they add to h.
+	// Rows of x end at the diagonal, and so does what they add to h. The last
+	// ones reach all of h and leave it symmetric.
 	for top := 0; top < l.Rows; top += slabDepth {
 		end := min(top+slabDepth, l.Rows)
-		rows := x.view().part(top, 0, end-top, end)
-		e.addLower(h.view().part(0, 0, end, end), 1, rows.transpose(), rows)
+		e.gram(h.view().part(0, 0, end, end), x.view().part(top, 0, end-top, end))
 	}
-	e.mirror(h)
 	return h
 }
 

@@ -1,5 +1,7 @@
 package linalg
 
+import "sync"
+
 const (
 	solveWhole  = 192 // most rows of a triangle that is solved without a product
 	solveShared = 4   // panels of right sides of a task
@@ -29,21 +31,39 @@ func (e engine) solveLower(l, b view) {
 // product with the rows above, by the triangle of these six.
 func (e engine) solvePacked(l, b view) {
 	n := panels(l.rows, tileRows)
-	triangle := packTriangle(l)
+	triangle := borrow(trianglePanel(n))
+	defer triangles.Put(triangle)
+	e.packTriangle(*triangle, l)
 	count := panels(b.cols, tileCols)
 	e.sized(l.rows, l.rows, b.cols).each(panels(count, solveShared), func(task int) {
-		x := make([]float64, n*tileSize)
+		x := borrow(n * tileSize)
+		defer triangles.Put(x)
 		for p := task * solveShared; p < min((task+1)*solveShared, count); p++ {
-			part := b.part(0, p*tileCols, b.rows, min(tileCols, b.cols-p*tileCols))
-			pack(x, part, tileCols, 1)
-			for i := range n {
-				rows := triangle[trianglePanel(i):]
-				e.multiply(i*tileRows, rows, x, x, i*tileSize, tileCols)
-				e.solve(rows[i*tileRows*tileRows:], x[i*tileSize:])
-			}
-			unpack(part, x, tileCols)
+			e.solvePanel(*triangle, *x, b.part(0, p*tileCols, b.rows, min(tileCols, b.cols-p*tileCols)))
 		}
 	})
+}
+
+// solvePanel solves b [n, ≤8] in x, a panel of whole tiles.
+func (e kernels) solvePanel(triangle, x []float64, b view) {
+	e.pack(x, b, tileCols, 1)
+	clear(x[b.rows*tileCols:])
+	for i := range panels(b.rows, tileRows) {
+		rows := triangle[trianglePanel(i):]
+		e.multiply(i*tileRows, rows, x, x, i*tileSize, tileCols)
+		e.solve(rows[i*tileRows*tileRows:], x[i*tileSize:])
+	}
+	e.unpack(b, x)
+}
+
+// triangles is memory that one solve lends to the next.
+var triangles = sync.Pool{New: func() any { return new([]float64) }}
+
+// borrow is n values, which may be any, of triangles.
+func borrow(n int) *[]float64 {
+	b := triangles.Get().(*[]float64)
+	*b = resized(*b, n)
+	return b
 }
 
 // trianglePanel is where panel i of a packed triangle begins: panel i goes to
@@ -52,15 +72,14 @@ func trianglePanel(i int) int { return i * (i + 1) / 2 * tileRows * tileRows }
 
 // packTriangle packs six rows of l at a time, negated, since solving takes
 // products away, except for the diagonal, by which it divides. Rows that are
-// not there have ones on the diagonal.
-func packTriangle(l view) []float64 {
-	n := panels(l.rows, tileRows)
-	packed := make([]float64, trianglePanel(n))
-	for i := range n {
+// not there are those of the identity.
+func (e kernels) packTriangle(triangle []float64, l view) {
+	for i := range panels(l.rows, tileRows) {
 		top := i * tileRows
 		rows := min(tileRows, l.rows-top)
-		panel := packed[trianglePanel(i):]
-		pack(panel, l.part(top, 0, rows, top+rows).transpose(), tileRows, -1)
+		panel := triangle[trianglePanel(i):trianglePanel(i+1)]
+		clear(panel[(top+rows)*tileRows:])
+		e.pack(panel, l.part(top, 0, rows, top+rows).transpose(), tileRows, -1)
 		for r := range tileRows {
 			d := 1.0
 			if r < rows {
@@ -69,5 +88,4 @@ func packTriangle(l view) []float64 {
 			panel[(top+r)*tileRows+r] = d
 		}
 	}
-	return packed
 }

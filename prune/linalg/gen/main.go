@@ -37,6 +37,9 @@ func generate() (map[string][]byte, error) {
 	e.ConstraintExpr("amd64")
 	e.multiply()
 	e.solve()
+	e.copyRows(6)
+	e.copyRows(8)
+	e.transpose()
 	e.peak()
 
 	f, err := e.Result()

@@ -1,7 +1,8 @@
 package linalg
 
 // AddGram is H += XᵀX for x [n,k], h [k,k]. It reads the lower triangle of h and
-// leaves h symmetric.
+// leaves h symmetric. A call reads and writes all of h: give it some hundred
+// rows at once.
 func AddGram(h, x Matrix) { machine().addGram(h, x) }
 
 func (e engine) addGram(h, x Matrix) {

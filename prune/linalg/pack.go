@@ -24,12 +24,16 @@ func (e kernels) pack(panel []float64, v view, width int, scale float64) {
 
 // unpack is the way back, from a panel [k, 8] to v [k, ≤8].
 func (e kernels) unpack(v view, panel []float64) {
-	from := view{panel, 0, v.rows, v.cols, tileCols, 1}
-	if v.right != 1 && v.cols == tileCols {
-		e.moveWide(v, from, 1)
-		return
+	switch {
+	case v.right == 1:
+		for k := range v.rows {
+			copy(v.data[v.index(k, 0):][:v.cols], panel[k*tileCols:])
+		}
+	case v.cols < tileCols:
+		move(v, view{panel, 0, v.rows, v.cols, tileCols, 1}, 1)
+	default:
+		e.moveWide(v, view{panel, 0, v.rows, tileCols, tileCols, 1}, 1)
 	}
-	move(v, from, 1)
 }
 
 // moveWide is move for views of six or eight columns, of which one lies by

@@ -42,7 +42,10 @@ func (e engine) invertLower(x, l view) {
 	upper, below := x.part(0, 0, h, h), x.part(h, 0, rest, h)
 	left := l.part(h, h, rest, rest)
 	e.invertLower(upper, l.part(0, 0, h, h))
-	e.add(below, -1, l.part(h, 0, rest, h), upper)
+	for j := 0; j < h; j += slabDepth { // columns of upper begin at the diagonal
+		cols := min(slabDepth, h-j)
+		e.add(below.part(0, j, rest, cols), -1, l.part(h, j, rest, h-j), upper.part(j, j, h-j, cols))
+	}
 	e.solveLower(left, below)
 	e.invertLower(x.part(h, h, rest, rest), left)
 }

@@ -327,6 +327,7 @@ func TestNonsenseAllocatesNothing(t *testing.T) {
 		{"TransformerModel", config{"max_position_embeddings": 1 << 22, "dim_feedforward": 10}},
 		{"TransformerModel", config{"max_position_embeddings": 1 << 22, "vocab_size": 38}},
 		{"TransformerModel", config{"max_position_embeddings": huge}},
+		{"BertModel", config{"hidden_size": huge, "num_attention_heads": 1, "pruned_heads": config{"0": []int{0}}}},
 	} {
 		o := frontendtest.Options{Layers: 1, Heads: 3, HeadSize: 5, Inner: 11, Labels: 4}
 		dir := frontendtest.Random(t, newRand(1), c.class, o)

@@ -15,14 +15,17 @@ func (m *model) apply(l linear, x *ir.Value) *ir.Value {
 }
 
 // constant is b for every row of x: what a linear gives whose inputs are all
-// gone. There is no product of no inputs, so it multiplies x by zeros, which
-// passes reduce to one column.
+// gone. No product of no inputs is an operator, so one zero stands for them.
 func (m *model) constant(b, x *ir.Value) *ir.Value {
-	a := ir.WeightAttrs{Name: "nothing"}
-	if m.Err() == nil {
-		a.Data = tensor.FromFloat32s([]int{m.Hidden, m.Hidden}, make([]float32, m.Hidden*m.Hidden))
+	zeros := func(name string, shape ...int) *ir.Value {
+		a := ir.WeightAttrs{Name: name}
+		if m.Err() == nil {
+			a.Data = tensor.FromFloat32s(shape, make([]float32, m.Hidden))
+		}
+		return m.place(shape, a)
 	}
-	return m.apply(linear{m.place([]int{m.Hidden, m.Hidden}, a), b}, x)
+	nothing := m.apply(linear{w: zeros("nothing in", 1, m.Hidden)}, x)
+	return m.apply(linear{zeros("nothing out", m.Hidden, 1), b}, nothing)
 }
 
 // linear claims NAME.weight [out, in] and NAME.bias, as nn.Linear has them.

@@ -2,6 +2,7 @@ package frontend
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"etc/fault"
@@ -30,11 +31,13 @@ type side struct {
 // that are gone, by their numbers in the model as it was.
 func (m *model) readPrunedHeads() {
 	const key = "pruned_heads"
-	for layer, heads := range m.source.Config.IntLists(key) {
+	lists := m.source.Config.IntLists(key)
+	for _, layer := range slices.Sorted(maps.Keys(lists)) { // in order, so that the first fault is always the same
+		heads := lists[layer]
 		if layer >= m.Layers {
 			m.refuse(fault.Newf(fault.Corrupt, "config.json: %s of layer %d, want one of the %d layers from 0", key, layer, m.Layers))
 		}
-		if last := slices.Max(append(heads, 0)); last >= m.Heads {
+		if last := slices.Max(heads); last >= m.Heads {
 			m.refuse(fault.Newf(fault.Corrupt, "config.json: %s of layer %d: head %d, want one of the %d heads from 0", key, layer, last, m.Heads))
 		}
 		m.pruned[layer] = len(heads)

@@ -133,6 +133,7 @@ func TestWidthsRefused(t *testing.T) {
 		{"BertModel", nothing, heads(config{"-1": []int{0}}), form},
 		{"BertModel", nothing, heads(config{"one": []int{0}}), form},
 		{"BertModel", nothing, heads(config{"2": []int{0}}), "pruned_heads of layer 2, want one of the 2 layers from 0"},
+		{"BertModel", nothing, heads(config{"7": []int{0}, "3": []int{0}, "5": []int{0}, "4": []int{0}, "6": []int{0}}), "pruned_heads of layer 3, want"},
 		{"GPT2Model", nothing, heads(config{"1": []int{0, 3}}), "pruned_heads of layer 1: head 3, want one of the 3 heads from 0"},
 
 		// pruned_heads against the tensors
@@ -148,6 +149,10 @@ func TestWidthsRefused(t *testing.T) {
 		{"BertModel", func(l frontendtest.Layer) { l.Narrow(features(0)[1:], nil) }, nil, `query.weight": shape [11 15], want whole heads: a multiple of 5 in place of 11`},
 		{"GPT2Model", func(l frontendtest.Layer) { l.Narrow(features(0)[1:], nil) }, nil, `c_attn.weight": shape [15 33], want whole heads: a multiple of 15 in place of 33`},
 		{"TransformerModel", func(l frontendtest.Layer) { l.Narrow(features(0)[1:], nil) }, nil, `in_proj_weight": shape [33 15], want whole heads: a multiple of 15 in place of 33`},
+
+		// what the widths of a layer do not explain
+		{"BertForSequenceClassification", func(l frontendtest.Layer) { l.Narrow(features(0), nil) }, config{"id2label": config{"0": "a", "1": "b"}},
+			"classifier.weight\": shape [4 15], want [2 15]\n"},
 	} {
 		dir := narrowed(t, c.class, c.layer)
 		edit(t, dir, c.config)

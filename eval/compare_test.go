@@ -143,18 +143,115 @@ func TestSplitDependsOnTheRowAlone(t *testing.T) {
 	}
 }
 
+// fixedExamples are a row of each kind and some more.
+func fixedExamples() []rows.Example {
+	pair := "b"
+	all := []rows.Example{{Row: rows.Row{Text: "a"}}, {Row: rows.Row{Text: "b"}}, {Row: rows.Row{Text: "c"}}, {Row: rows.Row{Text: "a", Pair: &pair}},
+		{Row: rows.Row{IDs: []int32{1, 2}}}, {Row: rows.Row{IDs: []int32{1, 2}, TypeIDs: []int32{0, 1}}}}
+	for _, text := range []string{"d", "e", "f", "g", "h", "i"} {
+		all = append(all, rows.Example{Row: rows.Row{Text: text}})
+	}
+	return all
+}
+
 // splitOfSeed0 is from Python's hashlib: 1 for search.
 const splitOfSeed0 = "011010"
 
 // The sides are part of what a recipe reproduces: they must never change.
 func TestSplitIsFixed(t *testing.T) {
-	pair := "b"
 	got := ""
-	for _, r := range []rows.Row{{Text: "a"}, {Text: "b"}, {Text: "c"}, {Text: "a", Pair: &pair}, {IDs: []int32{1, 2}}, {IDs: []int32{1, 2}, TypeIDs: []int32{0, 1}}} {
-		search, _ := Split([]rows.Example{{Row: r}}, 0)
+	for _, e := range fixedExamples()[:len(splitOfSeed0)] {
+		search, _ := Split([]rows.Example{e}, 0)
 		got += fmt.Sprint(len(search))
 	}
 	if got != splitOfSeed0 {
 		t.Errorf("got %s, want %s", got, splitOfSeed0)
+	}
+}
+
+func TestPartition(t *testing.T) {
+	var all []rows.Example
+	for i := range 5000 {
+		all = append(all, rows.Example{Row: rows.Row{Line: i + 1, Text: fmt.Sprint("text ", i%4000)}})
+	}
+	part := map[string]int{}
+	search, accept, reserve := Partition(all, 7)
+	for i, list := range [][]rows.Example{search, accept, reserve} {
+		if !slices.IsSortedFunc(list, func(a, b rows.Example) int { return a.Line - b.Line }) {
+			t.Errorf("part %d: the order changed", i)
+		}
+		for _, e := range list {
+			if other, ok := part[e.Text]; ok && other != i {
+				t.Errorf("row %q is in parts %d and %d", e.Text, other, i)
+			}
+			part[e.Text] = i
+		}
+	}
+	if a, b, c := len(search), len(accept), len(reserve); a+b+c != len(all) || a < 1900 || a > 2100 || b < 1900 || b > 2100 {
+		t.Fatalf("%d, %d and %d of %d rows, want 40, 40 and 20 %%", a, b, c, len(all))
+	}
+	again, _, _ := Partition(all[:1000], 7)
+	for _, e := range again {
+		if part[e.Text] != 0 {
+			t.Errorf("row %q changed its part with the other rows", e.Text)
+		}
+	}
+	same := 0
+	other, _, _ := Partition(all, 8)
+	for _, e := range other {
+		if part[e.Text] == 0 {
+			same++
+		}
+	}
+	if same < 700 || same > 900 {
+		t.Errorf("another seed has %d of %d rows in the same part, want two of five", same, len(other))
+	}
+}
+
+// partitionOfSeed0 is from Python's hashlib, as splitOfSeed0.
+const partitionOfSeed0 = "322212211132"
+
+func TestPartitionIsFixed(t *testing.T) {
+	got := ""
+	for _, e := range fixedExamples() {
+		search, accept, reserve := Partition([]rows.Example{e}, 0)
+		got += fmt.Sprint(1*len(search) + 2*len(accept) + 3*len(reserve))
+	}
+	if got != partitionOfSeed0 {
+		t.Errorf("got %s, want %s", got, partitionOfSeed0)
+	}
+}
+
+// The order is the rows' own: the file's does not matter, and it has nothing to
+// do with the parts, so that the first rows of a part are of the file's whole.
+func TestShuffled(t *testing.T) {
+	var all []rows.Example
+	for i := range 1000 {
+		all = append(all, rows.Example{Row: rows.Row{Line: i, Text: fmt.Sprint("text ", i)}})
+	}
+	shuffled := Shuffled(all, 7)
+	late := 0
+	seen := map[string]bool{}
+	for i, e := range shuffled {
+		seen[e.Text] = true
+		if i < 500 && e.Line >= 500 {
+			late++
+		}
+	}
+	if late < 200 || late > 300 || len(seen) != len(all) {
+		t.Errorf("%d of the first 500 rows are from the second half; %d different rows", late, len(seen))
+	}
+	search, _, _ := Partition(shuffled[:500], 7)
+	if len(search) < 150 || len(search) > 250 {
+		t.Errorf("%d of the first 500 rows are for the search", len(search))
+	}
+	slices.Reverse(all)
+	for i, e := range Shuffled(all, 7) {
+		if e.Text != shuffled[i].Text {
+			t.Fatalf("row %d is %q, in another order of the file %q", i, e.Text, shuffled[i].Text)
+		}
+	}
+	if Shuffled(all, 8)[0].Text == shuffled[0].Text && Shuffled(all, 8)[1].Text == shuffled[1].Text {
+		t.Error("another seed has the same order")
 	}
 }

@@ -22,10 +22,12 @@ const (
 	NameSpearman   = "spearman"
 	NamePerplexity = "perplexity"
 	NameNextToken  = "next_token_accuracy"
+	NameAgreement  = "agreement" // of classes with those of the dense model
+	NameCosine     = "cosine"    // of vectors with those of the dense model
 )
 
-// A Metric is a value with its 95 % interval. Accuracies and F1 lie in [0, 1],
-// correlations and Matthews in [−1, 1], perplexity in [1, ∞).
+// A Metric is a value with its 95 % interval. Accuracies, agreement and F1 lie in
+// [0, 1], correlations, cosine and Matthews in [−1, 1], perplexity in [1, ∞).
 type Metric struct {
 	Name  string  `json:"-"`
 	Value float64 `json:"value"`
@@ -59,11 +61,16 @@ func (ms Metrics) MarshalJSON() ([]byte, error) {
 }
 
 // A Report is what eval prints. The first metric is the primary one: --max-drop
-// judges by it.
+// judges by it. It keeps the answers it was made of, so that Compare can pair
+// them with another model's; they must not be written to after.
 type Report struct {
 	Schema  int     `json:"schema"`
 	Rows    int     `json:"rows"`
 	Metrics Metrics `json:"metrics"`
+
+	// What Compare needs of the rows; a Report read from JSON has none.
+	first func(n int) Statistic // the primary metric of the first n rows
+	right []bool                // which rows are right, for McNemar; nil without labels
 }
 
 // Primary is the metric that a drop is measured in.
@@ -80,18 +87,28 @@ func Classification(predicted, want []int, classes int) (*Report, error) {
 	if len(want) == 0 {
 		return nil, errNoRows
 	}
-	right := 0
-	for i := range want {
-		if predicted[i] == want[i] {
-			right++
-		}
-	}
-	low, high := Wilson(right, len(want))
-	return report(len(want),
-		Metric{NameAccuracy, float64(right) / float64(len(want)), low, high},
+	r := report(len(want),
+		shareEqual(NameAccuracy, predicted, want),
 		F1(predicted, want, classes).Metric(),
 		Matthews(predicted, want, classes).Metric(),
-	), nil
+	)
+	r.first = func(n int) Statistic { return Accuracy(predicted[:n], want[:n]) }
+	for i := range want {
+		r.right = append(r.right, predicted[i] == want[i])
+	}
+	return r, nil
+}
+
+// shareEqual is the share of rows where a is b, with Wilson's interval.
+func shareEqual(name string, a, b []int) Metric {
+	equal := 0
+	for i := range b {
+		if a[i] == b[i] {
+			equal++
+		}
+	}
+	low, high := Wilson(equal, len(b))
+	return Metric{name, float64(equal) / float64(len(b)), low, high}
 }
 
 // Correlation judges regression, and cosines against similarity scores.
@@ -103,7 +120,9 @@ func Correlation(predicted, want []float64) (*Report, error) {
 	if constant(want) {
 		return nil, fault.Newf(fault.Corrupt, "all %d scores are %g, want different ones to correlate with", len(want), want[0])
 	}
-	return report(len(want), Spearman(predicted, want).Metric(), Pearson(predicted, want).Metric()), nil
+	r := report(len(want), Spearman(predicted, want).Metric(), Pearson(predicted, want).Metric())
+	r.first = func(n int) Statistic { return Spearman(predicted[:n], want[:n]) }
+	return r, nil
 }
 
 func constant(x []float64) bool {
@@ -127,10 +146,12 @@ func LanguageModel(rows []Scored) (*Report, error) {
 		return nil, fault.Newf(fault.Corrupt, "no scored token in %d rows, want rows of two tokens or more", len(rows))
 	}
 	low, high := Wilson(right, tokens)
-	return report(len(rows),
+	r := report(len(rows),
 		Perplexity(rows).Metric(),
 		Metric{NameNextToken, float64(right) / float64(tokens), low, high},
-	), nil
+	)
+	r.first = func(n int) Statistic { return Perplexity(rows[:n]) }
+	return r, nil
 }
 
 var errNoRows = fault.Newf(fault.Corrupt, "no rows to evaluate, want at least one")

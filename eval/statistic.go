@@ -32,7 +32,8 @@ func (s Statistic) Metric() Metric {
 
 const (
 	resamples = 1000
-	tail      = 0.025 // of a 95 % interval
+	tail      = 0.025             // of a 95 % interval
+	normal    = 1.959963984540054 // quantile of 1 − tail
 	// bootstrapSeed is any constant: every run must draw the same resamples.
 	bootstrapSeed = 1
 )
@@ -70,7 +71,7 @@ func quantile(sorted []float64, q float64) float64 {
 // Wilson is the 95 % score interval of k right out of n. References: Wilson,
 // Probable Inference, J. Am. Stat. Assoc. 22 (1927).
 func Wilson(k, n int) (low, high float64) {
-	const z = 1.959963984540054 // normal quantile of 1 − tail
+	const z = normal
 	p, m := float64(k)/float64(n), float64(n)
 	middle := p + z*z/(2*m)
 	half := z * math.Sqrt(p*(1-p)/m+z*z/(4*m*m))

@@ -37,7 +37,9 @@ formats/plan/layout:  fault
 formats/plan/launch:
 formats/plan:         fault formats/mapped formats/plan/launch formats/plan/layout ir/tensor
 
-prune:                fault ir ir/sparse ir/tensor
+prune:                fault ir ir/sparse ir/tensor prune/linalg
+prune/linalg:         fault golang.org/x/sys
+prune/linalg/gen:     github.com/mmcloughlin/avo
 eval:                 fault formats/rows
 
 compiler/cost:        fault formats/plan/launch ir ir/sparse

@@ -37,7 +37,8 @@ formats/plan/layout:  fault
 formats/plan/launch:
 formats/plan:         fault formats/mapped formats/plan/launch formats/plan/layout ir/tensor
 
-prune:                fault ir ir/sparse ir/tensor
+prune:                fault ir ir/sparse ir/tensor prune/latency
+prune/latency:        fault
 eval:                 fault formats/rows
 
 compiler/cost:        fault formats/plan/launch ir ir/sparse

@@ -7,17 +7,15 @@ import (
 	"slices"
 	"testing"
 
-	"etc/executor"
 	"etc/executor/cpu"
 	"etc/executor/cpu/kernel"
 	"etc/formats/checkpoint"
-	"etc/prune/latency"
 )
 
-// Bounds of how far a table may be from whole models measured beside each other.
+// Bounds of how far a table may be from whole models timed among its levels.
 const (
-	denseLatencyError = 0.05 // of the dense model's time
-	mixedLatencyError = 0.07 // of the ratio of a pruned one to it
+	denseLatencyError = 0.05 // of the sum of sublayers, before it is fitted to the dense model
+	mixedLatencyError = 0.07 // of a pruned one's
 )
 
 // TestModelsLatencyTable measures a table of MiniLM and holds it to whole
@@ -33,11 +31,7 @@ func TestModelsLatencyTable(t *testing.T) {
 			}
 			defer c.Close()
 			for range 3 {
-				table, err := measureLatency(context.Background(), c, cpu.Target, kernel.Best(), nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				dense, mixed := latencyErrors(t, c, table)
+				dense, mixed := latencyErrors(t, c)
 				t.Logf("off by shape: dense %.3f, mixed %.3f", dense, mixed)
 				if slices.Max(dense) <= denseLatencyError && slices.Max(mixed) <= mixedLatencyError {
 					return
@@ -48,41 +42,28 @@ func TestModelsLatencyTable(t *testing.T) {
 	}
 }
 
-// latencyErrors times the dense and a mixed model in turns and compares the
-// table, by shape.
-func latencyErrors(t *testing.T, c *checkpoint.Checkpoint, table *latency.Table) (dense, mixed []float64) {
+// latencyErrors measures a table and a mixed level among its own, and compares,
+// by shape.
+func latencyErrors(t *testing.T, c *checkpoint.Checkpoint) (dense, mixed []float64) {
 	t.Helper()
 	m, err := newLatencyMeasuring(context.Background(), c, cpu.Target, kernel.Best())
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.changed = m.layers // the last one too
-	level := denseLevel(table.Model)
+	full := denseLevel(m.table.Model)
+	level := full
 	level.heads, level.width = 8, 384
-	var models []*executor.Executor
-	for _, l := range []latencyLevel{denseLevel(table.Model), level} {
-		x, err := m.open(l, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer x.Close()
-		models = append(models, x)
+	if err := m.measure(level); err != nil {
+		t.Fatal(err)
 	}
-	whole := table.Dense(m.layers)
-	attention, ffn := table.AttentionTime(level.heads, level.d, level.dv), table.FFNTime(level.width)
-	lastAttention, lastFFN := table.LastAttention(attention), table.LastFFN(ffn)
-	for shape := range m.ids {
-		var times, ratios []float64
-		for range 15 {
-			us, err := m.round(models, shape)
-			if err != nil {
-				t.Fatal(err)
-			}
-			times, ratios = append(times, us[0]), append(ratios, us[1]/us[0])
-		}
-		predicted := table.Rest[shape] + float64(m.layers-1)*(attention[shape]+ffn[shape]) + lastAttention[shape] + lastFFN[shape]
-		dense = append(dense, math.Abs(whole[shape]/middle(times)-1))
-		mixed = append(mixed, math.Abs(predicted/whole[shape]/middle(ratios)-1))
+	whole := m.table.Dense(m.layers)
+	attention, ffn := m.table.AttentionTime(level.heads, level.d, level.dv), m.table.FFNTime(level.width)
+	fullAttention, fullFFN := m.table.AttentionTime(full.heads, full.d, full.dv), m.table.FFNTime(full.width)
+	for i := range m.ids {
+		saved := float64(m.changed) * (fullAttention[i] + fullFFN[i] - attention[i] - ffn[i])
+		t.Logf("%+v: dense %.0f µs, table before its fit %.0f; mixed %.0f µs, table %.0f", m.table.Shapes[i], m.micros[full][i], whole[i]/m.fit[i], m.micros[level][i], whole[i]-saved)
+		dense = append(dense, math.Abs(1/m.fit[i]-1))
+		mixed = append(mixed, math.Abs((whole[i]-saved)/m.micros[level][i]-1))
 	}
 	return dense, mixed
 }

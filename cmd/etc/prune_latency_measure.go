@@ -20,9 +20,10 @@ import (
 //
 // A level's sublayers are not timed one by one: threads go through a batch in
 // groups that do not wait for each other, so a step has no time of its own.
-// Many layers of the real checkpoint are brought to the level at once, the
-// model is compiled and whole batches are timed; what a sublayer takes is the
-// difference to the model without this kind of sublayer, a layer's part of it.
+// Many layers of the real checkpoint are brought to the level at once and lose
+// their sublayers of the other kind, the model is compiled and whole batches are
+// timed; what a sublayer takes is a layer's part of the difference to the model
+// that has lost both kinds. So no small time is the difference of two large ones.
 // These are all layers, but for the last one of a model that picks a token:
 // were its attention gone, no other token would be read in any layer.
 type latencyMeasuring struct {
@@ -36,6 +37,7 @@ type latencyMeasuring struct {
 	changed int                        // of these, the first ones, which are brought to levels
 	ids     [][][]int32                // of each shape: full rows of random ids
 	micros  map[latencyLevel][]float64 // of whole batches, by shape
+	fit     []float64                  // what times were scaled by, by shape
 	done    func(n, total int)
 }
 
@@ -53,8 +55,6 @@ func measureLatency(ctx context.Context, c *checkpoint.Checkpoint, target string
 	}
 	m.table.Target, m.table.Level = target, level.String()
 	m.table.Source = fmt.Sprintf("measured %s on %s, %d threads", time.Now().UTC().Format(time.DateOnly), cpuName(), m.threads)
-	m.table.Smooth()
-	m.table.Round()
 	return m.table, nil
 }
 
@@ -85,32 +85,35 @@ func newLatencyMeasuring(ctx context.Context, c *checkpoint.Checkpoint, target s
 	return m, nil
 }
 
-// measure times all levels and works out the table.
-func (m *latencyMeasuring) measure() error {
+// measure times all levels and works out the table. Other levels are timed
+// among them, for who wants to hold the table to whole models.
+func (m *latencyMeasuring) measure(others ...latencyLevel) error {
 	dense := denseLevel(m.table.Model)
 	without := dense
 	without.heads, without.width = 0, 0
-	shares, err := m.sharesOfLast(dense)
+	last, err := m.sharesOfLast(dense)
 	if err != nil {
 		return err
 	}
-	m.table.Last = shares
-	levels := append(m.levels(), without)
-	if err := m.timeLevels(dense, levels); err != nil {
+	m.table.Last = last
+	if err := m.timeLevels(dense, append(m.levels(), others...)); err != nil {
 		return err
 	}
 	norms, err := m.profile(without)
 	if err != nil {
 		return err
 	}
-	m.fill(dense, without, norms)
+	m.fill(without, norms)
+	m.table.Smooth()
+	m.fitDense(m.micros[dense])
+	m.table.Round()
 	return nil
 }
 
-// levels are those of the table's points but for the dense one.
+// levels are those of the table's points, each once.
 func (m *latencyMeasuring) levels() (all []latencyLevel) {
 	m.eachPoint(func(l latencyLevel, _ sublayerKind, _ *[]float64) {
-		if l != denseLevel(m.table.Model) {
+		if !slices.Contains(all, l) {
 			all = append(all, l)
 		}
 	})
@@ -125,27 +128,28 @@ const (
 	ffnKind
 )
 
-// eachPoint calls visit for each point of the table with its level, what it is
-// of, and the place of its times.
+// eachPoint calls visit for each point of the table with its level, without
+// sublayers of the other kind, what it is of, and the place of its times.
 func (m *latencyMeasuring) eachPoint(visit func(l latencyLevel, kind sublayerKind, us *[]float64)) {
-	dense := denseLevel(m.table.Model)
+	attention, ffn := denseLevel(m.table.Model), denseLevel(m.table.Model)
+	attention.width, ffn.heads = 0, 0
 	for i := range m.table.Attention {
-		a, l := &m.table.Attention[i], dense
+		a, l := &m.table.Attention[i], attention
 		l.heads, l.d, l.dv = a.Heads, a.D, a.Dv
 		visit(l, attentionKind, &a.Micros)
 	}
 	for i := range m.table.FFN {
-		f, l := &m.table.FFN[i], dense
+		f, l := &m.table.FFN[i], ffn
 		l.width = f.Width
 		visit(l, ffnKind, &f.Micros)
 	}
 	for i := range m.table.AttentionTiles {
-		x, l := &m.table.AttentionTiles[i], dense
+		x, l := &m.table.AttentionTiles[i], attention
 		l.attentionTiles = x.Density
 		visit(l, attentionKind, &x.Micros)
 	}
 	for i := range m.table.FFNTiles {
-		x, l := &m.table.FFNTiles[i], dense
+		x, l := &m.table.FFNTiles[i], ffn
 		l.ffnTiles = x.Density
 		visit(l, ffnKind, &x.Micros)
 	}
@@ -154,26 +158,36 @@ func (m *latencyMeasuring) eachPoint(visit func(l latencyLevel, kind sublayerKin
 // fill works out the table from the times of whole batches, T. Where n layers
 // are changed, a sublayer at level l takes
 //
-//	gone + (T(l) − T(this kind gone)) / n
+//	gone + (T(l) − T(both kinds gone)) / n
 //
-// where gone is its part, by norms, of the time of a model without both kinds.
-// What is left of the dense model's time is the rest. Both kinds together save
-// a little more or less than each alone; the rest takes this up, so that times
-// are right near the dense model.
-func (m *latencyMeasuring) fill(dense, without latencyLevel, norms []blockTimes) {
-	last := [][]float64{attentionKind: m.table.Last.Attention, ffnKind: m.table.Last.FFN}
-	bare := []latencyLevel{attentionKind: dense, ffnKind: dense}
-	bare[attentionKind].heads, bare[ffnKind].width = 0, 0
-
-	m.table.Rest = slices.Clone(m.micros[dense])
+// where gone is its part, by norms, of the time of the model without both
+// kinds, and so is the rest.
+func (m *latencyMeasuring) fill(without latencyLevel, norms []blockTimes) {
+	base := m.micros[without]
+	for i, us := range base {
+		m.table.Rest = append(m.table.Rest, us*norms[i].restShare())
+	}
 	m.eachPoint(func(l latencyLevel, kind sublayerKind, us *[]float64) {
-		*us = make([]float64, len(m.table.Shapes))
-		for i := range *us {
-			gone := m.micros[without][i] * norms[i].share(kind, m.changed)
-			(*us)[i] = max(0, gone+(m.micros[l][i]-m.micros[bare[kind]][i])/float64(m.changed))
-			if l == dense {
-				m.table.Rest[i] = max(0, m.table.Rest[i]-(float64(m.layers-1)+last[kind][i])*(*us)[i])
-			}
+		for i, t := range m.micros[l] {
+			gone := base[i] * norms[i].share(kind, m.changed)
+			*us = append(*us, max(0, gone+(t-base[i])/float64(m.changed)))
+		}
+	})
+}
+
+// fitDense scales all times of a shape so that they add up to what the dense
+// model took: both kinds of sublayers together are a few hundredths slower or
+// faster than each alone, by what stays in caches.
+func (m *latencyMeasuring) fitDense(micros []float64) {
+	whole := m.table.Dense(m.layers)
+	m.fit = nil
+	for i := range micros {
+		m.fit = append(m.fit, micros[i]/whole[i])
+		m.table.Rest[i] *= m.fit[i]
+	}
+	m.eachPoint(func(_ latencyLevel, _ sublayerKind, us *[]float64) {
+		for i := range m.fit {
+			(*us)[i] *= m.fit[i]
 		}
 	})
 }
@@ -182,7 +196,7 @@ const (
 	latencyRounds   = 7                     // at least, of which the median counts
 	latencyMost     = 25                    // of short batches
 	latencySpan     = 60 * time.Millisecond // that rounds of short batches go on by the dense model
-	latencyOpen     = 512 << 20             // bytes of weights of models that are open at once
+	latencyOpen     = 1 << 30               // bytes of weights of models that are open at once
 	latencyTogether = 12                    // models that are open at once
 )
 

@@ -23,25 +23,25 @@ type blockTimes struct {
 // share is the part of all time that a sublayer of a kind has, on average over
 // the first layers.
 func (b blockTimes) share(kind sublayerKind, layers int) float64 {
-	all, some := b.rest, 0.0
-	for k, of := range b.of {
-		for i, t := range of {
-			all += t
-			if k == int(kind) && i < layers {
-				some += t
-			}
-		}
+	return sum(b.of[kind][:layers]) / float64(layers) / b.all()
+}
+
+// restShare is the part of what is no sublayer.
+func (b blockTimes) restShare() float64 { return b.rest / b.all() }
+
+func (b blockTimes) all() float64 { return b.rest + sum(b.of[attentionKind]) + sum(b.of[ffnKind]) }
+
+func sum(v []float64) (s float64) {
+	for _, x := range v {
+		s += x
 	}
-	return some / float64(layers) / all
+	return s
 }
 
 // lastShare is the last layer's part of what the other layers take on average.
 func (b blockTimes) lastShare(kind sublayerKind) float64 {
 	of := b.of[kind]
-	others := 0.0
-	for _, t := range of[:len(of)-1] {
-		others += t / float64(len(of)-1)
-	}
+	others := sum(of[:len(of)-1]) / float64(len(of)-1)
 	return min(1, of[len(of)-1]/others)
 }
 

@@ -5,17 +5,8 @@ import (
 	"slices"
 
 	"etc/ir/sparse"
+	"etc/prune/latency"
 )
-
-// A Latency says what the sublayers of a model take on the target, in the same
-// unit for each of some shapes of batches: prune/latency has tables.
-type Latency interface {
-	Rest() []float64                          // what pruning leaves as it is
-	Attention(heads, d, dv int) []float64     // one attention with its norm; no heads: it is gone
-	FFN(width int) []float64                  // one feed-forward block
-	AttentionTiles(density float64) []float64 // with all products in tiles of that share
-	FFNTiles(density float64) []float64
-}
 
 // An option is one way to prune a sublayer.
 type option struct {
@@ -45,14 +36,20 @@ const widthStep = 16
 
 // menus are the options of all sublayers: whole heads, each with heads of full
 // and narrower features, and widths of feed-forward blocks.
-func (e *Edit) menus(t Latency) []menu {
+func (e *Edit) menus(t *latency.Table) []menu {
 	var all []menu
-	for _, l := range e.layers {
+	for i, l := range e.layers {
 		m := menu{layer: l}
+		last := t.LastFFN
 		if l.ffn != nil {
 			m.options = e.widthOptions(l, t)
 		} else {
-			m.options = e.headOptions(l, t)
+			m.options, last = e.headOptions(l, t), t.LastAttention
+		}
+		if i >= len(e.layers)-2 { // of the last layer, a head may want one token only
+			for j := range m.options {
+				m.options[j].times = last(m.options[j].times)
+			}
 		}
 		m.options = worthwhile(m.options)
 		all = append(all, m)
@@ -65,7 +62,7 @@ func (e *Edit) dialOf(l *sublayer, kind string) int {
 	return slices.IndexFunc(e.dials, func(d *dial) bool { return d.layer == l && d.kind == kind })
 }
 
-func (e *Edit) widthOptions(l *sublayer, t Latency) []option {
+func (e *Edit) widthOptions(l *sublayer, t *latency.Table) []option {
 	at := e.dialOf(l, "neurons")
 	d := e.dials[at]
 	var all []option
@@ -76,12 +73,12 @@ func (e *Edit) widthOptions(l *sublayer, t Latency) []option {
 		if gone > d.most && step > 0 {
 			continue
 		}
-		all = append(all, option{map[int]int{at: gone}, t.FFN(width), d.loss[gone], 0})
+		all = append(all, option{map[int]int{at: gone}, t.FFNTime(width), d.loss[gone], 0})
 	}
 	return all
 }
 
-func (e *Edit) headOptions(l *sublayer, t Latency) []option {
+func (e *Edit) headOptions(l *sublayer, t *latency.Table) []option {
 	heads, scores, values := e.dialOf(l, "heads"), e.dialOf(l, "d"), e.dialOf(l, "dv")
 	a := l.attention
 	var all []option
@@ -96,7 +93,7 @@ func (e *Edit) headOptions(l *sublayer, t Latency) []option {
 				for dial, r := range turned {
 					local *= 1 - e.dials[dial].loss[r]
 				}
-				all = append(all, option{turned, t.Attention(a.heads-gone, d, dv), 1 - local, 0})
+				all = append(all, option{turned, t.AttentionTime(a.heads-gone, d, dv), 1 - local, 0})
 			}
 		}
 	}

@@ -56,7 +56,7 @@ type allocation struct {
 // sublayers lose by themselves does not see what the layers above make of it,
 // and what is lost end to end does not add up.
 func (q *Quest) portfolio() []allocation {
-	rest := q.Latency.Rest()
+	rest := q.Latency.Rest
 	all := []allocation{
 		{"uniform neurons", func(w float64) choice { return q.uniform(w, 0, false) }},
 		{"uniform neurons and heads", func(w float64) choice { return q.uniform(w, headPace, false) }},
@@ -81,7 +81,7 @@ func (q *Quest) portfolio() []allocation {
 // pace, that is fast enough. With narrow, scores are computed over half of the
 // features wherever a menu has that.
 func (q *Quest) uniform(wanted, pace float64, narrow bool) choice {
-	rest := q.Latency.Rest()
+	rest := q.Latency.Rest
 	const steps = 256
 	for step := range steps + 1 {
 		share := float64(step) / steps
@@ -133,7 +133,7 @@ func (q *Quest) candidate(ctx context.Context, name string, wanted float64, c ch
 	if known := q.tried[key]; known != nil {
 		return known, nil
 	}
-	made := &Candidate{Name: name, Wanted: wanted, choice: c, setting: q.edit.setting(q.menus, c), Speedups: speedups(q.menus, q.Latency.Rest(), c)}
+	made := &Candidate{Name: name, Wanted: wanted, choice: c, setting: q.edit.setting(q.menus, c), Speedups: speedups(q.menus, q.Latency.Rest, c)}
 	if err := q.build(made, nil); err != nil {
 		return nil, err
 	}
@@ -182,7 +182,7 @@ func (q *Quest) neighbours(from *Candidate, most int) []choice {
 		gain float64
 	}
 	var all []move
-	rest := q.Latency.Rest()
+	rest := q.Latency.Rest
 	for i, up := range q.menus {
 		for j := range up.options {
 			gain := up.options[from.choice[i]].damage - up.options[j].damage

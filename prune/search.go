@@ -8,6 +8,7 @@ import (
 
 	"etc/fault"
 	"etc/ir"
+	"etc/prune/latency"
 )
 
 // A Verdict is what a user's metric says of a pruned model.
@@ -37,7 +38,7 @@ type Quest struct {
 	Dense     *ir.Graph
 	Stats     *Statistics
 	Method    Method
-	Latency   Latency
+	Latency   *latency.Table
 	Speedup   float64                                                 // wanted; 0: as much as the metric allows
 	Damage    func(ctx context.Context, g *ir.Graph) (float64, error) // nil: nothing to compare outputs on
 	Calibrate Calibrate                                               // nil: repairs rely on the dense model's statistics
@@ -205,7 +206,7 @@ func bitsFor(n int) int { return int(math.Ceil(math.Log2(float64(max(2, n))))) }
 // fastest is the largest speed-up that any choice has.
 func (q *Quest) fastest() float64 {
 	c := make(choice, len(q.menus))
-	weight := weightOf(q.menus, q.Latency.Rest())
+	weight := weightOf(q.menus, q.Latency.Rest)
 	for i, m := range q.menus {
 		for j := range m.options {
 			if weight(&m.options[j]) < weight(&m.options[c[i]]) {
@@ -213,7 +214,7 @@ func (q *Quest) fastest() float64 {
 			}
 		}
 	}
-	return speedup(q.menus, q.Latency.Rest(), c)
+	return speedup(q.menus, q.Latency.Rest, c)
 }
 
 // accept has the rows decide that the search did not see. They are looked at

@@ -37,7 +37,8 @@ formats/plan/layout:  fault
 formats/plan/launch:
 formats/plan:         fault formats/mapped formats/plan/launch formats/plan/layout ir/tensor
 
-prune:                fault ir ir/sparse ir/tensor prune/linalg
+prune:                fault ir ir/sparse ir/tensor prune/latency prune/linalg
+prune/latency:        fault
 prune/linalg:         fault golang.org/x/sys
 prune/linalg/gen:     github.com/mmcloughlin/avo
 eval:                 fault formats/rows

@@ -17,12 +17,15 @@ import (
 	"etc/formats/rows"
 	"etc/ir"
 	"etc/prune"
+	"etc/prune/latency"
 )
 
 type pruneFlags struct {
 	output, calib, columns, task string
 	eval, maxDrop, method        string
 	sparsity, speedup            float64
+	latencyTable                 string
+	measure                      bool
 	seed                         uint64
 }
 
@@ -42,6 +45,8 @@ func pruneCommand(p *program) *cobra.Command {
 	c.Flags().StringVar(&f.maxDrop, "max-drop", "", "largest loss allowed: 1% is one point of the metric, 1%r relative")
 	c.Flags().Float64Var(&f.sparsity, "sparsity", 0, "share of zeros in the encoder's matrices, from 0 to 1")
 	c.Flags().Float64Var(&f.speedup, "speedup", 0, "how many times as fast as the dense model it must be, by the latency table")
+	c.Flags().StringVar(&f.latencyTable, "latency-table", "", "what sublayers take on the target (default: the table shipped for this CPU level and model, else a prediction)")
+	c.Flags().BoolVar(&f.measure, "measure", false, "measure that table now, on this machine")
 	c.Flags().StringVar(&f.method, "method", prune.Methods()[0].Name, "what goes: "+prune.StructureNames()+"; with :CRITERION, in what order")
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "how --eval is split into search and accept rows")
 	p.addForce(c)
@@ -51,17 +56,19 @@ func pruneCommand(p *program) *cobra.Command {
 // A pruning is one run of etc prune.
 type pruning struct {
 	*program
-	flags  *pruneFlags
-	ctx    context.Context
-	ckpt   *checkpoint.Checkpoint
-	dense  *ir.Graph // as imported
-	model  plan.Model
-	names  map[string]bool // of the weights as imported
-	data   *rows.Data      // of --eval, or nil
-	drop   *eval.Drop      // of --max-drop, or nil
-	sample *sample         // of calibration rows, or nil
-	stats  *prune.Statistics
-	lines  []string // what the judges saw, for the record
+	flags    *pruneFlags
+	ctx      context.Context
+	ckpt     *checkpoint.Checkpoint
+	imported *frontend.Imported
+	dense    *ir.Graph // as imported
+	model    plan.Model
+	names    map[string]bool // of the weights as imported
+	data     *rows.Data      // of --eval, or nil
+	drop     *eval.Drop      // of --max-drop, or nil
+	sample   *sample         // of calibration rows, or nil
+	stats    *prune.Statistics
+	table    *latency.Table // that speeds were read from, or nil
+	lines    []string       // what the judges saw, for the record
 }
 
 func (p *program) prune(ctx context.Context, model string, f *pruneFlags) error {
@@ -113,6 +120,8 @@ func (f *pruneFlags) check(p *program) error {
 		return fault.Newf(fault.Usage, "--sparsity %v: want a share from 0 to 1", f.sparsity)
 	case f.speedup != 0 && !(f.speedup >= 1 && f.speedup <= mostSpeedup):
 		return fault.Newf(fault.Usage, "--speedup %v: want a ratio of times from 1 to %d", f.speedup, mostSpeedup)
+	case f.measure && f.latencyTable != "":
+		return fault.Newf(fault.Usage, "--measure and --latency-table: want one of them")
 	case f.speedup > 0 && f.sparsity > 0:
 		return fault.Newf(fault.Usage, "--speedup and --sparsity: want one of them")
 	case f.sparsity == 0 && f.maxDrop == "" && f.speedup == 0:
@@ -134,6 +143,7 @@ func (r *pruning) importModel() error {
 	if err != nil {
 		return err
 	}
+	r.imported = imported
 	r.dense, r.model, r.names = imported.Graph, imported.Model, map[string]bool{}
 	for _, op := range r.dense.Ops {
 		if op.Kind == ir.Weight {

@@ -81,7 +81,7 @@ func (g *guard) damage(ctx context.Context, graph *ir.Graph) (float64, error) {
 	}
 	n := len(g.sample.ids)
 	if g.model.Task == plan.CausalLM {
-		return (sum(pruned[0]) - sum(g.dense[0])) / float64(g.sample.tokens), nil
+		return (lossOf(pruned[0]) - lossOf(g.dense[0])) / float64(g.sample.tokens), nil
 	}
 	far, width := distanceOf(g.model.Task), len(g.dense[0])/n
 	total := 0.0
@@ -91,9 +91,10 @@ func (g *guard) damage(ctx context.Context, graph *ir.Graph) (float64, error) {
 	return total / float64(n), nil
 }
 
-func sum(x []float32) float64 {
+// lossOf is the loss over all rows.
+func lossOf(nll []float32) float64 {
 	total := 0.0
-	for _, v := range x {
+	for _, v := range nll {
 		total += float64(v)
 	}
 	return total

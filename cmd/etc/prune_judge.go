@@ -24,7 +24,7 @@ type part struct {
 	name  string
 	data  *rows.Data
 	dense *eval.Report
-	own   *answers // of the dense model, where rows have no labels
+	own   *modelAnswers // of the dense model, where rows have no labels
 }
 
 // split parts --eval into rows that the search may see, rows that accept what
@@ -136,14 +136,14 @@ func (r *pruning) load(c *checkpoint.Checkpoint) (*executor.Executor, error) {
 	return x, err
 }
 
-// Answers are what a model says to rows without labels.
-type answers struct {
+// modelAnswers are what a model says to rows without labels.
+type modelAnswers struct {
 	classes []int
 	scores  []float64
 	vectors [][]float32
 }
 
-func answersOf(ctx context.Context, x *executor.Executor, data *rows.Data, bar *progress) (*answers, error) {
+func answersOf(ctx context.Context, x *executor.Executor, data *rows.Data, bar *progress) (*modelAnswers, error) {
 	list := rowsOf(data)
 	if x.Program().Model.Task == plan.Embedding {
 		list = nil
@@ -155,7 +155,7 @@ func answersOf(ctx context.Context, x *executor.Executor, data *rows.Data, bar *
 			}
 		}
 	}
-	a := &answers{}
+	a := &modelAnswers{}
 	err := each(ctx, x, data.Name, list, bar, func(_ int, r *executor.Result) {
 		a.classes = append(a.classes, r.Class)
 		a.scores = append(a.scores, float64(r.Score))
@@ -165,7 +165,7 @@ func answersOf(ctx context.Context, x *executor.Executor, data *rows.Data, bar *
 }
 
 // agreement is how far answers are the dense model's.
-func (a *answers) agreement(dense *answers, task plan.Task) (*eval.Report, error) {
+func (a *modelAnswers) agreement(dense *modelAnswers, task plan.Task) (*eval.Report, error) {
 	switch task {
 	case plan.Classification:
 		return eval.ClassAgreement(a.classes, dense.classes)

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"context"
-	"fmt"
-
-	"etc/eval"
+	"etc/executor/cpu"
+	"etc/executor/cpu/kernel"
 	"etc/fault"
-	"etc/ir"
 	"etc/prune"
+	"etc/prune/latency"
 )
 
 // fixed prunes to --sparsity; --max-drop, if given, is a gate over all rows.
@@ -77,9 +75,19 @@ func (r *pruning) search(m prune.Method) (*prune.Found, error) {
 	return found, err
 }
 
-var (
-	_ = eval.Compare
-	_ context.Context
-	_ *ir.Graph
-	_ = fmt.Sprint
-)
+// latency is the table that speeds are read from: that of --latency-table, one
+// measured now with --measure, or the shipped one.
+func (r *pruning) latency() (*latency.Table, error) {
+	table, err := latencyTable(r.imported, cpu.Target, kernel.Best(), r.flags.latencyTable)
+	if r.flags.measure {
+		bar := r.newProgress("measuring kernels")
+		table, err = measureLatency(r.ctx, r.ckpt, cpu.Target, kernel.Best(), bar.set)
+		bar.clear()
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.note("speeds by the latency table of %s on %s: %s (%.12s)", table.Target, table.Level, table.Source, table.Digest())
+	r.table = table
+	return table, nil
+}

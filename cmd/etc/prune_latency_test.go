@@ -323,3 +323,21 @@ func TestLatencyShapes(t *testing.T) {
 		}
 	}
 }
+
+// TestKindsAreMeasuredApart: a level of one kind has no sublayer of the other.
+func TestKindsAreMeasuredApart(t *testing.T) {
+	m, err := newLatencyMeasuring(context.Background(), openTiny(t), cpu.Target, kernel.Best())
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := [2]int{}
+	m.eachPoint(func(l latencyLevel, kind sublayerKind, _ *[]float64) {
+		seen[kind]++
+		if kind == attentionKind && l.width != 0 || kind == ffnKind && l.heads != 0 {
+			t.Errorf("level %+v of kind %d is measured with the other kind", l, kind)
+		}
+	})
+	if seen != [2]int{5 + 1 + 1 + 5, 11 + 5} {
+		t.Errorf("%v points of the two kinds, want 12 and 16", seen)
+	}
+}

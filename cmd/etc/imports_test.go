@@ -38,6 +38,7 @@ formats/plan/launch:
 formats/plan:         fault formats/mapped formats/plan/launch formats/plan/layout ir/tensor
 
 prune:                fault ir ir/sparse ir/tensor
+prune/report:
 eval:                 fault formats/rows
 
 compiler/cost:        fault formats/plan/launch ir ir/sparse

@@ -41,6 +41,7 @@ prune:                fault ir ir/sparse ir/tensor prune/latency prune/linalg
 prune/latency:        fault
 prune/linalg:         fault golang.org/x/sys
 prune/linalg/gen:     github.com/mmcloughlin/avo
+prune/report:
 eval:                 fault formats/rows
 
 compiler/cost:        fault formats/plan/launch ir ir/sparse

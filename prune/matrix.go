@@ -2,6 +2,7 @@ package prune
 
 import (
 	"math"
+	"sync"
 
 	"etc/fault"
 	"etc/ir"
@@ -26,6 +27,7 @@ type matrix struct {
 	mean      []float64       // [k] E[x]
 	worth     []float64       // [k] of an entry of 1, by the criterion
 	constants map[int]float64 // inputs that are the same for every token
+	noZeros   func() bool     // whether the weight has no zero at all
 
 	mask
 }
@@ -48,6 +50,7 @@ func newMatrix(g *ir.Graph, at int, stats *Statistics, c *Criterion, shared stri
 	}
 	m := &matrix{op: at, name: op.Arg("w").WeightName(), shared: shared, block: op.Label, n: w.Shape[0], k: w.Shape[1], w: w, constants: map[int]float64{}}
 	m.b, m.biased = op.Arg("b").Data()
+	m.noZeros = sync.OnceValue(func() bool { return sparse.Survey(w).NonZeros == m.n*m.k })
 	m.keepAll()
 	if !stats.Empty() {
 		if m.seen = stats.of(m.k, m.name, shared); m.seen == nil {

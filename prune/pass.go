@@ -62,6 +62,9 @@ func newSums(stage []*matrix) sums {
 	return s
 }
 
+// Block is the label of the products whose inputs are wanted.
+func (p *Pass) Block() string { return p.stage[0].block }
+
 // Wants tells whether inputs of that width under a name are to be shown.
 func (p *Pass) Wants(name string, width int) bool {
 	for _, m := range []*matrix{p.stage[0], p.residual} {

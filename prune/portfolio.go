@@ -8,8 +8,9 @@ import (
 	"slices"
 )
 
-// rung is the candidates of a speed, those that do least damage first.
-func (q *Quest) rung(ctx context.Context, wanted float64) ([]*Candidate, error) {
+// rung is the candidates of a speed, those that do least damage first;
+// polished, with switches between sublayers.
+func (q *Quest) rung(ctx context.Context, wanted float64, polished bool) ([]*Candidate, error) {
 	var list []*Candidate
 	add := func(name string, c choice) error {
 		candidate, err := q.candidate(ctx, name, wanted, c)
@@ -27,7 +28,7 @@ func (q *Quest) rung(ctx context.Context, wanted float64) ([]*Candidate, error) 
 		return nil, nil
 	}
 	slices.SortStableFunc(list, byDamage)
-	if q.Damage != nil {
+	if q.Damage != nil && polished {
 		if err := q.switches(ctx, list[0], add); err != nil {
 			return nil, err
 		}
@@ -140,6 +141,7 @@ func (q *Quest) candidate(ctx context.Context, name string, wanted float64, c ch
 	if err := q.look(ctx, made); err != nil {
 		return nil, err
 	}
+	made.graph, made.recipe = nil, nil // a model is large, and is soon made again
 	made.Outcome = "not judged"
 	q.tried[key] = made
 	q.Tried = append(q.Tried, made)
@@ -225,7 +227,7 @@ func (q *Quest) neighbours(from *Candidate, most int) []choice {
 
 // measured are the shares of a dial's units at which damage is measured; in
 // between it is interpolated.
-var measured = []float64{0.25, 0.5, 0.625, 0.75, 0.875, 1}
+var measured = []float64{0.375, 0.625, 0.8125, 1}
 
 // measureDamage prunes one sublayer at a time and looks at the outputs: what
 // a sublayer loses end to end has little to do with what it loses by itself.

@@ -67,6 +67,7 @@ type Candidate struct {
 
 	choice  choice
 	setting Setting
+	settled bool // written for good
 	graph   *ir.Graph
 	recipe  *Recipe
 }
@@ -98,23 +99,38 @@ func (q *Quest) Run(ctx context.Context) (*Found, error) {
 		return nil, err
 	}
 	if q.Speedup > 0 {
+		if !q.allocates() {
+			return nil, fault.Newf(fault.Usage, "--speedup with --method %s: its speeds are not in the latency table; want %s", q.Method.Name, Structured.name)
+		}
 		return q.atSpeed(ctx)
 	}
 	return q.climb(ctx)
 }
 
-// prepare makes the menus and measures what options cost end to end.
+// prepare makes the dials, and for a structured search the menus and what their
+// options cost end to end.
 func (q *Quest) prepare(ctx context.Context) error {
 	q.tried = map[string]*Candidate{}
 	q.tell("ranking", 0, 1)
-	e, err := Method{q.Method.Name, &searched, q.Method.criterion}.rank(q.Dense, q.Stats)
+	m := q.Method
+	if q.allocates() {
+		m.structure = &searched
+	}
+	e, err := m.rank(q.Dense, q.Stats)
 	if err != nil {
 		return err
 	}
 	q.edit = e
+	if !q.allocates() {
+		return nil
+	}
 	q.menus = e.menus(q.Latency)
 	return q.measureDamage(ctx)
 }
+
+// allocates tells whether sublayers are pruned each in its own way: by the
+// default method, for which the latency table has every level.
+func (q *Quest) allocates() bool { return q.Method.structure.name == Structured.name }
 
 func (q *Quest) tell(stage string, done, total int) {
 	if q.Tell != nil {
@@ -126,7 +142,7 @@ func (q *Quest) stop() bool { return q.Stop != nil && q.Stop() }
 
 // atSpeed finds the best model of the speed that is wanted.
 func (q *Quest) atSpeed(ctx context.Context) (*Found, error) {
-	finalists, err := q.rung(ctx, q.Speedup)
+	finalists, err := q.rung(ctx, q.Speedup, true)
 	if err != nil {
 		return nil, err
 	}
@@ -144,61 +160,99 @@ func (q *Quest) atSpeed(ctx context.Context) (*Found, error) {
 	return q.accept(ctx, best, nil)
 }
 
-// climb bisects over the ladder for the fastest model that the metric allows.
+// A ladder is models of rising speed or sparsity, from rung 1 on; rung 0 is
+// the dense model.
+type ladder struct {
+	rungs int
+	// at is the candidates of a rung, the best first; polished, with more effort.
+	at func(ctx context.Context, rung int, polished bool) ([]*Candidate, error)
+}
+
+// shares is the number of shares that a ladder of even settings tells apart.
+const shares = 32
+
+// ladder is that of the method.
+func (q *Quest) ladder() ladder {
+	if q.allocates() {
+		return ladder{int(math.Log(q.fastest()) / math.Log(rung)), func(ctx context.Context, k int, polished bool) ([]*Candidate, error) {
+			return q.rung(ctx, math.Pow(rung, float64(k)), polished)
+		}}
+	}
+	var settings []Setting // small matrices have fewer units than there are shares
+	most := q.edit.zerosAt(make(Setting, len(q.edit.dials)))
+	for k := range shares {
+		s := q.edit.at(levels / shares * level(k+1))
+		if zeros := q.edit.zerosAt(s); zeros > most {
+			settings, most = append(settings, s), zeros
+		}
+	}
+	return ladder{len(settings), func(_ context.Context, k int, _ bool) ([]*Candidate, error) {
+		c := &Candidate{Name: "evenly", setting: settings[k-1], Outcome: "not judged"}
+		q.Tried = append(q.Tried, c)
+		return []*Candidate{c}, nil
+	}}
+}
+
+// climb bisects over the ladder for the highest rung that the metric allows.
 func (q *Quest) climb(ctx context.Context) (*Found, error) {
-	top := int(math.Log(q.fastest()) / math.Log(rung))
-	low, high := 0, top+1 // low passes (0 is the dense model), high does not
-	passed := map[int][]*Candidate{}
+	ladder := q.ladder()
+	if ladder.rungs == 0 {
+		return nil, fault.Newf(fault.Unreachable, "method %s has nothing left to zero", q.Method.Name).WithHint("another --method")
+	}
+	low, high := 0, ladder.rungs+1 // low passes, high does not
+	passed := map[int]*Candidate{}
 	var worst *Candidate
 	for done := 0; high-low > 1; done++ {
 		q.tell("searching", done, done+bitsFor(high-low))
 		mid := (low + high) / 2
-		finalists, err := q.rung(ctx, math.Pow(rung, float64(mid)))
+		list, err := ladder.at(ctx, mid, false)
 		if err != nil {
 			return nil, err
 		}
-		if len(finalists) == 0 {
-			high = mid
-			continue
-		}
-		ok, err := q.judged(ctx, finalists[0])
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			low, passed[mid] = mid, finalists
-		} else {
-			high, worst = mid, finalists[0]
-		}
-	}
-	for k := low; k > 0; k-- {
-		finalists := passed[k]
-		if finalists == nil {
-			if k != low && k != low-1 {
-				break
-			}
-			var err error
-			if finalists, err = q.rung(ctx, math.Pow(rung, float64(k))); err != nil {
+		ok := false
+		if len(list) > 0 {
+			if ok, err = q.judged(ctx, list[0]); err != nil {
 				return nil, err
 			}
 		}
-		best, err := q.settle(ctx, finalists)
+		if ok {
+			low, passed[mid] = mid, list[0]
+		} else {
+			high = mid
+			if len(list) > 0 {
+				worst = list[0]
+			}
+		}
+	}
+	for k := low; k > 0; k-- {
+		if passed[k] == nil {
+			continue
+		}
+		list, err := ladder.at(ctx, k, true)
 		if err != nil {
 			return nil, err
 		}
-		if !best.Verdict.Inside {
+		best, err := q.settle(ctx, list)
+		if err != nil {
+			return nil, err
+		}
+		if best.Verdict != nil && !best.Verdict.Inside { // what is written anew is judged anew
 			worst = best
 			continue
 		}
-		var safer *Candidate
-		for s := k - 1; s > 0 && safer == nil; s-- {
-			if f := passed[s]; f != nil {
-				safer = f[0]
-			}
-		}
-		return q.accept(ctx, best, safer)
+		return q.accept(ctx, best, q.safer(passed, k))
 	}
 	return nil, q.unreachable(worst, "on the search rows")
+}
+
+// safer is the candidate of the highest rung below k that passed, or nil.
+func (q *Quest) safer(passed map[int]*Candidate, k int) *Candidate {
+	for k--; k > 0; k-- {
+		if passed[k] != nil {
+			return passed[k]
+		}
+	}
+	return nil
 }
 
 func bitsFor(n int) int { return int(math.Ceil(math.Log2(float64(max(2, n))))) }
@@ -278,6 +332,9 @@ func (q *Quest) judged(ctx context.Context, c *Candidate) (bool, error) {
 			return false, err
 		}
 		c.Verdict = v
+		if !c.settled {
+			c.graph, c.recipe = nil, nil // a model is large, and is soon made again
+		}
 		c.Outcome = "outside"
 		if v.Inside {
 			c.Outcome = "inside"
@@ -317,24 +374,25 @@ func (q *Quest) settle(ctx context.Context, list []*Candidate) (*Candidate, erro
 			break
 		}
 		again := *c
-		again.Name, again.Verdict, again.graph = c.Name+", layer by layer", nil, nil
+		again.Verdict, again.graph, again.settled = nil, nil, true
 		if q.Calibrate != nil {
+			again.Name += ", layer by layer"
 			q.tell("rebuilding", i, min(finals, len(list)))
-			if err := q.build(&again, q.Calibrate); err != nil {
-				return nil, err
-			}
-			if err := q.look(ctx, &again); err != nil {
-				return nil, err
-			}
-			q.Tried = append(q.Tried, &again)
-		} else {
-			again = *c
 		}
+		if err := q.build(&again, q.Calibrate); err != nil {
+			return nil, err
+		}
+		if err := q.look(ctx, &again); err != nil {
+			return nil, err
+		}
+		q.Tried = append(q.Tried, &again)
 		if _, err := q.judged(ctx, &again); err != nil {
 			return nil, err
 		}
 		if best == nil || again.better(best) {
 			best = &again
+		} else {
+			again.graph, again.recipe = nil, nil
 		}
 	}
 	return best, nil

@@ -85,6 +85,9 @@ func countTrue(marks []bool) int {
 // p, if not nil, saw the inputs of its stage, in which it is number at.
 func (e *Edit) writeMatrix(linear *ir.Op, l *sublayer, m *matrix, p *Pass, at int) Record {
 	r := Record{Weight: m.name, Block: m.block, Shape: [2]int{m.n, m.k}, Mask: m.mask.encode()}
+	if m.untouched() {
+		return r
+	}
 	old, b := m.dense(), m.denseBias()
 	if e.criterion.repair == leastSquares && m.seen != nil && l.attention != nil && m == l.q {
 		l.mixQueries(old, b)
@@ -108,6 +111,11 @@ func (e *Edit) writeMatrix(linear *ir.Op, l *sublayer, m *matrix, p *Pass, at in
 	}
 	e.store(linear, m, &r, old, w, b, a)
 	return r
+}
+
+// untouched tells whether nothing goes of m, and nothing of it is zero, not even −0.
+func (m *matrix) untouched() bool {
+	return m.entries == nil && m.noZeros() && !slices.Contains(m.rows, true) && !slices.Contains(m.unread, true) && !slices.Contains(m.columns, true)
 }
 
 // store rounds w to the dtype of the weight, makes zeros of what goes, refits

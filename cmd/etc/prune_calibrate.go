@@ -33,6 +33,7 @@ func (r *pruning) calibrate() error {
 	if r.sample, err = reader.take(data, r.flags.seed, calibrationRows, calibrationTokens); err != nil {
 		return err
 	}
+	r.again = r.sample.first(calibrationRows, rebuildTokens)
 	x, err := r.open(r.dense, func(name string, in cpu.Rows) {
 		for i := range in.Count {
 			r.stats.Add(name, in.Row(i))
@@ -96,17 +97,17 @@ func (r *pruning) recalibrate(ctx context.Context) prune.Calibrate {
 				}
 			}
 		}
-		pruned, err := r.open(g, see(false))
+		pruned, err := r.open(cut(g, p.Block()), see(false))
 		if err != nil {
 			return err
 		}
 		defer pruned.Close()
-		dense, err := r.open(r.dense, see(true))
+		dense, err := r.open(cut(r.dense, p.Block()), see(true))
 		if err != nil {
 			return err
 		}
 		defer dense.Close()
-		return r.sample.batches(func(ids, types [][]int32) error {
+		return r.again.batches(func(ids, types [][]int32) error {
 			for _, x := range []*executor.Executor{pruned, dense} {
 				if err := ctx.Err(); err != nil {
 					return err

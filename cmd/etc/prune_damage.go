@@ -12,8 +12,8 @@ import (
 
 // guardRows and guardTokens bound the calibration rows on which outputs are compared.
 const (
-	guardRows   = 256
-	guardTokens = 8 << 10
+	guardRows   = 192
+	guardTokens = 4 << 10
 )
 
 // A guard compares the outputs of pruned models with the dense model's on some
@@ -27,14 +27,7 @@ type guard struct {
 }
 
 func (r *pruning) newGuard() (*guard, error) {
-	s := &sample{}
-	for i := range min(guardRows, len(r.sample.ids)) {
-		if s.tokens >= guardTokens {
-			break
-		}
-		s.ids, s.types = append(s.ids, r.sample.ids[i]), append(s.types, r.sample.types[i])
-		s.tokens += len(r.sample.ids[i])
-	}
+	s := r.sample.first(guardRows, guardTokens)
 	g := &guard{pruning: r, sample: s}
 	dense, err := g.outputs(r.ctx, r.dense)
 	g.dense = dense

@@ -30,6 +30,7 @@ func (s *sample) add(enc tokenizer.Encoding) {
 const (
 	calibrationRows   = 1024
 	calibrationTokens = 64 << 10
+	rebuildTokens     = 16 << 10 // of them, where each layer takes a run of its own
 )
 
 // A reader tokenises rows for a checkpoint.
@@ -139,6 +140,19 @@ func lot(seed uint64, enc tokenizer.Encoding) []byte {
 	}
 	h.Write(b)
 	return h.Sum(nil)
+}
+
+// first is the first rows of s, at most so many and so many tokens.
+func (s *sample) first(rows, tokens int) *sample {
+	part := &sample{}
+	for i := range min(rows, len(s.ids)) {
+		if part.tokens >= tokens {
+			break
+		}
+		part.ids, part.types = append(part.ids, s.ids[i]), append(part.types, s.types[i])
+		part.tokens += len(s.ids[i])
+	}
+	return part
 }
 
 // batchTokens is about how many tokens of a sample run at once.

@@ -55,6 +55,9 @@ func Methods() []Method {
 	return all
 }
 
+// Criterion is what decides the order in which things go.
+func (m Method) Criterion() *Criterion { return m.criterion }
+
 // Doc is one line for people.
 func (m Method) Doc() string { return m.structure.doc }
 

@@ -14,6 +14,7 @@ import (
 type Recipe struct {
 	Schema   int      `json:"schema"`
 	Method   string   `json:"method"`
+	Scores   string   `json:"scores"`   // what decided, for people
 	Sparsity float64  `json:"sparsity"` // share of zeros in the encoder's matrices
 	Layers   []Kept   `json:"layers"`
 	Matrices []Record `json:"matrices"`
@@ -23,6 +24,7 @@ type Recipe struct {
 type Kept struct {
 	Block string `json:"block"`
 	Heads []int  `json:"heads,omitempty"` // their numbers, in an attention
+	Of    int    `json:"of,omitempty"`    // how many heads there were
 	D     int    `json:"d,omitempty"`     // features of a head's scores, the most that any keeps
 	Dv    int    `json:"d_v,omitempty"`   // and of its values
 	Width *int   `json:"width,omitempty"` // neurons, in a feed-forward block
@@ -107,7 +109,7 @@ func (l *sublayer) kept() Kept {
 		return k
 	}
 	a := l.attention
-	k.Heads = []int{}
+	k.Heads, k.Of = []int{}, a.heads
 	for h := range a.heads {
 		d := a.d - countTrue(a.q.unread[h*a.d:(h+1)*a.d])
 		dv := a.dv - countTrue(a.v.unread[h*a.dv:(h+1)*a.dv])

@@ -13,12 +13,13 @@ import (
 
 // A Verdict is what a user's metric says of a pruned model.
 type Verdict struct {
-	Inside bool    // no worse than is allowed; true where nothing was asked
-	Metric float64 // of the pruned model
-	Drop   float64 // in points of metric×100, or percent of a perplexity; positive is worse
-	Low    float64 // 95 % interval of the drop
-	High   float64
-	Rows   int
+	Inside                bool    // no worse than is allowed; true where nothing was asked
+	Metric                float64 // of the pruned model, with its 95 % interval
+	MetricLow, MetricHigh float64
+	Drop                  float64 // in points of metric×100, or percent of a perplexity; positive is worse
+	Low                   float64 // 95 % interval of the drop
+	High                  float64
+	Rows                  int
 }
 
 // A Judge judges a pruned graph on some rows.

@@ -19,6 +19,11 @@ type Calibrate func(g *ir.Graph, p *Pass) error
 // to there; without, it relies on the statistics of the dense model.
 func (e *Edit) write(g *ir.Graph, s Setting, calibrate Calibrate) (*Recipe, error) {
 	e.turn(s)
+	return e.writeMarked(g, calibrate)
+}
+
+// writeMarked is write for what is marked.
+func (e *Edit) writeMarked(g *ir.Graph, calibrate Calibrate) (*Recipe, error) {
 	r := &Recipe{Schema: recipeSchema}
 	zeros := 0
 	for _, l := range e.layers {

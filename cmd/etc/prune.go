@@ -18,13 +18,14 @@ import (
 	"etc/ir"
 	"etc/prune"
 	"etc/prune/latency"
+	html "etc/prune/report"
 )
 
 type pruneFlags struct {
 	output, calib, columns, task string
 	eval, maxDrop, method        string
 	sparsity, speedup            float64
-	latencyTable                 string
+	latencyTable, recipe, report string
 	measure                      bool
 	seed                         uint64
 }
@@ -46,6 +47,8 @@ func pruneCommand(p *program) *cobra.Command {
 	c.Flags().Float64Var(&f.sparsity, "sparsity", 0, "share of zeros in the encoder's matrices, from 0 to 1")
 	c.Flags().Float64Var(&f.speedup, "speedup", 0, "how many times as fast as the dense model it must be, by the latency table")
 	c.Flags().StringVar(&f.latencyTable, "latency-table", "", "what sublayers take on the target (default: the table shipped for this CPU level and model, else a prediction)")
+	c.Flags().StringVar(&f.recipe, "recipe", "", "etc-recipe.json of another fine-tune of this model: the same goes, repaired anew")
+	c.Flags().StringVar(&f.report, "report", "", "write a page, FILE.html, of what was asked, tried and reached")
 	c.Flags().BoolVar(&f.measure, "measure", false, "measure that table now, on this machine")
 	c.Flags().StringVar(&f.method, "method", prune.Methods()[0].Name, "what goes: "+prune.StructureNames()+"; with :CRITERION, in what order")
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "how --eval is split into search and accept rows")
@@ -56,20 +59,26 @@ func pruneCommand(p *program) *cobra.Command {
 // A pruning is one run of etc prune.
 type pruning struct {
 	*program
-	flags    *pruneFlags
-	ctx      context.Context
-	ckpt     *checkpoint.Checkpoint
-	imported *frontend.Imported
-	dense    *ir.Graph // as imported
-	model    plan.Model
-	names    map[string]bool // of the weights as imported
-	data     *rows.Data      // of --eval, or nil
-	drop     *eval.Drop      // of --max-drop, or nil
-	sample   *sample         // of calibration rows, or nil
-	again    *sample         // those of them that layers are rebuilt with
-	stats    *prune.Statistics
-	table    *latency.Table // that speeds were read from, or nil
-	lines    []string       // what the judges saw, for the record
+	flags     *pruneFlags
+	ctx       context.Context
+	method    prune.Method
+	ckpt      *checkpoint.Checkpoint
+	imported  *frontend.Imported
+	dense     *ir.Graph // as imported
+	model     plan.Model
+	names     map[string]bool // of the weights as imported
+	data      *rows.Data      // of --eval, or nil
+	drop      *eval.Drop      // of --max-drop, or nil
+	sample    *sample         // of calibration rows, or nil
+	again     *sample         // those of them that layers are rebuilt with
+	stats     *prune.Statistics
+	table     *latency.Table // that speeds were read from, or nil
+	modelName string
+	tried     []*prune.Candidate
+	judged    []html.Judgement
+	metric    html.Metric
+	warnings  []string // what a reader of the report must know
+	lines     []string // what the judges saw, for the record
 }
 
 func (p *program) prune(ctx context.Context, model string, f *pruneFlags) error {
@@ -80,7 +89,7 @@ func (p *program) prune(ctx context.Context, model string, f *pruneFlags) error 
 	if err != nil {
 		return err
 	}
-	r := &pruning{program: p, flags: f, ctx: ctx}
+	r := &pruning{program: p, flags: f, ctx: ctx, method: method, modelName: filepath.Base(filepath.Clean(model))}
 	if err := r.readFlags(); err != nil {
 		return err
 	}
@@ -97,16 +106,14 @@ func (p *program) prune(ctx context.Context, model string, f *pruneFlags) error 
 	if err := r.calibrate(); err != nil {
 		return err
 	}
-	var found *prune.Found
-	if f.sparsity > 0 {
-		found, err = r.fixed(method)
-	} else {
-		found, err = r.search(method)
-	}
+	found, err := r.found()
 	if err != nil {
 		return err
 	}
-	return r.write(found)
+	if err := r.write(found); err != nil {
+		return err
+	}
+	return r.writeReport(found)
 }
 
 // mostSpeedup bounds --speedup: no model keeps its meaning at a hundredth.
@@ -125,17 +132,35 @@ func (f *pruneFlags) check(p *program) error {
 		return fault.Newf(fault.Usage, "--measure and --latency-table: want one of them")
 	case f.speedup > 0 && f.sparsity > 0:
 		return fault.Newf(fault.Usage, "--speedup and --sparsity: want one of them")
-	case f.sparsity == 0 && f.maxDrop == "" && f.speedup == 0:
+	case f.recipe != "" && (f.speedup > 0 || f.sparsity > 0):
+		return fault.Newf(fault.Usage, "--recipe says what goes: want no --sparsity and no --speedup beside it")
+	case f.sparsity == 0 && f.maxDrop == "" && f.speedup == 0 && f.recipe == "":
 		return fault.Newf(fault.Usage, "how much to prune? --sparsity S, --speedup R, or --max-drop D with --eval FILE")
 	case f.maxDrop != "" && f.eval == "":
 		return fault.Newf(fault.Usage, "--max-drop %s: --eval FILE is wanted to judge it", f.maxDrop)
 	case f.task != "" && !slices.Contains(taskNames(), f.task):
 		return unknownTask(f.task)
 	}
+	if f.report != "" {
+		if err := p.checkOutput(f.report); err != nil {
+			return err
+		}
+	}
 	if _, err := os.Lstat(f.output); err == nil && !p.force {
 		return fault.Newf(fault.Usage, "%s exists", f.output).WithHint("--force replaces it")
 	}
 	return checkFolder(filepath.Clean(f.output))
+}
+
+// found is the pruned model by what was asked.
+func (r *pruning) found() (*prune.Found, error) {
+	switch {
+	case r.flags.recipe != "":
+		return r.replay()
+	case r.flags.sparsity > 0:
+		return r.fixed()
+	}
+	return r.search()
 }
 
 // importModel reads the checkpoint as a graph, and refuses one that is not of --task.

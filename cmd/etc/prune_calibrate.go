@@ -23,7 +23,7 @@ func (r *pruning) calibrate() error {
 	}
 	r.stats = &prune.Statistics{}
 	if data == nil {
-		r.note("no calibration rows: scores are magnitudes, and nothing is repaired (--calib FILE does better)")
+		r.warn("no calibration rows: scores are magnitudes, and nothing is repaired (--calib FILE does better)")
 		return nil
 	}
 	reader, err := r.newRowReader()
@@ -48,7 +48,7 @@ func (r *pruning) calibrate() error {
 	}
 	r.note("calibrated on %d rows, %d tokens of %s", len(r.sample.ids), r.stats.Tokens(), source)
 	if widest := r.widest(); r.stats.Tokens() < widest {
-		r.note("only %d calibration tokens for products of %d inputs: repairs hold on to the old weights (--calib FILE with more text does better)", r.stats.Tokens(), widest)
+		r.warn("only %d calibration tokens for products of %d inputs: repairs hold on to the old weights (--calib FILE with more text does better)", r.stats.Tokens(), widest)
 	}
 	return nil
 }

@@ -17,14 +17,16 @@ import (
 	"etc/formats/rows"
 	"etc/ir"
 	"etc/prune"
+	html "etc/prune/report"
 )
 
 // A part is rows that models are judged on, with what the dense one answers.
 type part struct {
-	name  string
-	data  *rows.Data
-	dense *eval.Report
-	own   *modelAnswers // of the dense model, where rows have no labels
+	name     string
+	searched bool // the search may see it
+	data     *rows.Data
+	dense    *eval.Report
+	own      *modelAnswers // of the dense model, where rows have no labels
 }
 
 // split parts --eval into rows that the search may see, rows that accept what
@@ -45,6 +47,7 @@ func (r *pruning) split() (search, accept, reserve *part, err error) {
 			examples = append(examples, rows.Example{Row: *row})
 		}
 	}
+	r.warnOfRows(examples)
 	a, b, c := eval.Partition(examples, r.flags.seed)
 	if len(a) == 0 || len(b) == 0 {
 		return nil, nil, nil, fault.Newf(fault.Corrupt, "%s: %d rows, want more to search on some and check on others", r.data.Name, len(examples))
@@ -54,7 +57,50 @@ func (r *pruning) split() (search, accept, reserve *part, err error) {
 		data.Text, data.Examples = "", list
 		return &part{name: name, data: &data}
 	}
-	return make("search rows", a), make("accept rows", b), make("reserve rows", c), nil
+	search = make("search rows", a)
+	search.searched = true
+	return search, make("accept rows", b), make("reserve rows", c), nil
+}
+
+// fewRows are so few that a drop of a few points cannot be told from none.
+const fewRows = 50
+
+// warnOfRows says what is wrong with rows that can be judged on all the same.
+func (r *pruning) warnOfRows(examples []rows.Example) {
+	if len(examples) < fewRows {
+		r.warn("%s: only %d rows: what they say of a drop is wide of the mark", r.data.Name, len(examples))
+	}
+	if r.data.Target != rows.LabelTarget {
+		return
+	}
+	labels := map[string]bool{}
+	for i := range examples {
+		labels[examples[i].Label] = true
+	}
+	if len(labels) == 1 {
+		r.warn("%s: all rows have the same label: a model that always gives it would pass", r.data.Name)
+	}
+}
+
+// warnOfNoise says when a drop allowed is less than what the rows can tell.
+func (r *pruning) warnOfNoise(p *part, c *eval.Comparison) {
+	allowed := r.drop.Points(p.dense.Primary())
+	if p.noted || c.HalfWidth() <= allowed {
+		return
+	}
+	p.noted = true
+	need := "no number of rows would be enough"
+	if n, ok := eval.RowsNeeded(c.Rows, c.HalfWidth(), allowed); ok {
+		need = fmt.Sprintf("about %d rows would tell", n)
+	}
+	r.warn("%s: --max-drop %v is below the noise of %d rows (±%.2f): %s", p.name, r.drop, c.Rows, c.HalfWidth(), need)
+}
+
+// warn notes what a reader of the report must know too.
+func (r *pruning) warn(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	r.warnings = append(r.warnings, line)
+	r.note("%s", line)
 }
 
 // judge compares pruned graphs with the dense model on a part.
@@ -62,11 +108,11 @@ func (r *pruning) judge(p *part) prune.Judge {
 	return func(ctx context.Context, g *ir.Graph) (*prune.Verdict, error) {
 		if p.dense == nil {
 			var err error
-			if p.dense, err = r.report(ctx, r.dense, p); err != nil {
+			if p.dense, err = r.reportOn(ctx, r.dense, p); err != nil {
 				return nil, err
 			}
 		}
-		pruned, err := r.report(ctx, g, p)
+		pruned, err := r.reportOn(ctx, g, p)
 		if err != nil {
 			return nil, err
 		}
@@ -74,11 +120,16 @@ func (r *pruning) judge(p *part) prune.Judge {
 		if err != nil {
 			return nil, err
 		}
-		v := &prune.Verdict{Inside: true, Metric: c.Pruned, Drop: c.Drop, Low: c.Low, High: c.High, Rows: c.Rows}
+		own := pruned.Primary()
+		v := &prune.Verdict{Inside: true, Metric: c.Pruned, MetricLow: own.Low, MetricHigh: own.High, Drop: c.Drop, Low: c.Low, High: c.High, Rows: c.Rows}
 		asked := ""
 		if r.drop != nil {
 			v.Inside = r.drop.Allows(p.dense.Primary(), pruned.Primary())
 			asked = fmt.Sprintf(", allowed %v: %s", r.drop, map[bool]string{true: "inside", false: "outside"}[v.Inside])
+		}
+		r.remember(p, c)
+		if r.drop != nil {
+			r.warnOfNoise(p, c)
 		}
 		line := fmt.Sprintf("%s: %s %.5g, dense %.5g: drop %.2f (95 %% interval %.2f to %.2f, %d rows)%s",
 			p.name, c.Metric, c.Pruned, c.Dense, c.Drop, c.Low, c.High, c.Rows, asked)
@@ -88,9 +139,28 @@ func (r *pruning) judge(p *part) prune.Judge {
 	}
 }
 
-// report judges a graph on a part: by labels or scores, or by agreement with the
+// remember keeps what the report says of a judgement: all of the rows that
+// accept, and of the search rows the metric of the dense model.
+func (r *pruning) remember(p *part, c *eval.Comparison) {
+	dense := p.dense.Primary()
+	if !p.searched {
+		r.judged = append(r.judged, html.Judgement{Name: p.name, Rows: c.Rows, Dense: c.Dense, Pruned: c.Pruned, Drop: c.Drop, Low: c.Low, High: c.High, P: c.P})
+		return
+	}
+	r.metric = html.Metric{Name: dense.Name, LowerIsBetter: dense.LowerIsBetter(), Dense: &html.Value{Value: dense.Value, Low: dense.Low, High: dense.High}}
+	if r.drop != nil {
+		points := r.drop.Points(dense) / 100
+		worst := dense.Value - points
+		if dense.LowerIsBetter() {
+			worst = dense.Value * (1 + points)
+		}
+		r.metric.Allowed = &worst
+	}
+}
+
+// reportOn judges a graph on a part: by labels or scores, or by agreement with the
 // dense model where there are none.
-func (r *pruning) report(ctx context.Context, g *ir.Graph, p *part) (*eval.Report, error) {
+func (r *pruning) reportOn(ctx context.Context, g *ir.Graph, p *part) (*eval.Report, error) {
 	changed, err := frontend.WriteBack(g, r.ckpt)
 	if err != nil {
 		return nil, err

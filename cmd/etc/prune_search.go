@@ -1,6 +1,10 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
+	"os"
+
 	"etc/executor/cpu"
 	"etc/executor/cpu/kernel"
 	"etc/fault"
@@ -9,37 +13,69 @@ import (
 )
 
 // fixed prunes to --sparsity; --max-drop, if given, is a gate over all rows.
-func (r *pruning) fixed(m prune.Method) (*prune.Found, error) {
+func (r *pruning) fixed() (*prune.Found, error) {
 	g := r.dense.Clone()
 	var calibrate prune.Calibrate
 	if r.sample != nil {
 		calibrate = r.recalibrate(r.ctx)
 	}
 	bar := r.newProgress("pruning")
-	recipe, err := prune.Fixed(g, r.stats, m, r.flags.sparsity, calibrate)
+	recipe, err := prune.Fixed(g, r.stats, r.method, r.flags.sparsity, calibrate)
 	bar.clear()
 	if err != nil {
 		return nil, err
 	}
-	found := &prune.Found{Graph: g, Recipe: recipe}
+	return r.gate(&prune.Found{Graph: g, Recipe: recipe}, fmt.Sprintf("sparsity %.3g", recipe.Sparsity))
+}
+
+// gate has all rows of --eval judge what was found without a search.
+func (r *pruning) gate(found *prune.Found, what string) (*prune.Found, error) {
 	if r.data == nil || r.drop == nil {
 		return found, nil
 	}
-	v, err := r.judge(&part{name: "all rows", data: r.data})(r.ctx, g)
+	v, err := r.judge(&part{name: "all rows", data: r.data})(r.ctx, found.Graph)
 	if err == nil && !v.Inside {
-		err = fault.Newf(fault.Unreachable, "sparsity %.3g costs more than --max-drop %v: %s", recipe.Sparsity, r.drop, r.lines[len(r.lines)-1]).
+		err = fault.Newf(fault.Unreachable, "%s costs more than --max-drop %v: %s", what, r.drop, r.lines[len(r.lines)-1]).
 			WithHint("nothing was written; less --sparsity, or --max-drop alone to find what stays inside")
 	}
 	return found, err
 }
 
+// replay prunes as --recipe says; --max-drop, if given, is a gate over all rows.
+func (r *pruning) replay() (*prune.Found, error) {
+	if err := checkInput("--recipe", r.flags.recipe); err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(r.flags.recipe)
+	if err != nil {
+		return nil, err
+	}
+	var recipe prune.Recipe
+	if err := json.Unmarshal(text, &recipe); err != nil {
+		return nil, fault.Newf(fault.Corrupt, "%s: %w", r.flags.recipe, err)
+	}
+	g := r.dense.Clone()
+	var calibrate prune.Calibrate
+	if r.sample != nil {
+		calibrate = r.recalibrate(r.ctx)
+	}
+	again, err := prune.Replay(g, r.stats, &recipe, calibrate)
+	if err != nil {
+		return nil, err
+	}
+	if r.method, err = prune.MethodNamed(again.Method); err != nil {
+		return nil, err
+	}
+	return r.gate(&prune.Found{Graph: g, Recipe: again}, "the recipe")
+}
+
 // search looks for a model of --speedup, or the fastest inside --max-drop.
-func (r *pruning) search(m prune.Method) (*prune.Found, error) {
+func (r *pruning) search() (*prune.Found, error) {
 	table, err := r.latency()
 	if err != nil {
 		return nil, err
 	}
-	q := &prune.Quest{Dense: r.dense, Stats: r.stats, Method: m, Latency: table, Speedup: r.flags.speedup}
+	q := &prune.Quest{Dense: r.dense, Stats: r.stats, Method: r.method, Latency: table, Speedup: r.flags.speedup}
 	if r.sample != nil {
 		g, err := r.newGuard()
 		if err != nil {
@@ -69,6 +105,7 @@ func (r *pruning) search(m prune.Method) (*prune.Found, error) {
 	}
 	found, err := q.Run(r.ctx)
 	bar.clear()
+	r.tried = q.Tried
 	for _, c := range q.Tried {
 		r.note("tried %s: speed-up %.2f, sparsity %.3f, damage %.5f, %s", c.Name, c.Speedup(), c.Sparsity, c.Damage, c.Outcome)
 	}

@@ -25,6 +25,7 @@ type part struct {
 	name     string
 	searched bool // the search may see it
 	data     *rows.Data
+	noted    bool // that its rows are too few
 	dense    *eval.Report
 	own      *modelAnswers // of the dense model, where rows have no labels
 }

@@ -67,7 +67,7 @@ test-models: ## tests against the models, data and goldens in ../shared
 	go test -run '$(MODELS)' ./...
 
 race: ## the packages where goroutines meet, under the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race -short -skip '$(RACE_SKIP)' ./fault ./formats/... ./executor/... ./ir/sparse ./ir/interp
+	CGO_ENABLED=1 go test -race -short -skip '$(RACE_SKIP)' ./fault ./formats/... ./executor/... ./ir/sparse ./ir/interp ./prune/linalg
 
 mutants: ## every mutant of the PTX of every GPU kernel (hours), or of MUTANTS=family,...; what survives goes to testdata/survivors.txt
 	ETC_MUTANTS=$(MUTANTS) go test ./codegen/cuda/kernels -run '^TestMutants$$' -v -timeout 24h

@@ -44,10 +44,10 @@ func (e engine) solvePacked(l, b view) {
 	})
 }
 
-// solvePanel solves b [n, ≤8] in x, a panel of whole tiles.
+// solvePanel solves b [n, ≤8] in x, a panel of whole tiles. Rows that are not
+// there hold anything; no row depends on one below it.
 func (e kernels) solvePanel(triangle, x []float64, b view) {
 	e.pack(x, b, tileCols, 1)
-	clear(x[b.rows*tileCols:])
 	for i := range panels(b.rows, tileRows) {
 		rows := triangle[trianglePanel(i):]
 		e.multiply(i*tileRows, rows, x, x, i*tileSize, tileCols)
@@ -71,21 +71,15 @@ func borrow(n int) *[]float64 {
 func trianglePanel(i int) int { return i * (i + 1) / 2 * tileRows * tileRows }
 
 // packTriangle packs six rows of l at a time, negated, since solving takes
-// products away, except for the diagonal, by which it divides. Rows that are
-// not there are those of the identity.
+// products away, except for the diagonal, by which it divides.
 func (e kernels) packTriangle(triangle []float64, l view) {
 	for i := range panels(l.rows, tileRows) {
 		top := i * tileRows
 		rows := min(tileRows, l.rows-top)
-		panel := triangle[trianglePanel(i):trianglePanel(i+1)]
-		clear(panel[(top+rows)*tileRows:])
+		panel := triangle[trianglePanel(i):]
 		e.pack(panel, l.part(top, 0, rows, top+rows).transpose(), tileRows, -1)
-		for r := range tileRows {
-			d := 1.0
-			if r < rows {
-				d = l.data[l.index(top+r, top+r)]
-			}
-			panel[(top+r)*tileRows+r] = d
+		for r := range rows {
+			panel[(top+r)*tileRows+r] = l.data[l.index(top+r, top+r)]
 		}
 	}
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// ahead is how many rows before it is copied a row is asked for: rows lie too
-// far apart for the machine to see a pattern.
-const ahead = 8
+// A row is asked for 1<<aheadShift rows before it is copied: rows lie too far
+// apart for the machine to see a pattern.
+const aheadShift = 3
 
 func (e *emitter) scalar(name string) reg.VecVirtual {
 	p, err := e.Param(name).Resolve()
@@ -28,7 +28,7 @@ func (e *emitter) copyRows(width int) {
 	n, scale, from, stride, to := e.param("n"), e.scalar("scale"), e.param("from"), e.param("stride"), e.param("to")
 	next := e.GP64()
 	e.MOVQ(stride, next)
-	e.SHLQ(operand.U8(3), next) // times ahead
+	e.SHLQ(operand.U8(aheadShift), next)
 	e.ADDQ(from, next)
 	e.Label("loop")
 	e.PREFETCHT0(at(next, 0))

@@ -25,9 +25,19 @@ func checkFault(t *testing.T, err error, kind fault.Kind, text string) {
 	}
 }
 
+// methods are all structures by their own criteria, and some by another.
+func methods(t *testing.T) []prune.Method {
+	t.Helper()
+	all := prune.Methods()
+	for _, name := range []string{"structured:flap", "heads:energy", "widths:energy", "rows:wanda", "columns:obs", "tiles:obs", "balanced-tiles:magnitude", "nm:energy", "et-aware1:obs"} {
+		all = append(all, method(t, name))
+	}
+	return all
+}
+
 // eachMethod runs test for every method on random graphs.
 func eachMethod(t *testing.T, graphs int, test func(t *testing.T, m prune.Method, rng *rand.Rand)) {
-	for _, m := range prune.Methods {
+	for _, m := range methods(t) {
 		t.Run(m.Name, func(t *testing.T) {
 			for seed := range graphs {
 				test(t, m, rand.New(rand.NewPCG(uint64(seed), 4)))
@@ -49,7 +59,7 @@ func unit(g *ir.Graph, method string) int {
 			head := 2*b.d*in + b.dv*in + b.dv*hidden
 			feature := b.heads * (3*in + hidden)
 			sum += map[string]int{"heads": head, "structured": head, "widths": feature,
-				"rows": feature + b.heads*b.dv, "columns": feature + b.heads*(2*b.d+b.dv)}[method]
+				"et-aware1": feature, "et-aware2": b.heads * b.dv, "rows": feature + b.heads*b.dv, "columns": feature + b.heads*(2*b.d+b.dv)}[method]
 		} else {
 			inner, in := shape(b.in)
 			hidden, _ := shape(b.out)
@@ -60,7 +70,8 @@ func unit(g *ir.Graph, method string) int {
 		for _, op := range b.all {
 			n, k := shape(op)
 			largest = max(largest, n*k)
-			sum += map[string]int{"tiles": sparse.Tile * sparse.Tile, "elements": n}[method]
+			tile := sparse.Tile * sparse.Tile
+			sum += map[string]int{"tiles": tile, "et-tile": tile, "et-aware1": tile, "et-aware2": tile, "balanced-tiles": sparse.Tile * n, "elements": n}[method]
 		}
 	}
 	if method == "nm" {
@@ -80,8 +91,8 @@ func TestSparsityIsReachedByNoMoreThanAUnit(t *testing.T) {
 			}
 			zeros, _ := zeroShare(c)
 			want := int(math.Ceil(sparsity * float64(total)))
-			if zeros < want || zeros >= max(before+1, want+unit(g, m.Name)) {
-				t.Errorf("sparsity %v: %d zeros of %d, %d before, want %d and less than a unit of %d more", sparsity, zeros, total, before, want, unit(g, m.Name))
+			if zeros < want || zeros >= max(before+1, want+unit(g, structureOf(m))) {
+				t.Errorf("sparsity %v: %d zeros of %d, %d before, want %d and less than a unit of %d more", sparsity, zeros, total, before, want, unit(g, structureOf(m)))
 			}
 			if got := float64(zeros) / float64(total); r.Sparsity != got {
 				t.Errorf("recipe says sparsity %v, is %v", r.Sparsity, got)
@@ -91,9 +102,9 @@ func TestSparsityIsReachedByNoMoreThanAUnit(t *testing.T) {
 }
 
 func TestEveryMethodReachesSomething(t *testing.T) {
-	reach := map[string]float64{"structured": 0.3, "heads": 0.1, "neurons": 0.1, "widths": 0.2, "rows": 0.5, "columns": 0.5, "tiles": 0.99, "nm": 0.45, "elements": 0.99}
+	reach := map[string]float64{"structured": 0.3, "heads": 0.1, "neurons": 0.1, "widths": 0.2, "rows": 0.5, "columns": 0.5, "tiles": 0.99, "nm": 0.45, "elements": 0.99, "balanced-tiles": 0.99, "et-tile": 0.99, "et-aware1": 0.9, "et-aware2": 0.85}
 	g := bertLike(48, 4, 96, 2)
-	for _, m := range prune.Methods {
+	for _, m := range prune.Methods() {
 		if c, _ := fixed(t, g, nil, m, reach[m.Name]); c == nil || reach[m.Name] == 0 {
 			t.Errorf("%s does not reach %v", m.Name, reach[m.Name])
 		}
@@ -465,13 +476,21 @@ func enlargeQuarter(op *ir.Op) []float32 {
 
 func TestMethodNames(t *testing.T) {
 	seen := map[string]bool{}
-	for _, m := range prune.Methods {
+	for _, m := range prune.Methods() {
 		found, err := prune.MethodNamed(m.Name)
-		if err != nil || found.Doc != m.Doc || m.Doc == "" || seen[m.Name] {
+		if err != nil || found.Name != m.Name || m.Doc() == "" || seen[m.Name] {
 			t.Errorf("method %q: %v", m.Name, err)
 		}
 		seen[m.Name] = true
 	}
+	if m := method(t, "tiles:energy"); m.Name != "tiles" {
+		t.Errorf("tiles by their own criterion are called %q", m.Name)
+	}
+	if m := method(t, "tiles:wanda"); m.Name != "tiles:wanda" {
+		t.Errorf("tiles by another are called %q", m.Name)
+	}
 	_, err := prune.MethodNamed("magic")
 	checkFault(t, err, fault.Usage, `pruning method "magic": want one of structured`)
+	_, err = prune.MethodNamed("tiles:magic")
+	checkFault(t, err, fault.Usage, `criterion "magic" of pruning method "tiles": want one of obs`)
 }

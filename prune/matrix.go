@@ -104,12 +104,15 @@ func (m *matrix) covariance() linalg.Matrix {
 		center = make([]float64, m.k)
 	}
 	h := m.seen.second(center)
-	if m.biased {
-		for j := range m.constants {
+	for j, c := range m.constants {
+		switch {
+		case m.biased:
 			clear(h.Row(j))
 			for i := range m.k {
 				h.Set(i, j, 0)
 			}
+		case m.seen == nil:
+			h.Set(j, j, float64(c*c))
 		}
 	}
 	return h
@@ -169,17 +172,22 @@ func (m *matrix) goes(i int, to []bool) {
 	}
 }
 
+// absent tells for the entries of row i whether they go or were zero before,
+// in to: zeros that were there count, so no repair may fill them.
+func (m *matrix) absent(i int, to []bool) {
+	m.goes(i, to)
+	for j, w := range m.row(i) {
+		to[j] = to[j] || w == 0
+	}
+}
+
 // zeros counts the entries that are zero or go.
 func (m *matrix) zeros() int {
-	goes := make([]bool, m.k)
+	absent := make([]bool, m.k)
 	zeros := 0
 	for i := range m.n {
-		m.goes(i, goes)
-		for j, w := range m.row(i) {
-			if w == 0 || goes[j] {
-				zeros++
-			}
-		}
+		m.absent(i, absent)
+		zeros += countTrue(absent)
 	}
 	return zeros
 }

@@ -30,6 +30,11 @@ const damping = 0.01
 // newSurgery takes copies of W [n,k] and H [k,k].
 func newSurgery(w, h linalg.Matrix) *surgery {
 	s := &surgery{w: transposed(w), left: span(0, w.Cols)}
+	for j := range w.Cols {
+		if h.At(j, j) == 0 { // a constant input adds nothing to the variance, whatever the damping
+			clear(s.w.Row(j))
+		}
+	}
 	hw := linalg.New(w.Cols, w.Rows)
 	linalg.AddProduct(hw, 1, h, s.w, false, false)
 	s.total = dot(hw, s.w)

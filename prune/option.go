@@ -199,15 +199,16 @@ func knapsack(menus []menu, budget float64, weight, cost func(o *option) float64
 	}
 	// best[i][b]: least cost of the menus from i on within b buckets.
 	best := make([][buckets + 1]float64, len(menus)+1)
-	steps := func(o *option) int { return int(math.Ceil(weight(o) / budget * buckets)) }
+	steps := func(o *option) int { return int(min(buckets+1, math.Ceil(weight(o)/budget*buckets))) }
 	for i := len(menus) - 1; i >= 0; i-- {
 		for b := range best[i] {
 			best[i][b] = math.Inf(1)
-			for j := range menus[i].options {
-				o := &menus[i].options[j]
-				if w := steps(o); w <= b {
-					best[i][b] = min(best[i][b], cost(o)+best[i+1][b-w])
-				}
+		}
+		for j := range menus[i].options {
+			o := &menus[i].options[j]
+			price, took := cost(o), steps(o)
+			for b := took; b <= buckets; b++ {
+				best[i][b] = min(best[i][b], price+best[i+1][b-took])
 			}
 		}
 	}

@@ -29,7 +29,7 @@ func (q *Quest) rung(ctx context.Context, wanted float64, polished bool) ([]*Can
 	}
 	slices.SortStableFunc(list, byDamage)
 	if q.Damage != nil && polished {
-		if err := q.switches(ctx, list[0], add); err != nil {
+		if err := q.switches(list[0], wanted, add); err != nil {
 			return nil, err
 		}
 		slices.SortStableFunc(list, byDamage)
@@ -154,10 +154,10 @@ const switchRounds, switchTries = 3, 4
 // switches improves a candidate: one sublayer keeps more, another less, at the
 // same speed. Pairs are tried in the order of what they promise by the damage
 // measured for each sublayer alone; what helps is kept.
-func (q *Quest) switches(ctx context.Context, from *Candidate, add func(name string, c choice) error) error {
+func (q *Quest) switches(from *Candidate, wanted float64, add func(name string, c choice) error) error {
 	for range switchRounds {
 		better := false
-		for _, c := range q.neighbours(from, switchTries) {
+		for _, c := range q.neighbours(from, wanted, switchTries) {
 			if q.stop() {
 				return nil
 			}
@@ -178,7 +178,7 @@ func (q *Quest) switches(ctx context.Context, from *Candidate, add func(name str
 }
 
 // neighbours are the most promising switches that keep the speed.
-func (q *Quest) neighbours(from *Candidate, most int) []choice {
+func (q *Quest) neighbours(from *Candidate, wanted float64, most int) []choice {
 	type move struct {
 		c    choice
 		gain float64
@@ -202,7 +202,7 @@ func (q *Quest) neighbours(from *Candidate, most int) []choice {
 					}
 					c := slices.Clone(from.choice)
 					c[i], c[k] = j, l
-					if speedup(q.menus, rest, c) >= from.Wanted {
+					if speedup(q.menus, rest, c) >= wanted {
 						all = append(all, move{c, gain - loss})
 					}
 				}

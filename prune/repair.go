@@ -38,13 +38,17 @@ type pattern struct {
 }
 
 // patterns are those of the rows that keep something but not everything, in
-// the order of their first rows.
+// the order of their first rows. Where something goes, zeros that were there
+// are not kept either.
 func (m *matrix) patterns() []pattern {
 	var all []pattern
 	byMask := map[string]int{}
 	goes, key := make([]bool, m.k), make([]byte, m.k)
 	for i := range m.n {
-		m.goes(i, goes)
+		if m.goes(i, goes); !slices.Contains(goes, true) {
+			continue
+		}
+		m.absent(i, goes)
 		var stay []int
 		for j, z := range goes {
 			key[j] = 0
@@ -54,7 +58,7 @@ func (m *matrix) patterns() []pattern {
 				stay = append(stay, j)
 			}
 		}
-		if len(stay) == 0 || len(stay) == m.k {
+		if len(stay) == 0 {
 			continue
 		}
 		p, ok := byMask[string(key)]
@@ -99,12 +103,12 @@ func (m *matrix) solve(w linalg.Matrix, a *aim, lambda float64, patterns []patte
 		}
 		masks := make([]bool, m.n*m.k)
 		for i := range m.n {
-			m.goes(i, masks[i*m.k:(i+1)*m.k])
+			m.absent(i, masks[i*m.k:(i+1)*m.k])
 		}
 		sweep(solved, a.h, func(i, j int) bool { return masks[i*m.k+j] }, nil)
 	}
 	for i := range m.n {
-		m.goes(i, goes)
+		m.absent(i, goes)
 		for j, z := range goes {
 			if z {
 				solved.Set(i, j, 0)
@@ -205,6 +209,14 @@ func (a *attention) mixQueries(w linalg.Matrix, b []float64) {
 		c := a.k.outputs(span(h*a.d, a.d), false)
 		mix := linalg.Select(c, stay, nil)
 		linalg.SolveCholesky(damped(linalg.Select(c, stay, stay), damping), mix)
+		for s := range stay { // of themselves they keep all, whatever the damping
+			for t, j := range stay {
+				mix.Set(s, j, 0)
+				if s == t {
+					mix.Set(s, j, 1)
+				}
+			}
+		}
 		head := linalg.Select(w, span(h*a.d, a.d), nil)
 		mixed := linalg.New(len(stay), w.Cols)
 		linalg.AddProduct(mixed, 1, mix, head, false, false)

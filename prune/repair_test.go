@@ -352,8 +352,8 @@ func TestQueriesTakeOverWhatKeysShare(t *testing.T) {
 	}
 }
 
-// TestQueriesMixByTheKeys: exactly (C_SS + λI)⁻¹·C_S, also where the features
-// share only something.
+// TestQueriesMixByTheKeys: of what goes, exactly (C_SS + λI)⁻¹·C_S, also where
+// the features share only something.
 func TestQueriesMixByTheKeys(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 2))
 	const d, hidden = 4, 6
@@ -363,6 +363,14 @@ func TestQueriesMixByTheKeys(t *testing.T) {
 	stay := []int{0, 2, 3}
 	c := goalOf(goalOf(a.k.dense(), a.k.seen.second(a.k.mean)), a.k.dense()) // K·H·Kᵀ
 	mix := gauss(ridged(linalg.Select(c, stay, stay), damping), linalg.Select(c, stay, nil))
+	for s, i := range stay { // each keeps all of itself
+		for t, j := range stay {
+			mix.Set(s, j, 0)
+			if s == t {
+				mix.Set(s, i, 1)
+			}
+		}
+	}
 	w, b := a.q.dense(), a.q.denseBias()
 	a.mixQueries(w, b)
 	for s, i := range stay {

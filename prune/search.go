@@ -156,7 +156,7 @@ func (q *Quest) atSpeed(ctx context.Context) (*Found, error) {
 		return nil, err
 	}
 	if best.Verdict != nil && !best.Verdict.Inside {
-		return nil, q.unreachable(best, "on the search rows")
+		return nil, q.unreachable(best, best.Verdict, "on the search rows")
 	}
 	return q.accept(ctx, best, nil)
 }
@@ -243,7 +243,10 @@ func (q *Quest) climb(ctx context.Context) (*Found, error) {
 		}
 		return q.accept(ctx, best, q.safer(passed, k))
 	}
-	return nil, q.unreachable(worst, "on the search rows")
+	if worst == nil {
+		return nil, q.unreachable(nil, nil, "")
+	}
+	return nil, q.unreachable(worst, worst.Verdict, "on the search rows")
 }
 
 // safer is the candidate of the highest rung below k that passed, or nil.
@@ -288,7 +291,7 @@ func (q *Quest) accept(ctx context.Context, best, safer *Candidate) (*Found, err
 	}
 	best.Outcome = fmt.Sprintf("refused by the accept rows: %+.2f", v.Drop)
 	if safer == nil || q.Reserve == nil {
-		return nil, q.unreachable(best, "on the accept rows")
+		return nil, q.unreachable(best, v, "on the accept rows")
 	}
 	settled, err := q.settle(ctx, []*Candidate{safer})
 	if err != nil {
@@ -299,15 +302,16 @@ func (q *Quest) accept(ctx context.Context, best, safer *Candidate) (*Found, err
 	}
 	if !v.Inside {
 		settled.Outcome = fmt.Sprintf("refused by the rows set aside: %+.2f", v.Drop)
-		return nil, q.unreachable(settled, "on the rows set aside")
+		return nil, q.unreachable(settled, v, "on the rows set aside")
 	}
 	settled.Outcome = "accepted on the rows set aside"
 	return &Found{settled.graph, settled.recipe, settled, v, true}, nil
 }
 
-// unreachable says the best that was found.
-func (q *Quest) unreachable(c *Candidate, where string) error {
-	if c == nil || c.Verdict == nil {
+// unreachable says what rows said of c, and the best that was found; c is nil
+// where there was none.
+func (q *Quest) unreachable(c *Candidate, v *Verdict, where string) error {
+	if c == nil || v == nil {
 		return fault.Newf(fault.Unreachable, "no pruned model stays inside the drop allowed").
 			WithHint("allow a larger --max-drop, or fine-tune and prune again")
 	}
@@ -315,7 +319,7 @@ func (q *Quest) unreachable(c *Candidate, where string) error {
 	if q.Best != nil {
 		best = fmt.Sprintf("speed-up %.2f at a drop of %.2f", q.Best.Speedup(), q.Best.Verdict.Drop)
 	}
-	return fault.Newf(fault.Unreachable, "speed-up %.2f costs %.2f points %s, more than is allowed; best found on the search rows: %s", c.Speedup(), c.Verdict.Drop, where, best).
+	return fault.Newf(fault.Unreachable, "speed-up %.2f costs %.2f points %s, more than is allowed; best found on the search rows: %s", c.Speedup(), v.Drop, where, best).
 		WithHint("allow a larger --max-drop, less --speedup, or fine-tune with the masks and prune again")
 }
 

@@ -14,7 +14,7 @@ import (
 // is the method's.
 func TestZerosHaveTheStructure(t *testing.T) {
 	found := map[string]int{}
-	eachMethod(t, 40, func(t *testing.T, m prune.Method, rng *rand.Rand) {
+	eachMethod(t, 12, func(t *testing.T, m prune.Method, rng *rand.Rand) {
 		g := randomGraph(rng, false)
 		c, _ := fixed(t, g, nil, m, 0.05+0.5*rng.Float64())
 		if c == nil {

@@ -133,11 +133,12 @@ func (e *Edit) store(linear *ir.Op, m *matrix, r *Record, old, w linalg.Matrix, 
 		m.goes(i, goes)
 		row, was := w.Row(i), m.row(i)
 		changed := tensor.FromFloat64s([]int{m.k}, row).Convert(m.w.DType)
+		stored := changed.Float64s() // what is less than the dtype can tell from zero is +0 too
 		zeros := 0
 		for j, z := range goes {
 			place := data[(i*m.k+j)*size : (i*m.k+j+1)*size]
 			switch {
-			case z || was[j] == 0 && row[j] == 0:
+			case z || was[j] == 0 || stored[j] == 0:
 				clear(place)
 			case row[j] != was[j]:
 				copy(place, changed.Data[j*size:(j+1)*size])

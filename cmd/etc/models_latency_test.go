@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -18,11 +19,14 @@ const (
 	mixedLatencyError = 0.07 // of a pruned one's
 )
 
-// TestModelsLatencyTable measures a table of MiniLM and holds it to whole
+// TestLatencyTableOfModels measures a table of MiniLM and holds it to whole
 // models: the dense one, and one with 8 of 12 heads and a quarter of the
 // neurons, which the table does not hold. Other work on the machine can spoil
 // a run, so the best of three counts.
-func TestModelsLatencyTable(t *testing.T) {
+func TestLatencyTableOfModels(t *testing.T) {
+	if os.Getenv("ETC_LATENCY_CHECK") == "" {
+		t.Skip("wants a machine of its own: ETC_LATENCY_CHECK=1")
+	}
 	for _, model := range []string{"all-MiniLM-L6-v2", "minilm-sst2"} {
 		t.Run(model, func(t *testing.T) {
 			c, err := checkpoint.Open(filepath.Join(shared, "models", model))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -208,6 +209,21 @@ func TestMeasuredTable(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
+	for try := 1; ; try++ { // other work on the machine may spoil one
+		found := measuredTiny(t)
+		if found == "" {
+			return
+		}
+		if try == 3 {
+			t.Fatal(found)
+		}
+		t.Log(found)
+	}
+}
+
+// measuredTiny measures a table and says what is odd about its times.
+func measuredTiny(t *testing.T) string {
+	t.Helper()
 	done := 0
 	table, err := measureLatency(context.Background(), openTiny(t), "cpu:int8", kernel.Best(), func(n, total int) {
 		if n <= done || n > total {
@@ -229,9 +245,10 @@ func TestMeasuredTable(t *testing.T) {
 		all, half := table.FFNTime(512)[i], table.FFNTime(256)[i]
 		heads, gone := table.AttentionTime(4, 32, 32)[i], table.AttentionTime(0, 32, 32)[i]
 		if !(half < 0.9*all && gone < 0.5*heads && table.Last.FFN[i] < 0.9) {
-			t.Errorf("%+v: half of an FFN takes %v of %v µs, no attention %v of %v, the last FFN's share is %v", shape, half, all, gone, heads, table.Last.FFN[i])
+			return fmt.Sprintf("%+v: half of an FFN takes %v of %v µs, no attention %v of %v, the last FFN's share is %v", shape, half, all, gone, heads, table.Last.FFN[i])
 		}
 	}
+	return ""
 }
 
 func TestMeasuringStops(t *testing.T) {

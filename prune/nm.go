@@ -29,7 +29,6 @@ const nmSize, nmKept = 4, 2
 // that they are.
 func (e *Edit) mask24(m *matrix) (goes []bool, loss float64) {
 	goes = make([]bool, m.n*m.k)
-	score := func(i int) []float64 { return m.energies(i) }
 	if e.criterion.surgeon {
 		w := m.dense()
 		sweep(w, m.covariance(), func(i, j int) bool { return goes[i*m.k+j] }, func(j int, w linalg.Matrix, pivot []float64) {
@@ -47,7 +46,7 @@ func (e *Edit) mask24(m *matrix) (goes []bool, loss float64) {
 		})
 	} else {
 		for i := range m.n {
-			energies := score(i)
+			energies := m.energies(i)
 			for j := 0; j < m.k; j += nmSize {
 				mark24(energies[j:min(j+nmSize, m.k)], goes[i*m.k+j:])
 			}

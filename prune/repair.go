@@ -122,14 +122,11 @@ func (m *matrix) solve(w linalg.Matrix, a *aim, lambda float64, patterns []patte
 func (m *matrix) solvePatterns(w, goal, h linalg.Matrix, lambda float64, patterns []pattern) {
 	pull := lambda * trace(h) / float64(max(1, h.Rows))
 	for _, p := range patterns {
-		l := damped(linalg.Select(h, p.stay, p.stay), 0)
-		if pull > 0 {
-			hs := linalg.Select(h, p.stay, p.stay)
-			for j := range hs.Rows {
-				hs.Set(j, j, hs.At(j, j)+pull)
-			}
-			l = damped(hs, 0)
+		hs := linalg.Select(h, p.stay, p.stay)
+		for j := range hs.Rows {
+			hs.Set(j, j, hs.At(j, j)+pull)
 		}
+		l := damped(hs, 0)
 		b := linalg.Select(goal, p.stay, p.rows)
 		for jj, j := range p.stay {
 			row := b.Row(jj)

@@ -43,7 +43,13 @@ func (r *pruning) calibrate() error {
 		return err
 	}
 	defer x.Close()
-	if err := r.forward(r.ctx, "calibrating", x, r.sample, nil); err != nil {
+	bar, done := r.newProgress("calibrating"), 0
+	err = forwardSample(r.ctx, x, r.sample, func(rows int, _ [][]float32) {
+		done += rows
+		bar.set(done, len(r.sample.ids))
+	})
+	bar.clear()
+	if err != nil {
 		return err
 	}
 	r.note("calibrated on %d rows, %d tokens of %s", len(r.sample.ids), r.stats.Tokens(), source)
@@ -64,25 +70,18 @@ func (r *pruning) widest() int {
 	return widest
 }
 
-// forward runs a sample batch by batch; see gets the outputs of each.
-func (r *pruning) forward(ctx context.Context, stage string, x *executor.Executor, s *sample, see func(first, rows int, outputs [][]float32)) error {
-	bar := r.newProgress(stage)
-	defer bar.clear()
-	done := 0
+// forwardSample runs a sample batch by batch; see gets the number of rows and the
+// outputs of each.
+func forwardSample(ctx context.Context, x *executor.Executor, s *sample, see func(rows int, outputs [][]float32)) error {
 	return s.batches(func(ids, types [][]int32) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		outputs, err := x.Forward(ids, types, x.Default()...)
-		if err != nil {
-			return err
+		if err == nil {
+			see(len(ids), outputs)
 		}
-		if see != nil {
-			see(done, len(ids), outputs)
-		}
-		done += len(ids)
-		bar.set(done, len(s.ids))
-		return nil
+		return err
 	})
 }
 

@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"etc/eval"
-	"etc/executor"
 	"etc/formats/plan"
 	"etc/ir"
 )
@@ -42,7 +41,7 @@ func (g *guard) outputs(ctx context.Context, graph *ir.Graph) ([][]float32, erro
 	}
 	defer x.Close()
 	var all [][]float32
-	err = g.run(ctx, x, func(outputs [][]float32) {
+	err = forwardSample(ctx, x, g.sample, func(_ int, outputs [][]float32) {
 		if all == nil {
 			all = make([][]float32, len(outputs))
 		}
@@ -51,19 +50,6 @@ func (g *guard) outputs(ctx context.Context, graph *ir.Graph) ([][]float32, erro
 		}
 	})
 	return all, err
-}
-
-func (g *guard) run(ctx context.Context, x *executor.Executor, see func(outputs [][]float32)) error {
-	return g.sample.batches(func(ids, types [][]int32) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		outputs, err := x.Forward(ids, types, x.Default()...)
-		if err == nil {
-			see(outputs)
-		}
-		return err
-	})
 }
 
 // damage is how far a graph's outputs are from the dense model's.

@@ -9,8 +9,6 @@ import (
 	"etc/eval"
 	"etc/executor"
 	"etc/executor/cpu"
-	"etc/executor/cpu/kernel"
-	"etc/executor/cpu/pool"
 	"etc/fault"
 	"etc/formats/checkpoint"
 	"etc/formats/plan"
@@ -196,15 +194,7 @@ func (r *pruning) load(c *checkpoint.Checkpoint) (*executor.Executor, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := cpu.New(cpu.Options{Level: kernel.Best(), Threads: pool.DefaultThreads()})
-	if err != nil {
-		return nil, err
-	}
-	x, err := executor.New(result.Plan.Program(cpu.Target), d, executor.Options{Truncate: true, Tokenizers: pool.DefaultThreads()})
-	if err != nil {
-		d.Close()
-	}
-	return x, err
+	return start(result, nil)
 }
 
 // modelAnswers are what a model says to rows without labels.

@@ -27,16 +27,20 @@ func (r *pruning) open(g *ir.Graph, see observer) (*executor.Executor, error) {
 	if err != nil {
 		return nil, err
 	}
-	device := cpu.Options{Level: kernel.Best(), Threads: pool.DefaultThreads()}
-	if see != nil {
-		device.Observe = func(label, weight string, in cpu.Rows) {
-			if !r.names[weight] { // the compiler made it of several in one block
-				weight = label
-			}
-			see(weight, in)
-		}
+	if see == nil {
+		return start(result, nil)
 	}
-	d, err := cpu.New(device)
+	return start(result, func(label, weight string, in cpu.Rows) {
+		if !r.names[weight] { // the compiler made it of several in one block
+			weight = label
+		}
+		see(weight, in)
+	})
+}
+
+// start opens what was compiled in memory on all threads; observe may be nil.
+func start(result *compiler.Result, observe func(label, weight string, in cpu.Rows)) (*executor.Executor, error) {
+	d, err := cpu.New(cpu.Options{Level: kernel.Best(), Threads: pool.DefaultThreads(), Observe: observe})
 	if err != nil {
 		return nil, err
 	}

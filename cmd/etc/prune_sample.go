@@ -149,8 +149,7 @@ func (s *sample) first(rows, tokens int) *sample {
 		if part.tokens >= tokens {
 			break
 		}
-		part.ids, part.types = append(part.ids, s.ids[i]), append(part.types, s.types[i])
-		part.tokens += len(s.ids[i])
+		part.add(tokenizer.Encoding{IDs: s.ids[i], TypeIDs: s.types[i]})
 	}
 	return part
 }

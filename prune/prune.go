@@ -32,7 +32,7 @@ type structure struct {
 
 // structures lists every structure; the first is the default.
 var structures = []structure{
-	Structured, Heads, Neurons, Widths, Rows, Columns, Tiles, BalancedTiles, NM, Elements, ETTile, ETAware1, ETAware2,
+	Structured, Heads, Neurons, Widths, Narrow, Rows, Columns, Tiles, BalancedTiles, NM, Elements, ETTile, ETAware1, ETAware2,
 }
 
 // A Method is a structure with a criterion.

@@ -11,6 +11,7 @@ import (
 
 	"etc/compiler/frontend"
 	"etc/eval"
+	"etc/executor/cpu"
 	"etc/fault"
 	"etc/formats/checkpoint"
 	"etc/formats/plan"
@@ -24,6 +25,7 @@ import (
 type pruneFlags struct {
 	output, calib, columns, task string
 	eval, maxDrop, method        string
+	target                       string
 	sparsity, speedup            float64
 	latencyTable, recipe, report string
 	measure                      bool
@@ -46,6 +48,7 @@ func pruneCommand(p *program) *cobra.Command {
 	c.Flags().StringVar(&f.maxDrop, "max-drop", "", "largest loss allowed: 1% is one point of the metric, 1%r relative")
 	c.Flags().Float64Var(&f.sparsity, "sparsity", 0, "share of zeros in the encoder's matrices, from 0 to 1")
 	c.Flags().Float64Var(&f.speedup, "speedup", 0, "how many times as fast as the dense model it must be, by the latency table")
+	c.Flags().StringVar(&f.target, "target", cpu.Target, "what it will run on: cpu:f32, cpu:int16, cpu:int8, or a GPU with --latency-table")
 	c.Flags().StringVar(&f.latencyTable, "latency-table", "", "what sublayers take on the target (default: the table shipped for this CPU level and model, else a prediction)")
 	c.Flags().StringVar(&f.recipe, "recipe", "", "etc-recipe.json of another fine-tune of this model: the same goes, repaired anew")
 	c.Flags().StringVar(&f.report, "report", "", "write a page, FILE.html, of what was asked, tried and reached")
@@ -62,6 +65,7 @@ type pruning struct {
 	flags     *pruneFlags
 	ctx       context.Context
 	method    prune.Method
+	target    string // of --target, with its storage type
 	ckpt      *checkpoint.Checkpoint
 	imported  *frontend.Imported
 	dense     *ir.Graph // as imported
@@ -73,6 +77,7 @@ type pruning struct {
 	again     *sample         // those of them that layers are rebuilt with
 	stats     *prune.Statistics
 	table     *latency.Table // that speeds were read from, or nil
+	measured  []float64      // ratios of times, dense to what was found, by its shapes; or nil
 	modelName string
 	tried     []*prune.Candidate
 	judged    []html.Judgement
@@ -108,6 +113,9 @@ func (p *program) prune(ctx context.Context, model string, f *pruneFlags) error 
 	}
 	found, err := r.found()
 	if err != nil {
+		return err
+	}
+	if err := r.measureSpeed(found); err != nil {
 		return err
 	}
 	if err := r.write(found); err != nil {
@@ -181,6 +189,10 @@ func (r *pruning) importModel() error {
 
 func (r *pruning) readFlags() error {
 	f := r.flags
+	var err error
+	if r.target, err = resolveTarget(f.target, ""); err != nil {
+		return err
+	}
 	if f.maxDrop != "" {
 		drop, err := eval.ParseDrop(f.maxDrop)
 		if err != nil {
@@ -191,7 +203,6 @@ func (r *pruning) readFlags() error {
 	if f.eval == "" {
 		return nil
 	}
-	data, err := loadData("--eval", f.eval, rows.DataOptions{Columns: f.columns})
-	r.data = data
+	r.data, err = loadData("--eval", f.eval, rows.DataOptions{Columns: f.columns})
 	return err
 }

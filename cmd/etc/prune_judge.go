@@ -8,7 +8,6 @@ import (
 	"etc/compiler/frontend"
 	"etc/eval"
 	"etc/executor"
-	"etc/executor/cpu"
 	"etc/fault"
 	"etc/formats/checkpoint"
 	"etc/formats/plan"
@@ -188,13 +187,13 @@ func (r *pruning) reportOn(ctx context.Context, g *ir.Graph, p *part) (*eval.Rep
 	return got.agreement(p.own, r.model.Task)
 }
 
-// load compiles c in memory and opens it on all threads.
+// load compiles c in memory, for the CPU as its target computes, and opens it on all threads.
 func (r *pruning) load(c *checkpoint.Checkpoint) (*executor.Executor, error) {
-	result, err := compiler.Compile(c, compiler.Options{Targets: []string{cpu.Target}, Version: version})
+	result, err := compiler.Compile(c, compiler.Options{Targets: []string{r.executed()}, Version: version})
 	if err != nil {
 		return nil, err
 	}
-	return start(result, nil)
+	return start(result, r.executed(), nil)
 }
 
 // modelAnswers are what a model says to rows without labels.

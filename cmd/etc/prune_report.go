@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 
-	"etc/executor/cpu"
 	"etc/formats/plan"
 	"etc/prune"
 	html "etc/prune/report"
@@ -21,7 +20,7 @@ func (r *pruning) reportPage(found *prune.Found) ([]byte, error) {
 	page := &html.Page{
 		Head: html.Head{
 			Model: r.modelName, Task: taskName(r.model.Task), Version: version, Source: fmt.Sprintf("%x", source),
-			Target: cpu.Target, Command: r.command(),
+			Target: r.target, Command: r.command(),
 		},
 		Verdict: html.Verdict{Judged: r.judged},
 		Metric:  r.metric,
@@ -41,7 +40,11 @@ func (r *pruning) reportPage(found *prune.Found) ([]byte, error) {
 	if c := found.Candidate; c != nil && r.table != nil {
 		for i, s := range c.Speedups {
 			shape := r.table.Shapes[i]
-			page.Verdict.Shapes = append(page.Verdict.Shapes, html.Shape{Name: fmt.Sprintf("%d×%d", shape.Batch, shape.Tokens), Predicted: s})
+			of := html.Shape{Name: fmt.Sprintf("%d×%d", shape.Batch, shape.Tokens), Predicted: s}
+			if r.measured != nil {
+				of.Measured = &r.measured[i]
+			}
+			page.Verdict.Shapes = append(page.Verdict.Shapes, of)
 		}
 	}
 	for i, c := range r.tried {

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 
-	"etc/executor/cpu"
 	"etc/executor/cpu/kernel"
 	"etc/fault"
+	"etc/formats/plan"
+	"etc/ir"
 	"etc/prune"
 	"etc/prune/latency"
 )
@@ -75,7 +78,19 @@ func (r *pruning) search() (*prune.Found, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.target != r.executed() {
+		r.warn("%s is not here: pruned models are judged by the CPU, in float32", r.target)
+	}
 	q := &prune.Quest{Dense: r.dense, Stats: r.stats, Method: r.method, Latency: table, Speedup: r.flags.speedup}
+	if r.flags.measure && plan.IsCPU(r.target) {
+		q.Measure = func(ctx context.Context, g *ir.Graph) (float64, error) {
+			ratios, err := r.ratios(ctx, g)
+			if err != nil {
+				return 0, err
+			}
+			return slices.Min(ratios), nil
+		}
+	}
 	if r.sample != nil {
 		g, err := r.newGuard()
 		if err != nil {
@@ -115,10 +130,10 @@ func (r *pruning) search() (*prune.Found, error) {
 // latency is the table that speeds are read from: that of --latency-table, one
 // measured now with --measure, or the shipped one.
 func (r *pruning) latency() (*latency.Table, error) {
-	table, err := latencyTable(r.imported, cpu.Target, kernel.Best(), r.flags.latencyTable)
+	table, err := latencyTable(r.imported, r.target, kernel.Best(), r.flags.latencyTable)
 	if r.flags.measure {
 		bar := r.newProgress("measuring kernels")
-		table, err = measureLatency(r.ctx, r.ckpt, cpu.Target, kernel.Best(), bar.set)
+		table, err = measureLatency(r.ctx, r.ckpt, r.target, kernel.Best(), bar.set)
 		bar.clear()
 	}
 	if err != nil {

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+)
+
+// TestPruningIsJudgedAsItsTargetComputes: what --max-drop compares is, dense
+// and pruned, what plans of that target say of the same rows.
+func TestPruningIsJudgedAsItsTargetComputes(t *testing.T) {
+	rows := filepath.Join("..", "..", "testdata", "sst2-dev.tsv")
+	values := map[string]bool{}
+	for _, target := range []string{"cpu:f32", "cpu:int8"} {
+		dir := t.TempDir()
+		pruned := filepath.Join(dir, "pruned")
+		code, said := codeOf("prune", tinyModel, "-o", pruned, "--sparsity", "0.3", "--eval", rows, "--max-drop", "90%", "--target", target)
+		judged := regexp.MustCompile(`all rows: accuracy (\S+), dense (\S+): drop`).FindStringSubmatch(said)
+		if code != 0 || judged == nil {
+			t.Fatalf("%s: exit %d, no judgement in %q", target, code, said)
+		}
+		for i, model := range []string{pruned, tinyModel} {
+			plan := filepath.Join(dir, fmt.Sprint(i, ".etp"))
+			mustRun(t, "compile", model, "-o", plan, "--target", target, "--quiet")
+			var report struct {
+				Metrics map[string]struct{ Value float64 }
+			}
+			if err := json.Unmarshal([]byte(mustRun(t, "eval", plan, "--data", rows, "--json")), &report); err != nil {
+				t.Fatal(err)
+			}
+			want := strconv.FormatFloat(report.Metrics["accuracy"].Value, 'g', 5, 64)
+			if judged[1+i] != want {
+				t.Errorf("%s, %s: judged by an accuracy of %s, its plan has %s", target, model, judged[1+i], want)
+			}
+			values[fmt.Sprint(i, want)] = true
+		}
+	}
+	if len(values) < 3 {
+		t.Errorf("integers answer as float32 does: the rows cannot tell them apart: %v", values)
+	}
+}

@@ -65,6 +65,9 @@ func newSums(stage []*matrix) sums {
 // Block is the label of the products whose inputs are wanted.
 func (p *Pass) Block() string { return p.stage[0].block }
 
+// Rows is how many inputs the products have read so far.
+func (p *Pass) Rows() int { return p.fit.x.n + p.check.x.n }
+
 // Wants tells whether inputs of that width under a name are to be shown.
 func (p *Pass) Wants(name string, width int) bool {
 	for _, m := range []*matrix{p.stage[0], p.residual} {

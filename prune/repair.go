@@ -13,7 +13,7 @@ import (
 // are central, and the bias takes over the means.
 type aim struct {
 	h    linalg.Matrix // [k,k] of the inputs
-	g    linalg.Matrix // [k,n] of inputs with outputs; nothing where the dense product of these inputs is wanted
+	g    linalg.Matrix // [k,n] of inputs with outputs; where the dense product of these inputs is wanted, nothing until goal makes it
 	mean []float64     // [k] E[x]
 	want []float64     // [n] E[y]; nil: that of the dense product
 }
@@ -21,14 +21,14 @@ type aim struct {
 // teaches tells whether other outputs are wanted than the dense product's.
 func (a *aim) teaches() bool { return a.want != nil }
 
-// goal is H·Wᵀ, or what stands in its place, [k,n].
+// goal is H·Wᵀ, or what stands in its place, [k,n]. W is the dense weight,
+// the same each time.
 func (a *aim) goal(w linalg.Matrix) linalg.Matrix {
-	if a.teaches() {
-		return a.g
+	if a.g.Data == nil {
+		a.g = linalg.New(w.Cols, w.Rows)
+		linalg.AddProduct(a.g, 1, a.h, w, false, true)
 	}
-	b := linalg.New(w.Cols, w.Rows)
-	linalg.AddProduct(b, 1, a.h, w, false, true)
-	return b
+	return a.g
 }
 
 // A pattern is the rows of a matrix that keep the same columns.

@@ -74,7 +74,6 @@ type pruning struct {
 	data      *rows.Data      // of --eval, or nil
 	drop      *eval.Drop      // of --max-drop, or nil
 	sample    *sample         // of calibration rows, or nil
-	again     *sample         // those of them that layers are rebuilt with
 	stats     *prune.Statistics
 	table     *latency.Table // that speeds were read from, or nil
 	measured  []float64      // ratios of times, dense to what was found, by its shapes; or nil

@@ -33,7 +33,6 @@ func (r *pruning) calibrate() error {
 	if r.sample, err = reader.take(data, r.flags.seed, calibrationRows, calibrationTokens); err != nil {
 		return err
 	}
-	r.again = r.sample.first(calibrationRows, rebuildTokens)
 	x, err := r.open(r.dense, func(name string, in cpu.Rows) {
 		for i := range in.Count {
 			r.stats.Add(name, in.Row(i))
@@ -73,20 +72,21 @@ func (r *pruning) widest() int {
 // forwardSample runs a sample batch by batch; see gets the number of rows and the
 // outputs of each.
 func forwardSample(ctx context.Context, x *executor.Executor, s *sample, see func(rows int, outputs [][]float32)) error {
-	return s.batches(func(ids, types [][]int32) error {
+	for ids, types := range s.batches() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		outputs, err := x.Forward(ids, types, x.Default()...)
-		if err == nil {
-			see(len(ids), outputs)
+		if err != nil {
+			return err
 		}
-		return err
-	})
+		see(len(ids), outputs)
+	}
+	return nil
 }
 
-// recalibrate shows p the calibration rows in the model as pruned so far,
-// beside the dense one.
+// recalibrate shows p calibration rows in the model as pruned so far, beside the
+// dense one: until it has seen enough, which where one token of a row is read takes all.
 func (r *pruning) recalibrate(ctx context.Context) prune.Calibrate {
 	return func(g *ir.Graph, p *prune.Pass) error {
 		see := func(dense bool) observer {
@@ -106,7 +106,10 @@ func (r *pruning) recalibrate(ctx context.Context) prune.Calibrate {
 			return err
 		}
 		defer dense.Close()
-		return r.again.batches(func(ids, types [][]int32) error {
+		for ids, types := range r.sample.batches() {
+			if p.Rows() >= rebuildTokens {
+				break
+			}
 			for _, x := range []*executor.Executor{pruned, dense} {
 				if err := ctx.Err(); err != nil {
 					return err
@@ -115,7 +118,10 @@ func (r *pruning) recalibrate(ctx context.Context) prune.Calibrate {
 					return err
 				}
 			}
-			return p.End()
-		})
+			if err := p.End(); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 }

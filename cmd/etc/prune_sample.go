@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"iter"
 	"slices"
 
 	"etc/compiler"
@@ -26,11 +27,12 @@ func (s *sample) add(enc tokenizer.Encoding) {
 }
 
 // Calibration takes at most so many rows and tokens: enough to solve for the
-// widths of encoders (notes on pruning, 2).
+// widths of encoders (notes on pruning, 2), and in the last layer of a classifier,
+// which reads one token of each row.
 const (
-	calibrationRows   = 1024
+	calibrationRows   = 4096
 	calibrationTokens = 64 << 10
-	rebuildTokens     = 16 << 10 // of them, where each layer takes a run of its own
+	rebuildTokens     = 16 << 10 // inputs of a product, where each layer takes a run of its own
 )
 
 // A reader tokenises rows for a checkpoint.
@@ -157,18 +159,19 @@ func (s *sample) first(rows, tokens int) *sample {
 // batchTokens is about how many tokens of a sample run at once.
 const batchTokens = 2048
 
-// batches cuts a sample where batches are full, and calls f with each.
-func (s *sample) batches(f func(ids, types [][]int32) error) error {
-	for first := 0; first < len(s.ids); {
-		n, tokens := 0, 0
-		for first+n < len(s.ids) && (n == 0 || tokens+len(s.ids[first+n]) <= batchTokens) {
-			tokens += len(s.ids[first+n])
-			n++
+// batches cuts a sample where batches are full: ids and type ids of each.
+func (s *sample) batches() iter.Seq2[[][]int32, [][]int32] {
+	return func(yield func(ids, types [][]int32) bool) {
+		for first := 0; first < len(s.ids); {
+			n, tokens := 0, 0
+			for first+n < len(s.ids) && (n == 0 || tokens+len(s.ids[first+n]) <= batchTokens) {
+				tokens += len(s.ids[first+n])
+				n++
+			}
+			if !yield(s.ids[first:first+n], s.types[first:first+n]) {
+				return
+			}
+			first += n
 		}
-		if err := f(s.ids[first:first+n], s.types[first:first+n]); err != nil {
-			return err
-		}
-		first += n
 	}
-	return nil
 }

@@ -141,7 +141,7 @@ func TestCalibratedSparsityIsReached(t *testing.T) {
 }
 
 func TestEveryMethodReachesSomething(t *testing.T) {
-	reach := map[string]float64{"structured": 0.3, "heads": 0.1, "neurons": 0.1, "widths": 0.2, "rows": 0.5, "columns": 0.5, "tiles": 0.99, "nm": 0.45, "elements": 0.99, "balanced-tiles": 0.99, "et-tile": 0.99, "et-aware1": 0.9, "et-aware2": 0.85}
+	reach := map[string]float64{"structured": 0.3, "heads": 0.1, "neurons": 0.1, "widths": 0.2, "narrow": 0.3, "rows": 0.5, "columns": 0.5, "tiles": 0.99, "nm": 0.45, "elements": 0.99, "balanced-tiles": 0.99, "et-tile": 0.99, "et-aware1": 0.9, "et-aware2": 0.85}
 	g := bertLike(48, 4, 96, 2)
 	for _, m := range prune.Methods() {
 		if c, _ := fixed(t, g, nil, m, reach[m.Name]); c == nil || reach[m.Name] == 0 {

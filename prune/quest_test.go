@@ -427,7 +427,7 @@ func TestQuestMeasures(t *testing.T) {
 	looks := 0
 	q.Measure = func(context.Context, *ir.Graph) (float64, error) { looks++; return 1.4, nil }
 	f, err := q.Run(t.Context())
-	refused(t, f, err, "is 1.4 as measured")
+	refused(t, f, err, "is 1.40 as measured")
 	if looks != 1+measureTries {
 		t.Errorf("measured %d times", looks)
 	}

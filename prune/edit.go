@@ -32,6 +32,7 @@ type Edit struct {
 	layers    []*sublayer
 	matrices  []*matrix // of all blocks, in the order of the model
 	dials     []*dial
+	method    string
 	criterion *Criterion
 	stats     *Statistics
 }
@@ -45,8 +46,8 @@ type finder struct {
 
 // newEdit finds the encoder blocks of g: linears around attention operators,
 // and pairs of linears around an activation. g is as a frontend makes it.
-func newEdit(g *ir.Graph, stats *Statistics, c *Criterion) (*Edit, error) {
-	f := &finder{&Edit{criterion: c, stats: stats}, g, map[*ir.Value]bool{}}
+func newEdit(g *ir.Graph, stats *Statistics, m Method) (*Edit, error) {
+	f := &finder{&Edit{method: m.Name, criterion: m.criterion, stats: stats}, g, map[*ir.Value]bool{}}
 	for _, op := range g.Ops {
 		var err error
 		switch {

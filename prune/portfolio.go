@@ -32,6 +32,15 @@ func (q *Quest) rung(ctx context.Context, wanted float64, polished bool) ([]*Can
 		if err := q.switches(list[0], wanted, add); err != nil {
 			return nil, err
 		}
+		for _, s := range q.schemes {
+			c, err := q.ofScheme(ctx, s, wanted)
+			if err != nil {
+				return nil, err
+			}
+			if c != nil {
+				list = append(list, c)
+			}
+		}
 		slices.SortStableFunc(list, byDamage)
 	}
 	return list, nil
@@ -130,11 +139,14 @@ func (q *Quest) candidate(ctx context.Context, name string, wanted float64, c ch
 	if c == nil {
 		return nil, nil
 	}
-	key := fmt.Sprint(c)
+	return q.known(ctx, fmt.Sprint(c), &Candidate{Name: name, Wanted: wanted, choice: c, edit: q.edit, setting: q.edit.setting(q.menus, c), Speedups: speedups(q.menus, q.Latency.Rest, c)})
+}
+
+// known is the candidate under a key: made, looked at, or the one that was before.
+func (q *Quest) known(ctx context.Context, key string, made *Candidate) (*Candidate, error) {
 	if known := q.tried[key]; known != nil {
 		return known, nil
 	}
-	made := &Candidate{Name: name, Wanted: wanted, choice: c, setting: q.edit.setting(q.menus, c), Speedups: speedups(q.menus, q.Latency.Rest, c)}
 	if err := q.build(made, nil); err != nil {
 		return nil, err
 	}

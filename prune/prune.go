@@ -104,7 +104,7 @@ func criterionNames() string {
 
 // Rank finds the blocks of g and makes the dials of m.
 func (m Method) rank(g *ir.Graph, stats *Statistics) (*Edit, error) {
-	e, err := newEdit(g, stats, m.criterion)
+	e, err := newEdit(g, stats, m)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ func Replay(g *ir.Graph, stats *Statistics, r *Recipe, calibrate Calibrate) (*Re
 	if err != nil {
 		return nil, fault.Newf(fault.Corrupt, "recipe: %w", err)
 	}
-	e, err := newEdit(g, stats, m.criterion)
+	e, err := newEdit(g, stats, m)
 	if err != nil {
 		return nil, err
 	}
@@ -34,12 +34,7 @@ func Replay(g *ir.Graph, stats *Statistics, r *Recipe, calibrate Calibrate) (*Re
 			return nil, fault.Newf(fault.Corrupt, "recipe: weight %q: %w", m.name, err)
 		}
 	}
-	again, err := e.writeMarked(g, calibrate)
-	if err != nil {
-		return nil, err
-	}
-	again.Method = m.Name
-	return again, nil
+	return e.writeMarked(g, calibrate)
 }
 
 // mark marks what a recipe's mask says.

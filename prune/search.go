@@ -50,11 +50,12 @@ type Quest struct {
 	Stop      func() bool                                             // no time for more than what is needed; nil: there is
 	Tell      func(stage string, done, total int)                     // nil: nobody listens
 
-	edit  *Edit
-	menus []menu
-	tried map[string]*Candidate
-	Tried []*Candidate // in the order in which they were first looked at
-	Best  *Candidate   // the fastest that passed so far, for who cannot wait
+	edit    *Edit
+	menus   []menu
+	schemes []scheme
+	tried   map[string]*Candidate
+	Tried   []*Candidate // in the order in which they were first looked at
+	Best    *Candidate   // the fastest that passed so far, for who cannot wait
 }
 
 // A Candidate is a pruned model that was looked at.
@@ -67,9 +68,10 @@ type Candidate struct {
 	Verdict  *Verdict // on the search rows; nil: not judged
 	Outcome  string
 
-	choice  choice
-	setting Setting
-	settled bool // written for good
+	choice  choice // nil: of a scheme, or evenly
+	edit    *Edit
+	setting Setting // of its dials
+	settled bool    // written for good
 	graph   *ir.Graph
 	recipe  *Recipe
 }
@@ -127,6 +129,9 @@ func (q *Quest) prepare(ctx context.Context) error {
 		return nil
 	}
 	q.menus = e.menus(q.Latency)
+	if err := q.rankSchemes(); err != nil {
+		return err
+	}
 	return q.measureDamage(ctx)
 }
 
@@ -223,7 +228,7 @@ func (q *Quest) ladder() ladder {
 		}
 	}
 	return ladder{len(settings), func(_ context.Context, k int, _ bool) ([]*Candidate, error) {
-		c := &Candidate{Name: "evenly", setting: settings[k-1], Outcome: "not judged"}
+		c := &Candidate{Name: "evenly", edit: q.edit, setting: settings[k-1], Outcome: "not judged"}
 		q.Tried = append(q.Tried, c)
 		return []*Candidate{c}, nil
 	}}
@@ -392,11 +397,10 @@ func (q *Quest) build(c *Candidate, calibrate Calibrate) error {
 		return nil
 	}
 	g := q.Dense.Clone()
-	r, err := q.edit.write(g, c.setting, calibrate)
+	r, err := c.edit.write(g, c.setting, calibrate)
 	if err != nil {
 		return err
 	}
-	r.Method = q.Method.Name
 	c.graph, c.recipe, c.Sparsity = g, r, r.Sparsity
 	return nil
 }

@@ -24,7 +24,7 @@ func (e *Edit) write(g *ir.Graph, s Setting, calibrate Calibrate) (*Recipe, erro
 
 // writeMarked is write for what is marked.
 func (e *Edit) writeMarked(g *ir.Graph, calibrate Calibrate) (*Recipe, error) {
-	r := &Recipe{Schema: recipeSchema}
+	r := &Recipe{Schema: recipeSchema, Method: e.method}
 	zeros := 0
 	for _, l := range e.layers {
 		kept := l.kept()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"etc/formats/plan"
@@ -47,8 +48,9 @@ func (r *pruning) reportPage(found *prune.Found) ([]byte, error) {
 			page.Verdict.Shapes = append(page.Verdict.Shapes, of)
 		}
 	}
+	rungs := rungsOf(r.tried)
 	for i, c := range r.tried {
-		page.Candidates = append(page.Candidates, candidateOf(c, i+1, c == found.Candidate))
+		page.Candidates = append(page.Candidates, candidateOf(c, rungs[i], c == found.Candidate))
 	}
 	var b bytes.Buffer
 	err = html.Write(&b, page)
@@ -95,8 +97,28 @@ func damageName(task plan.Task) string {
 	return "squared difference"
 }
 
-func candidateOf(c *prune.Candidate, number int, chosen bool) html.Candidate {
-	row := html.Candidate{Name: c.Name, Rung: number, Speedup: max(1, c.Speedup()), Sparsity: c.Sparsity, Outcome: html.NotJudged, Reason: c.Outcome}
+// rungsOf numbers the rungs that candidates were made for, the slowest 1; where
+// no speed was wanted each is a rung of its own.
+func rungsOf(list []*prune.Candidate) []int {
+	var wanted []float64
+	for _, c := range list {
+		wanted = append(wanted, c.Wanted)
+	}
+	slices.Sort(wanted)
+	wanted = slices.Compact(wanted)
+	var rungs []int
+	for i, c := range list {
+		at, _ := slices.BinarySearch(wanted, c.Wanted)
+		if c.Wanted == 0 {
+			at = i
+		}
+		rungs = append(rungs, 1+at)
+	}
+	return rungs
+}
+
+func candidateOf(c *prune.Candidate, rung int, chosen bool) html.Candidate {
+	row := html.Candidate{Name: c.Name, Rung: rung, Speedup: max(1, c.Speedup()), Sparsity: c.Sparsity, Outcome: html.NotJudged, Reason: c.Outcome}
 	if c.Damage != 0 {
 		row.Damage = &c.Damage
 	}
@@ -109,6 +131,9 @@ func candidateOf(c *prune.Candidate, number int, chosen bool) html.Candidate {
 	}
 	if chosen {
 		row.Outcome = html.Chosen
+	}
+	if row.Reason == string(row.Outcome) {
+		row.Reason = ""
 	}
 	return row
 }

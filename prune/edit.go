@@ -205,14 +205,23 @@ func (e *Edit) turn(s Setting) {
 // zerosAt counts the entries that are zero at a setting, those that were zero
 // before included.
 func (e *Edit) zerosAt(s Setting) int {
-	e.turn(s)
-	zeros := make([]int, len(e.matrices))
-	fault.Parallel(len(e.matrices), func(i int) { zeros[i] = e.matrices[i].zeros() })
 	sum := 0
-	for _, z := range zeros {
+	for _, z := range e.zerosOf(s) {
 		sum += z
 	}
 	return sum
+}
+
+// zerosOf counts them by matrix.
+func (e *Edit) zerosOf(s Setting) map[*matrix]int {
+	e.turn(s)
+	zeros := make([]int, len(e.matrices))
+	fault.Parallel(len(e.matrices), func(i int) { zeros[i] = e.matrices[i].zeros() })
+	by := map[*matrix]int{}
+	for i, m := range e.matrices {
+		by[m] = zeros[i]
+	}
+	return by
 }
 
 // entries is how many there are.

@@ -121,7 +121,7 @@ func TestSolveIsTheNormalEquation(t *testing.T) {
 			if len(patterns) != 3 {
 				t.Fatalf("%d patterns, want 3", len(patterns))
 			}
-			solved := m.solve(w, a, lambda, patterns)
+			solved := m.solve(w, lambda, patterns, a)[0]
 			for i := range n {
 				want := solvedRow(w, a.h, goal, i, stays(m, i), lambda)
 				for j, x := range solved.Row(i) {
@@ -133,6 +133,13 @@ func TestSolveIsTheNormalEquation(t *testing.T) {
 			if !slices.Equal(w.Data, m.dense().Data) {
 				t.Error("the old weights changed")
 			}
+			other := &aim{h: a.h, mean: a.mean, g: normals(rng, k, n), want: make([]float64, n)}
+			alone := m.solve(w, lambda, patterns, other)[0]
+			for i, both := range m.solve(w, lambda, patterns, a, other) {
+				if want := []linalg.Matrix{solved, alone}[i]; !slices.Equal(both.Data, want.Data) {
+					t.Errorf("lambda %v: aim %d of two is solved otherwise than alone", lambda, i)
+				}
+			}
 		}
 	}
 }
@@ -143,7 +150,7 @@ func TestRowsThatKeepEverythingStay(t *testing.T) {
 	m := product(rng, 20, 5, true)
 	masked(m, []int{2}, nil)
 	w, a := m.dense(), &aim{h: correlated(rng, 5)}
-	solved := m.solve(w, a, 0, m.patterns())
+	solved := m.solve(w, 0, m.patterns(), a)[0]
 	if !slices.Equal(solved.Row(1), w.Row(1)) || slices.Equal(solved.Row(0), w.Row(0)) {
 		t.Errorf("rows %v and %v, were %v and %v", solved.Row(0), solved.Row(1), w.Row(0), w.Row(1))
 	}
@@ -160,7 +167,7 @@ func TestPullKeepsWeights(t *testing.T) {
 	a := &aim{h: correlated(rng, k), g: normals(rng, k, n), want: make([]float64, n), mean: make([]float64, k)}
 	last := 0.0
 	for step, lambda := range []float64{0, 1e-2, 1, 1e2, 1e9} {
-		far, solved := 0.0, m.solve(w, a, lambda, m.patterns())
+		far, solved := 0.0, m.solve(w, lambda, m.patterns(), a)[0]
 		for i := range n {
 			for _, j := range stays(m, i) {
 				far += square([]float64{solved.At(i, j) - w.At(i, j)})
@@ -219,7 +226,7 @@ func TestSweepOfRowwiseMasks(t *testing.T) {
 			}
 			copy(best.Row(i), solvedRow(w, judge.h, a.goal(w), i, stays(m, i), 0))
 		}
-		swept := m.solve(w, a, 1e-3, patterns)
+		swept := m.solve(w, 1e-3, patterns, a)[0]
 		for i := range n {
 			for j, gone := range swept.Row(i) {
 				if !slices.Contains(stays(m, i), j) && gone != 0 {

@@ -105,13 +105,13 @@ func (e *Edit) writeMatrix(linear *ir.Op, l *sublayer, m *matrix, p *Pass, at in
 		a = &aim{mean: m.mean}
 		if patterns := m.patterns(); e.criterion.repair == leastSquares && m.seen != nil && len(patterns) > 0 {
 			a.h = m.covariance()
-			w = m.solve(old, a, damping, patterns)
+			w = m.solve(old, damping, patterns, a)[0]
 			r.Lambda, r.Target = damping, denseTarget
 		}
 	default:
 		a, r.Lambda, r.Target = m.bestAim(p, at, old, b)
 		if patterns := m.patterns(); len(patterns) > 0 {
-			w = m.solve(old, a, r.Lambda, patterns)
+			w = m.solve(old, r.Lambda, patterns, a)[0]
 		}
 	}
 	e.store(linear, m, &r, old, w, b, a)
@@ -209,21 +209,17 @@ func (m *matrix) bestAim(p *Pass, at int, w linalg.Matrix, b []float64) (a *aim,
 		return teacher.without(), damping, denseTarget
 	}
 	fit, check := p.fit.aim(at, m), p.check.aim(at, m)
+	aims, names := []*aim{fit.without(), fit}, []string{denseTarget, teacherTarget}
 	patterns := m.patterns()
 	best := 0.0
-	for _, t := range []string{denseTarget, teacherTarget} {
-		from := fit
-		if t == denseTarget {
-			from = fit.without()
-		}
-		for _, l := range lambdas {
-			tried := m.solve(w, from, l, patterns)
+	for _, l := range lambdas {
+		for i, tried := range m.solve(w, l, patterns, aims...) {
 			var bias []float64
 			if m.biased {
-				bias = from.refit(w, b, tried)
+				bias = aims[i].refit(w, b, tried)
 			}
 			if miss := check.miss(tried, bias); target == "" || miss < best {
-				best, lambda, target = miss, l, t
+				best, lambda, target = miss, l, names[i]
 			}
 		}
 	}

@@ -178,16 +178,18 @@ func (e attentionEntry) one() attentionBatch {
 }
 
 // narrow are, for vo_attention, counts of features that end at every place of a
-// chunk, in the first chunk and in the second; the batch ends in the first tile
-// of keys and in the second.
+// chunk, in the first chunk and in the second; the batch ends in the first, the
+// second and the third tile of keys.
 func (e attentionEntry) narrow() []attentionBatch {
 	var all []attentionBatch
 	if e.family != "vo_attention" {
 		return nil
 	}
 	for n := 1; n <= 16; n++ {
-		for _, last := range []int{3, 35} {
-			all = append(all, heads(2, 6, 2, last).beside().features(n, true))
+		for _, last := range []int{3, 35, 67} {
+			if last <= e.longest() {
+				all = append(all, heads(2, 6, 2, last).beside().features(n, true))
+			}
 		}
 	}
 	return all

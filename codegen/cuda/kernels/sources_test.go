@@ -46,7 +46,7 @@ type listing []listed
 
 type listed struct {
 	text  string // with single spaces
-	label string // or an instruction:
+	label string // of a label
 	guard string
 	bitOp
 }
@@ -92,19 +92,26 @@ func (p listing) refused(register string, seen map[string]bool) bool {
 }
 
 // replaced tells of the first of two values of a register that it stays only
-// where a branch over the second is taken, and that copies behind have the
-// register for their source and a size of none where the branch is taken.
+// where the branch behind it is taken, over the second, and that copies behind
+// that have the register for their source and a size of none where it is taken.
 func (p listing) replaced(at int) bool {
 	sum := p[at].args[0]
-	defined := slices.DeleteFunc(p.writes(sum), func(i int) bool { return i == at })
-	over, ok := strings.CutPrefix(p[at+1].guard, "@")
-	if !ok || p[at+1].opcode != "bra" || len(defined) != 1 {
+	isJump := func(x listed) bool { return x.label != "" || x.opcode == "bra" }
+	branch := at + 1 + slices.IndexFunc(p[at+1:], isJump)
+	over, ok := strings.CutPrefix(p[branch].guard, "@")
+	if !ok {
 		return false
 	}
-	behind := slices.IndexFunc(p, func(x listed) bool { return x.label == p[at+1].args[0] })
-	labels := slices.ContainsFunc(p[at+1:max(at+1, behind)], func(x listed) bool { return x.label != "" || x.opcode == "bra" && x.text != p[at+1].text })
-	early := slices.ContainsFunc(p.uses(sum), func(i int) bool { return i < behind })
-	if defined[0] < at || defined[0] > behind || labels || early {
+	behind := slices.IndexFunc(p, func(x listed) bool { return x.label == p[branch].args[0] })
+	if behind < branch || slices.ContainsFunc(p[branch+1:behind], isJump) {
+		return false
+	}
+	for _, i := range p.writes(sum) {
+		if i != at && (i < branch || i > behind) {
+			return false
+		}
+	}
+	if len(p.writes(sum)) != 2 || slices.ContainsFunc(p.uses(sum), func(i int) bool { return i < behind }) {
 		return false
 	}
 	return p.copies(sum, func(size string) bool { return p.opposite(over, size) })

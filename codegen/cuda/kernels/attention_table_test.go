@@ -172,6 +172,18 @@ func (e attentionEntry) inside() []attentionBatch {
 	return all
 }
 
+// full is rows that fill their tiles of keys. A copy of the tile behind them, in
+// which there is nothing, is under way where nobody waits for it any more.
+func (e attentionEntry) full() attentionBatch {
+	b := heads(1, 30).features(e.batches[0].n, true)
+	for _, n := range []int{16, 32, 64, 96, 128, 192} {
+		if n <= e.longest() || e.constants["MAXS"] == 0 {
+			b.lengths = append(b.lengths, n)
+		}
+	}
+	return b
+}
+
 // one is a row with one key behind two tiles.
 func (e attentionEntry) one() attentionBatch {
 	return heads(1, 3, min(129, e.longest())).features(e.batches[0].n, true)
@@ -242,7 +254,7 @@ func attentionCases() []testCase {
 	var all []testCase
 	for _, e := range attentionTable {
 		k := e.kernel()
-		batches := slices.Concat(e.batches, []attentionBatch{e.small(), e.edges(), e.tail(), e.stub(), e.flat(), e.peaks(), e.one()}, e.inside(), e.narrow())
+		batches := slices.Concat(e.batches, []attentionBatch{e.small(), e.edges(), e.tail(), e.stub(), e.flat(), e.peaks(), e.full(), e.one()}, e.inside(), e.narrow())
 		for _, b := range batches {
 			full := batchFor(k, b)
 			all = append(all, testCase{

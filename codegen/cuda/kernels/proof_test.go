@@ -1,6 +1,7 @@
 package kernels
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,16 +14,21 @@ import (
 type threadFlow struct {
 	listing
 	written map[string][]int // where a register is set
+	labels  map[string]int   // where they stand
 	threads int
-	known   map[string]threadValues
+	known   map[string]threadValues // by a register and where it is set
+	reached map[int][]bool          // by what comes before
 }
 
 // threadValues are one for each thread of a block; nil where they are not known.
 type threadValues []uint64
 
 func newThreadFlow(ptx string, threads int) *threadFlow {
-	f := &threadFlow{listing: newListing(ptx), written: map[string][]int{}, threads: threads, known: map[string]threadValues{}}
+	f := &threadFlow{newListing(ptx), map[string][]int{}, map[string]int{}, threads, map[string]threadValues{}, map[int][]bool{}}
 	for i, x := range f.listing {
+		if x.label != "" {
+			f.labels[x.label] = i
+		}
 		if len(x.args) == 0 || strings.HasPrefix(x.opcode, "st.") || strings.HasPrefix(x.opcode, "cp.") {
 			continue
 		}
@@ -43,11 +49,12 @@ func newThreadFlow(ptx string, threads int) *threadFlow {
 func (f *threadFlow) proves(m mutant) bool {
 	before, after, _ := strings.Cut(m.what, " => ")
 	both := newListing(before + ";\n" + after + ";")
-	if len(both) != 2 || len(both[0].args) < 3 || len(both[0].args) != len(both[1].args) || both[0].guard+both[1].guard != "" {
+	at := slices.IndexFunc(f.listing, func(x listed) bool { return x.text == before })
+	if at < 0 || len(both) != 2 || len(both[0].args) < 3 || len(both[0].args) != len(both[1].args) || both[0].guard+both[1].guard != "" {
 		return false
 	}
 	x, y := both[0].bitOp, both[1].bitOp
-	if old, changed := f.result(x), f.result(y); old != nil && changed != nil {
+	if old, changed := f.result(x, at), f.result(y, at); old != nil && changed != nil {
 		return slices.Equal(old, changed)
 	}
 	if x.opcode == y.opcode && slices.Equal(x.args[1:3], y.args[1:3]) && x.opcode == "bfi.b32" {
@@ -61,9 +68,9 @@ func (f *threadFlow) proves(m mutant) bool {
 	}
 	switch stemOf(x.opcode) + " " + stemOf(y.opcode) {
 	case "add sub", "sub add":
-		return f.nothing(x.args[2])
+		return f.nothing(x.args[2], at)
 	case "xor or":
-		return f.nothing(x.args[1]) || f.nothing(x.args[2])
+		return f.nothing(x.args[1], at) || f.nothing(x.args[2], at)
 	}
 	return false
 }
@@ -89,36 +96,61 @@ func reach(op bitOp) int {
 }
 
 // nothing tells that an operand is 0 in every thread.
-func (f *threadFlow) nothing(operand string) bool {
-	v := f.value(operand)
+func (f *threadFlow) nothing(operand string, at int) bool {
+	v := f.value(operand, at)
 	return v != nil && slices.Max(v) == 0
 }
 
-// value is what an operand holds.
-func (f *threadFlow) value(operand string) threadValues {
+// value is what an operand of the instruction at a place holds.
+func (f *threadFlow) value(operand string, at int) threadValues {
 	if n, err := strconv.ParseInt(operand, 10, 64); err == nil {
 		return f.each(func(int) uint64 { return uint64(n) })
 	}
 	if operand == "%tid.x" {
 		return f.each(func(thread int) uint64 { return uint64(thread) })
 	}
-	if v, ok := f.known[operand]; ok {
+	set := slices.DeleteFunc(slices.Clone(f.written[operand]), func(i int) bool { return !f.reaches(i, at) })
+	key := fmt.Sprint(operand, set)
+	if v, ok := f.known[key]; ok {
 		return v
 	}
-	f.known[operand] = nil // of what goes round a loop
+	f.known[key] = nil // of what goes round a loop
 	var all threadValues
-	for i, at := range f.written[operand] {
+	for i, at := range set {
 		x, v := f.listing[at], threadValues(nil)
 		if x.guard == "" && x.args[0] == operand {
-			v = f.result(x.bitOp)
+			v = f.result(x.bitOp, at)
 		}
 		if v == nil || i > 0 && !slices.Equal(v, all) {
 			return nil
 		}
 		all = v
 	}
-	f.known[operand] = all
+	f.known[key] = all
 	return all
+}
+
+// reaches tells that an instruction can run after another.
+func (f *threadFlow) reaches(from, to int) bool {
+	if f.reached[from] == nil {
+		seen := make([]bool, len(f.listing)+1)
+		for next := []int{from + 1}; len(next) > 0; {
+			i := next[len(next)-1]
+			next = next[:len(next)-1]
+			for ; i < len(f.listing) && !seen[i]; i++ {
+				seen[i] = true
+				x := f.listing[i]
+				if stemOf(x.opcode) == "bra" {
+					next = append(next, f.labels[x.args[0]])
+				}
+				if x.guard == "" && (stemOf(x.opcode) == "bra" || x.opcode == "ret") {
+					break
+				}
+			}
+		}
+		f.reached[from] = seen
+	}
+	return f.reached[from][to]
 }
 
 func (f *threadFlow) each(of func(thread int) uint64) threadValues {
@@ -129,8 +161,8 @@ func (f *threadFlow) each(of func(thread int) uint64) threadValues {
 	return v
 }
 
-// result is what an instruction on whole numbers gives, where it is known.
-func (f *threadFlow) result(op bitOp) threadValues {
+// result is what an instruction on whole numbers gives at a place, where it is known.
+func (f *threadFlow) result(op bitOp, at int) threadValues {
 	parts := strings.Split(op.opcode, ".")
 	kind, name := parts[len(parts)-1], strings.Join(parts[:len(parts)-1], ".")
 	bits, err := strconv.Atoi(strings.TrimLeft(kind, "bsu"))
@@ -155,7 +187,7 @@ func (f *threadFlow) result(op bitOp) threadValues {
 	}
 	operands := make([]threadValues, operation.operands)
 	for i, a := range op.args[1:] {
-		if operands[i] = f.value(a); operands[i] == nil {
+		if operands[i] = f.value(a, at); operands[i] == nil {
 			return nil
 		}
 	}

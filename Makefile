@@ -8,10 +8,12 @@ MODELS := ^TestModels
 RACE_SKIP := $(MODELS)|^TestCheckIsQuick$$|^TestLongLines$$|^TestEveryChangedBitIsRefused$$
 # Kernels of make mutants: all, or families or entries with commas between.
 MUTANTS ?= all
+# What make latency-tables measures: models in ../shared by name, with colons between.
+LATENCY_MODELS ?= tiny-sst2:minilm-sst2:all-MiniLM-L6-v2:gpt2-wikitext:transformer-lm-wikitext
 # What make bench measures: MiniLM where it lies beside the checkout.
 BENCH_MODEL ?= $(firstword $(wildcard ../shared/models/all-MiniLM-L6-v2) testdata/tiny-sst2)
 
-.PHONY: help build nvrtc cuda cuda-test gpu-check gpu-bench run test test-models race mutants check generate bench bench-peers fuzz clean
+.PHONY: help build nvrtc cuda cuda-test gpu-check gpu-bench run test test-models race mutants check generate bench bench-peers latency-tables fuzz clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -65,7 +67,7 @@ test-models: ## tests against the models, data and goldens in ../shared
 	go test -run '$(MODELS)' ./...
 
 race: ## the packages where goroutines meet, under the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race -short -skip '$(RACE_SKIP)' ./fault ./formats/... ./executor/... ./ir/sparse ./ir/interp
+	CGO_ENABLED=1 go test -race -short -skip '$(RACE_SKIP)' ./fault ./formats/... ./executor/... ./ir/sparse ./ir/interp ./prune/linalg
 
 mutants: ## every mutant of the PTX of every GPU kernel (hours), or of MUTANTS=family,...; what survives goes to testdata/survivors.txt
 	ETC_MUTANTS=$(MUTANTS) go test ./codegen/cuda/kernels -run '^TestMutants$$' -v -timeout 24h
@@ -105,6 +107,14 @@ bench: build ## tokens a second, start-up and memory of BENCH_MODEL, pruned agai
 
 bench-peers: build ## etc beside OpenVINO and ONNX Runtime on this machine, MiniLM and BERT_BASE (makes a Python environment of 2 GB)
 	executor/cpu/peers.sh minilm bert-base
+
+latency-tables: ## the tables that etc prune goes by, measured anew on this machine, which should be idle (half an hour)
+	@rm -rf out/latency && mkdir -p out/latency
+	go run ./cmd/etc-bert -layers 4 out/latency/bert-base-classifier
+	go run ./cmd/etc-bert -layers 4 out/latency/bert-base-embedding
+	sed -i 's/BertForSequenceClassification/BertModel/' out/latency/bert-base-embedding/config.json
+	ETC_LATENCY_TABLES=$(LATENCY_MODELS):$(CURDIR)/out/latency/bert-base-classifier:$(CURDIR)/out/latency/bert-base-embedding \
+	  go test ./cmd/etc -run '^TestLatencyTables$$' -v -timeout 2h
 
 clean:
 	rm -rf bin out

@@ -220,12 +220,12 @@ func TestRowsNeeded(t *testing.T) {
 	}
 }
 
-// The 400 rows of TestCompareClasses differ on 60, as a(1−a) of 0.813 has it.
+// 40 of 400 rows differ, as half of a(1−a) of 0.7236 has it.
 func TestExpectedHalfWidth(t *testing.T) {
-	expected := ExpectedHalfWidth(400, 0.8136)
-	got := compare(t, classified(t, 400, 0, 40), classified(t, 400, 20, 60)).HalfWidth()
+	expected := ExpectedHalfWidth(400, 0.7236)
+	got := compare(t, classified(t, 400, 0, 40), classified(t, 400, 20, 40)).HalfWidth()
 	if math.Abs(got-expected) > expected/10 {
 		t.Errorf("expected ± %g, got ± %g", expected, got)
 	}
-	near(t, "half width", ExpectedHalfWidth(100, 0.5), 9.79981992270027)
+	near(t, "half width", ExpectedHalfWidth(100, 0.5), 9.79981992270027/math.Sqrt2)
 }

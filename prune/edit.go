@@ -7,6 +7,16 @@ import (
 	"etc/ir"
 )
 
+// A sublayer is the attention or the feed-forward block of a layer: matrices
+// in the order in which activations pass them.
+type sublayer struct {
+	label    string
+	stages   [][]*matrix // those of a stage read the same inputs
+	residual *matrix     // a matrix that reads the residual stream that the last stage is added to; nil where none does
+	*attention
+	*ffn
+}
+
 // An attention is the four products around one attention operator.
 type attention struct {
 	heads, d, dv int
@@ -16,26 +26,27 @@ type attention struct {
 // A ffn is the two products of a feed-forward block: act(x·W1ᵀ+b1)·W2ᵀ.
 type ffn struct{ in, out *matrix }
 
-// An Edit is the encoder blocks of a graph and the order in which their
-// entries go. It does not change the graph.
+// An Edit is the encoder blocks of a graph and the dials of a method over
+// them. It does not change the graph.
 type Edit struct {
-	attentions []*attention
-	ffns       []*ffn
-	matrices   []*matrix // of all blocks, in the order of the model
+	layers    []*sublayer
+	matrices  []*matrix // of all blocks, in the order of the model
+	dials     []*dial
+	criterion *Criterion
+	stats     *Statistics
 }
 
 // A finder collects the blocks of a graph.
 type finder struct {
 	*Edit
 	g     *ir.Graph
-	stats *Statistics
 	taken map[*ir.Value]bool // weights in use by a matrix
 }
 
 // newEdit finds the encoder blocks of g: linears around attention operators,
 // and pairs of linears around an activation. g is as a frontend makes it.
-func newEdit(g *ir.Graph, stats *Statistics) (*Edit, error) {
-	f := &finder{&Edit{}, g, stats, map[*ir.Value]bool{}}
+func newEdit(g *ir.Graph, stats *Statistics, c *Criterion) (*Edit, error) {
+	f := &finder{&Edit{criterion: c, stats: stats}, g, map[*ir.Value]bool{}}
 	for _, op := range g.Ops {
 		var err error
 		switch {
@@ -81,7 +92,9 @@ func (f *finder) attention(op *ir.Op) error {
 			a.o.knowConstant(j, a.v.bias(j))
 		}
 	}
-	f.attentions = append(f.attentions, a)
+	f.layers = append(f.layers, &sublayer{
+		label: op.Label, stages: [][]*matrix{{a.q, a.k, a.v}, {a.o}}, residual: f.residual(a.q, a.o), attention: a,
+	})
 	return nil
 }
 
@@ -108,7 +121,19 @@ func (f *finder) ffn(op *ir.Op) error {
 			b.out.knowConstant(j, act.Apply(b.in.bias(j)))
 		}
 	}
-	f.ffns = append(f.ffns, b)
+	f.layers = append(f.layers, &sublayer{
+		label: op.Label, stages: [][]*matrix{{b.in}, {b.out}}, residual: f.residual(b.in, b.out), ffn: b,
+	})
+	return nil
+}
+
+// residual is first where what it reads is also what the output of last is
+// added to, as in a layer with its norm behind; nil in one with its norm in front.
+func (f *finder) residual(first, last *matrix) *matrix {
+	x, sum := f.g.Ops[first.op].Arg("x"), f.g.OnlyUser(f.g.Ops[last.op].Result())
+	if sum != nil && sum.Kind == ir.Add && slices.Contains(sum.Args, x) {
+		return first
+	}
 	return nil
 }
 
@@ -125,7 +150,7 @@ func (f *finder) matrix(to **matrix, linear, op *ir.Op, shared string) error {
 		}
 		f.taken[v] = true
 	}
-	m, err := newMatrix(f.g, slices.Index(f.g.Ops, linear), f.stats, shared)
+	m, err := newMatrix(f.g, slices.Index(f.g.Ops, linear), f.stats, f.criterion, shared)
 	*to = m
 	f.matrices = append(f.matrices, m)
 	return err
@@ -135,26 +160,65 @@ func (f *finder) refuse(op *ir.Op) error {
 	return fault.Newf(fault.Unsupported, "prune: %s: %v without products of its own around it", op.Label, op.Kind)
 }
 
-// zerosByLevel counts for every level up to levels the entries that are zero
-// there, those that were zero before included.
-func (e *Edit) zerosByLevel() (zeros []int, total int) {
-	zeros = make([]int, int(never)+1)
-	for _, m := range e.matrices {
-		total += m.n * m.k
-		for i := range m.n {
-			goes := m.levelsOf(i)
-			for j, w := range m.row(i) {
-				if w == 0 {
-					zeros[0]++
-				} else {
-					zeros[goes[j]]++
-				}
-			}
+// attentions and ffns are the sublayers of a kind.
+func (e *Edit) attentions(visit func(l *sublayer, a *attention)) {
+	for _, l := range e.layers {
+		if l.attention != nil {
+			visit(l, l.attention)
 		}
 	}
-	zeros = zeros[:levels+1]
-	for l := 1; l < len(zeros); l++ {
-		zeros[l] += zeros[l-1]
+}
+
+func (e *Edit) ffns(visit func(l *sublayer, f *ffn)) {
+	for _, l := range e.layers {
+		if l.ffn != nil {
+			visit(l, l.ffn)
+		}
 	}
-	return zeros, total
+}
+
+// A Setting is how far each dial of an edit is turned.
+type Setting []int
+
+// at is every dial turned to the same share.
+func (e *Edit) at(l level) Setting {
+	s := make(Setting, len(e.dials))
+	for i, d := range e.dials {
+		s[i] = d.at(l)
+	}
+	return s
+}
+
+// turn marks what goes.
+func (e *Edit) turn(s Setting) {
+	for _, m := range e.matrices {
+		m.keepAll()
+	}
+	for i, d := range e.dials {
+		for rank := range s[i] {
+			d.remove(rank)
+		}
+	}
+}
+
+// zerosAt counts the entries that are zero at a setting, those that were zero
+// before included.
+func (e *Edit) zerosAt(s Setting) int {
+	e.turn(s)
+	zeros := make([]int, len(e.matrices))
+	fault.Parallel(len(e.matrices), func(i int) { zeros[i] = e.matrices[i].zeros() })
+	sum := 0
+	for _, z := range zeros {
+		sum += z
+	}
+	return sum
+}
+
+// entries is how many there are.
+func (e *Edit) entries() int {
+	total := 0
+	for _, m := range e.matrices {
+		total += m.n * m.k
+	}
+	return total
 }

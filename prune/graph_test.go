@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"etc/ir"
@@ -147,11 +148,27 @@ func zeroShare(g *ir.Graph) (zeros, total int) {
 	return zeros, total
 }
 
-// fixed prunes a copy of g; nil where the method cannot reach the sparsity.
+// method finds a method.
+func method(t *testing.T, name string) prune.Method {
+	t.Helper()
+	m, err := prune.MethodNamed(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// structureOf is the name of a method without its criterion.
+func structureOf(m prune.Method) string {
+	name, _, _ := strings.Cut(m.Name, ":")
+	return name
+}
+
+// fixed prunes a copy of g, without a pass through what is pruned already; nil where the method cannot reach the sparsity.
 func fixed(t *testing.T, g *ir.Graph, stats *prune.Statistics, m prune.Method, sparsity float64) (*ir.Graph, *prune.Recipe) {
 	t.Helper()
 	c := g.Clone()
-	r, err := prune.Fixed(c, stats, m, sparsity)
+	r, err := prune.Fixed(c, stats, m, sparsity, nil)
 	if err != nil {
 		checkFault(t, err, unreachable, "method "+m.Name+" reaches")
 		return nil, nil

@@ -1,40 +1,30 @@
 package prune
 
-// Heads removes whole attention heads, the same number in every layer. A
-// head's score is the energy that its columns of W_O put into the residual
-// stream. One head stays.
-var Heads = Method{"heads", "whole attention heads, evenly over layers", func(e *Edit) { e.removeHeads(1) }}
+// Heads removes whole attention heads, the same number in every layer, by
+// what their columns of W_O put into the residual stream. One head stays.
+var Heads = structure{"heads", "whole attention heads, evenly over layers", "obs", func(e *Edit) { e.removeHeads(1) }}
 
-// removeHeads removes them at the given pace.
+// removeHeads makes the dials of heads, at the given pace.
 func (e *Edit) removeHeads(pace float64) {
-	for _, a := range e.attentions {
-		scores := make([]float64, a.heads)
-		for j, energy := range a.o.columnEnergies() {
-			scores[j/a.dv] += energy
-		}
+	e.attentions(func(l *sublayer, a *attention) {
+		order, loss := e.columns(a.o, 1, a.dv, 0)
 		heads := some(a.heads)
 		heads.pace = pace
-		heads.rank(scores, a.removeHead)
-	}
+		e.dials = append(e.dials, &dial{heads, "heads", l, func(rank int) { a.removeHead(order[0][rank]) }, loss})
+	})
 }
 
-func (a *attention) removeHead(h int, l level) {
+func (a *attention) removeHead(h int) {
 	for i := h * a.d; i < (h+1)*a.d; i++ {
-		a.removeScore(i, l)
+		a.removeScore(i)
 	}
 	for i := h * a.dv; i < (h+1)*a.dv; i++ {
-		a.removeValue(i, l)
+		a.removeValue(i)
 	}
 }
 
 // removeScore removes inner feature i of the scores: a row of W_Q and of W_K.
-func (a *attention) removeScore(i int, l level) {
-	a.q.drop(i, l)
-	a.k.drop(i, l)
-}
+func (a *attention) removeScore(i int) { a.q.unread[i], a.k.unread[i] = true, true }
 
 // removeValue removes inner value feature i: a row of W_V, a column of W_O.
-func (a *attention) removeValue(i int, l level) {
-	a.v.drop(i, l)
-	a.o.zeroColumn(i, l)
-}
+func (a *attention) removeValue(i int) { a.v.unread[i], a.o.columns[i] = true, true }

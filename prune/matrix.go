@@ -2,61 +2,83 @@ package prune
 
 import (
 	"math"
+	"sync"
 
 	"etc/fault"
 	"etc/ir"
 	"etc/ir/sparse"
 	"etc/ir/tensor"
+	"etc/prune/linalg"
 )
 
-// A matrix is the weight [n,k] of one linear and the levels of its entries.
-// The weight stays where it is, perhaps in a mapped file, and is read row by
-// row: a model may be larger than its matrices in float64.
+// A matrix is the weight [n,k] of one linear and what of it goes. The weight
+// stays where it is, perhaps in a mapped file, and is read row by row.
 type matrix struct {
-	op    int // place of the linear in the graph
-	name  string
-	block string
-	n, k  int
-	w     tensor.Tensor
-	b     []float64 // [n]; nil: the linear has none
-	in    Moments   // of its inputs
+	op     int // place of the linear in the graph
+	name   string
+	shared string // the name that products of one input share, or ""
+	block  string
+	n, k   int
+	w      tensor.Tensor
+	b      tensor.Tensor // [n]
+	biased bool          // whether there is a b
 
-	rows, columns []level // [n], [k]: of all entries of one
-	unread        []level // [n]: from there on nobody reads the output, and its bias goes too
-	entries       []level // [n·k]; nil while no single entry has a level
+	seen      *moments        // of its inputs; nil: nothing is known
+	mean      []float64       // [k] E[x]
+	worth     []float64       // [k] of an entry of 1, by the criterion
+	constants map[int]float64 // inputs that are the same for every token
+	noZeros   func() bool     // whether the weight has no zero at all
+
+	mask
+}
+
+// A mask marks what goes. Rows that go leave their mean as a bias; of those
+// that are unread the bias goes too.
+type mask struct {
+	rows, unread []bool // [n]
+	columns      []bool // [k]
+	entries      []bool // [n·k]; nil while no single entry goes
 }
 
 // newMatrix is the matrix of g.Ops[at], a plain linear, with the moments under
-// the first of the names that is known, or of the weight's own.
-func newMatrix(g *ir.Graph, at int, stats *Statistics, shared string) (*matrix, error) {
+// the name of its weight, or the shared one.
+func newMatrix(g *ir.Graph, at int, stats *Statistics, c *Criterion, shared string) (*matrix, error) {
 	op := g.Ops[at]
 	w, ok := op.Arg("w").Data()
 	if !ok || w.Data == nil {
 		return nil, fault.Newf(fault.Unsupported, "prune: %s: the weight of a product is computed", op.Label)
 	}
-	m := &matrix{op: at, name: op.Arg("w").WeightName(), block: op.Label, n: w.Shape[0], k: w.Shape[1], w: w}
-	if b, ok := op.Arg("b").Data(); ok {
-		m.b = b.Float64s()
-	}
-	m.rows, m.columns, m.unread = nevers(m.n), nevers(m.k), nevers(m.n)
-	m.in, ok = stats.of(m.k, m.name, shared)
-	if !ok {
-		return nil, fault.Newf(fault.Unsupported, "prune: %s: no calibration row reached weight %q [%d %d]", m.block, m.name, m.n, m.k)
-	}
-	for j, s := range m.in.Square {
-		if math.IsNaN(s) || math.IsInf(s, 0) {
-			return nil, fault.Newf(fault.Corrupt, "prune: %s: input %d of weight %q became %v in calibration", m.block, j, m.name, s)
+	m := &matrix{op: at, name: op.Arg("w").WeightName(), shared: shared, block: op.Label, n: w.Shape[0], k: w.Shape[1], w: w, constants: map[int]float64{}}
+	m.b, m.biased = op.Arg("b").Data()
+	m.noZeros = sync.OnceValue(func() bool { return sparse.Survey(w).NonZeros == m.n*m.k })
+	m.keepAll()
+	if !stats.Empty() {
+		if m.seen = stats.of(m.k, m.name, shared); m.seen == nil {
+			return nil, fault.Newf(fault.Unsupported, "prune: %s: no calibration row reached weight %q [%d %d]", m.block, m.name, m.n, m.k)
 		}
+	}
+	m.mean = m.seen.mean(m.k)
+	m.worth = make([]float64, m.k)
+	for j := range m.worth {
+		square := 1.0
+		if m.seen != nil {
+			square = m.seen.gram.At(j, j) / float64(m.seen.n)
+		}
+		if math.IsNaN(square) || math.IsInf(square, 0) {
+			return nil, fault.Newf(fault.Corrupt, "prune: %s: input %d of weight %q became %v in calibration", m.block, j, m.name, square)
+		}
+		mean := m.mean[j]
+		if !m.biased {
+			mean = 0 // nothing can take it over
+		}
+		m.worth[j] = max(0, c.worth(mean, square))
 	}
 	return m, nil
 }
 
-func nevers(n int) []level {
-	l := make([]level, n)
-	for i := range l {
-		l[i] = never
-	}
-	return l
+// keepAll takes all marks away.
+func (m *matrix) keepAll() {
+	m.mask = mask{rows: make([]bool, m.n), unread: make([]bool, m.n), columns: make([]bool, m.k)}
 }
 
 // row is row i in float64.
@@ -65,8 +87,36 @@ func (m *matrix) row(i int) []float64 {
 	return tensor.Tensor{DType: m.w.DType, Shape: []int{m.k}, Data: m.w.Data[i*size : (i+1)*size]}.Float64s()
 }
 
-// The energy of an entry is what it adds to the mean square of its output by
-// itself, w²·E[x²]: Wanda's score, squared. All scores are made of energies.
+// dense is the whole weight in float64.
+func (m *matrix) dense() linalg.Matrix {
+	w := linalg.New(m.n, m.k)
+	for i := range m.n {
+		copy(w.Row(i), m.row(i))
+	}
+	return w
+}
+
+// covariance is that of the inputs, [k,k], or their second moment where no
+// bias can take over a mean.
+func (m *matrix) covariance() linalg.Matrix {
+	center := m.mean
+	if !m.biased {
+		center = make([]float64, m.k)
+	}
+	h := m.seen.second(center)
+	for j, c := range m.constants {
+		switch {
+		case m.biased:
+			clear(h.Row(j))
+			for i := range m.k {
+				h.Set(i, j, 0)
+			}
+		case m.seen == nil:
+			h.Set(j, j, float64(c*c))
+		}
+	}
+	return h
+}
 
 // rowEnergies are the sums over rows, energies over row i.
 func (m *matrix) rowEnergies() []float64 {
@@ -89,44 +139,57 @@ func (m *matrix) columnEnergies() []float64 {
 	return sums
 }
 
-// energies are those of the entries of row i.
+// energies are what the entries of row i are worth.
 func (m *matrix) energies(i int) []float64 {
 	e := m.row(i)
 	for j, w := range e {
-		e[j] = w * w * m.in.Square[j]
+		e[j] = float64(w*w) * m.worth[j]
 	}
 	return e
 }
 
-// zeroRow and zeroColumn give a row or column a level. A row that goes leaves
-// its mean as a bias.
-func (m *matrix) zeroRow(i int, l level)    { m.rows[i] = min(m.rows[i], l) }
-func (m *matrix) zeroColumn(j int, l level) { m.columns[j] = min(m.columns[j], l) }
-
-// drop is zeroRow for an output that nobody reads from then on.
-func (m *matrix) drop(i int, l level) { m.unread[i] = min(m.unread[i], l) }
-
-// zero gives entry (i,j) a level of its own.
-func (m *matrix) zero(i, j int, l level) {
+// zero marks entry (i,j).
+func (m *matrix) zero(i, j int) {
 	if m.entries == nil {
-		m.entries = nevers(m.n * m.k)
+		m.entries = make([]bool, m.n*m.k)
 	}
-	m.entries[i*m.k+j] = min(m.entries[i*m.k+j], l)
+	m.entries[i*m.k+j] = true
 }
 
-// levelsOf are the levels of the entries of row i.
-func (m *matrix) levelsOf(i int) []level {
-	of := make([]level, m.k)
-	row := min(m.rows[i], m.unread[i])
-	for j, c := range m.columns {
-		of[j] = min(row, c)
+// goes tells for the entries of row i whether they go, in to.
+func (m *matrix) goes(i int, to []bool) {
+	if m.rows[i] || m.unread[i] {
+		for j := range to {
+			to[j] = true
+		}
+		return
 	}
+	copy(to, m.columns)
 	if m.entries != nil {
-		for j, l := range m.entries[i*m.k : (i+1)*m.k] {
-			of[j] = min(of[j], l)
+		for j, z := range m.entries[i*m.k : (i+1)*m.k] {
+			to[j] = to[j] || z
 		}
 	}
-	return of
+}
+
+// absent tells for the entries of row i whether they go or were zero before,
+// in to: zeros that were there count, so no repair may fill them.
+func (m *matrix) absent(i int, to []bool) {
+	m.goes(i, to)
+	for j, w := range m.row(i) {
+		to[j] = to[j] || w == 0
+	}
+}
+
+// zeros counts the entries that are zero or go.
+func (m *matrix) zeros() int {
+	absent := make([]bool, m.k)
+	zeros := 0
+	for i := range m.n {
+		m.absent(i, absent)
+		zeros += countTrue(absent)
+	}
+	return zeros
 }
 
 // constantRows marks the outputs that are their bias for every token.
@@ -134,17 +197,27 @@ func (m *matrix) constantRows() []bool { return sparse.ZeroRows(m.w) }
 
 // bias is that of output i.
 func (m *matrix) bias(i int) float64 {
-	if m.b == nil {
+	if !m.biased {
 		return 0
 	}
-	return m.b[i]
+	size := m.b.DType.Size()
+	return tensor.Tensor{DType: m.b.DType, Shape: []int{1}, Data: m.b.Data[i*size : (i+1)*size]}.Float64s()[0]
+}
+
+// denseBias is the whole bias in float64, or nil.
+func (m *matrix) denseBias() []float64 {
+	if !m.biased {
+		return nil
+	}
+	return m.b.Float64s()
 }
 
 // knowConstant says that input j is c for every token. What it adds is a bias,
 // so that the column can go without loss where there is a bias to take it.
 func (m *matrix) knowConstant(j int, c float64) {
-	m.in.Mean[j], m.in.Square[j] = c, c*c
-	if m.b != nil {
-		m.in.Square[j] = 0
+	m.mean[j], m.constants[j] = c, c
+	m.worth[j] = 0
+	if !m.biased {
+		m.worth[j] = float64(c * c)
 	}
 }

@@ -95,7 +95,7 @@ func TestRefusals(t *testing.T) {
 			g, stats := bertLike(32, 2, 64, 1), &prune.Statistics{}
 			c.prepare(g, stats)
 			before := bytesOf(g)
-			_, err := prune.Fixed(g, stats, prune.Structured, 0.2)
+			_, err := prune.Fixed(g, stats, method(t, "structured"), 0.2, nil)
 			checkFault(t, err, c.kind, c.text)
 			if string(bytesOf(g)) != string(before) {
 				t.Error("the graph changed")
@@ -110,15 +110,21 @@ func TestProductsOfOneInputShareItsName(t *testing.T) {
 	for i := range x {
 		x[i] = float32(i + 1)
 	}
-	stats.Add("layer 0 attention", x)
-	stats.Add("layer 0 attention", x[:7]) // something else of that block
-	for _, name := range []string{"layer.0.o.weight", "layer.0.in.weight"} {
-		stats.Add(name, x)
+	minus := make([]float32, len(x)) // a mean of zero
+	for i := range x {
+		minus[i] = -x[i]
+	}
+	for _, row := range [][]float32{x, minus} {
+		stats.Add("layer 0 attention", row)
+		stats.Add("layer 0 attention", row[:7]) // something else of that block
+		for _, name := range []string{"layer.0.o.weight", "layer.0.in.weight"} {
+			stats.Add(name, row)
+		}
 	}
 	stats.Add("layer.0.out.weight", make([]float32, 64))
-	c, _ := fixed(t, g, stats, prune.Columns, 0.1)
-	if stats.Tokens != 1 {
-		t.Errorf("%d tokens, want 1", stats.Tokens)
+	c, _ := fixed(t, g, stats, method(t, "columns"), 0.1)
+	if stats.Tokens() != 2 {
+		t.Errorf("%d tokens, want 2", stats.Tokens())
 	}
 	for _, op := range blocksOf(c)[0].all[:3] {
 		if d := deadOf(op); !d.columns[0] || d.columns[31] {
@@ -133,11 +139,11 @@ func BenchmarkFixed(b *testing.B) {
 		name                         string
 		hidden, heads, inner, layers int
 	}{{"minilm", 384, 12, 1536, 6}, {"bert-base", 768, 12, 3072, 12}} {
-		for _, m := range prune.Methods {
+		for _, m := range prune.Methods() {
 			b.Run(s.name+"/"+m.Name, func(b *testing.B) {
 				g := bertLike(s.hidden, s.heads, s.inner, s.layers)
 				for b.Loop() {
-					if _, err := prune.Fixed(g.Clone(), nil, m, 0.25); err != nil {
+					if _, err := prune.Fixed(g.Clone(), nil, m, 0.25, nil); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -1,111 +1,425 @@
 package prune
 
 import (
-	"math/bits"
+	"context"
+	"fmt"
+	"math"
+	"slices"
 
 	"etc/fault"
 	"etc/ir"
+	"etc/prune/latency"
 )
 
-// A Judge says whether a pruned graph loses no more than is allowed.
-type Judge func(g *ir.Graph, r *Recipe) (bool, error)
+// A Verdict is what a user's metric says of a pruned model.
+type Verdict struct {
+	Inside                bool    // no worse than is allowed; true where nothing was asked
+	Metric                float64 // of the pruned model, with its 95 % interval
+	MetricLow, MetricHigh float64
+	Drop                  float64 // in points of metric×100, or percent of a perplexity; positive is worse
+	Low                   float64 // 95 % interval of the drop
+	High                  float64
+	Rows                  int
+}
 
-// A Quest is a search for the largest sparsity that a user's metric allows.
+// A Judge judges a pruned graph on some rows.
+type Judge func(ctx context.Context, g *ir.Graph) (*Verdict, error)
+
+// A Quest looks for a model that is fast enough, or as fast as the metric
+// allows.
+//
+// At each of a ladder of speeds a few allocations of what goes to sublayers
+// compete: the same for all layers, and the cheapest by a knapsack over what
+// sublayers lose by themselves or end to end. Damage, how far the outputs are
+// from the dense model's, picks among them; the metric decides only how far to
+// climb. What is found is then written anew, layer after layer on top of what is
+// already pruned, and has to pass on rows that the search never saw.
+// Source: notes of the project and docs/pruning.md.
 type Quest struct {
-	Fresh  func() (*ir.Graph, error) // the dense graph; Run calls it once
-	Stats  *Statistics
-	Method Method
-	Search Judge // on rows that the search may see
-	Accept Judge // on rows that it may not
-	Tell   func(done, total int)
+	Dense     *ir.Graph
+	Stats     *Statistics
+	Method    Method
+	Latency   *latency.Table
+	Speedup   float64                                                 // wanted; 0: as much as the metric allows
+	Damage    func(ctx context.Context, g *ir.Graph) (float64, error) // nil: nothing to compare outputs on
+	Calibrate Calibrate                                               // nil: repairs rely on the dense model's statistics
+	Search    Judge                                                   // on rows that the search may see; nil: the metric has no say
+	Accept    Judge                                                   // on rows that it may not, asked once
+	Reserve   Judge                                                   // on rows set aside for one more try
+	Stop      func() bool                                             // no time for more than what is needed; nil: there is
+	Tell      func(stage string, done, total int)                     // nil: nobody listens
+
+	edit  *Edit
+	menus []menu
+	tried map[string]*Candidate
+	Tried []*Candidate // in the order in which they were first looked at
+	Best  *Candidate   // the fastest that passed so far, for who cannot wait
 }
 
-// rungs is the number of shares that a search tells apart, at most.
-const rungs = 32
+// A Candidate is a pruned model that was looked at.
+type Candidate struct {
+	Name     string    // which allocation it is
+	Wanted   float64   // the speed-up it was made for
+	Speedups []float64 // by the latency table, by shape
+	Sparsity float64
+	Damage   float64
+	Verdict  *Verdict // on the search rows; nil: not judged
+	Outcome  string
 
-// rungsOf are the levels that a search may stop at, each with more zeros than
-// the one before, the first with more than the dense model: small matrices
-// have fewer units than there are rungs.
-func rungsOf(e *Edit) []level {
-	zeros, _ := e.zerosByLevel()
-	var all []level
-	most := zeros[0]
-	for rung := range rungs {
-		l := levels / rungs * level(rung+1)
-		if zeros[l] > most {
-			all, most = append(all, l), zeros[l]
-		}
+	choice  choice
+	setting Setting
+	settled bool // written for good
+	graph   *ir.Graph
+	recipe  *Recipe
+}
+
+// Speedup is the smallest ratio of the dense model's time to its.
+func (c *Candidate) Speedup() float64 {
+	if len(c.Speedups) == 0 {
+		return 0
 	}
-	return all
+	return slices.Min(c.Speedups)
 }
-
-// maxRetreat is how many rungs may be given up after Accept has refused:
-// every further look at the rows set aside makes them worth less.
-const maxRetreat = 3
 
 // A Found is the outcome of a search.
 type Found struct {
-	Graph  *ir.Graph
-	Recipe *Recipe
+	Graph     *ir.Graph
+	Recipe    *Recipe
+	Candidate *Candidate
+	Accepted  *Verdict // on rows the search did not see; nil: there were none
+	Reserved  bool     // whether those were the rows set aside
 }
 
-// Run bisects over the share of units that go, judging on Search, and has the
-// largest that passes confirmed by Accept, stepping back a rung where it is
-// not. Nothing confirmed is fault.Unreachable, so that what is found has more
-// zeros than the dense model.
-func (q *Quest) Run() (*Found, error) {
-	dense, err := q.Fresh()
+// rung is the ratio between the speeds of two rungs of the ladder.
+const rung = 1.05
+
+// Run searches. Nothing fast enough, or nothing that the metric accepts, is
+// fault.Unreachable and says the best that was found.
+func (q *Quest) Run(ctx context.Context) (*Found, error) {
+	if err := q.prepare(ctx); err != nil {
+		return nil, err
+	}
+	if q.Speedup > 0 {
+		if !q.allocates() {
+			return nil, fault.Newf(fault.Usage, "--speedup with --method %s: its speeds are not in the latency table; want %s", q.Method.Name, Structured.name)
+		}
+		return q.atSpeed(ctx)
+	}
+	return q.climb(ctx)
+}
+
+// prepare makes the dials, and for a structured search the menus and what their
+// options cost end to end.
+func (q *Quest) prepare(ctx context.Context) error {
+	q.tried = map[string]*Candidate{}
+	q.tell("ranking", 0, 1)
+	m := q.Method
+	if q.allocates() {
+		m.structure = &searched
+	}
+	e, err := m.rank(q.Dense, q.Stats)
+	if err != nil {
+		return err
+	}
+	q.edit = e
+	if !q.allocates() {
+		return nil
+	}
+	q.menus = e.menus(q.Latency)
+	return q.measureDamage(ctx)
+}
+
+// allocates tells whether sublayers are pruned each in its own way: by the
+// default method, for which the latency table has every level.
+func (q *Quest) allocates() bool { return q.Method.structure.name == Structured.name }
+
+func (q *Quest) tell(stage string, done, total int) {
+	if q.Tell != nil {
+		q.Tell(stage, done, total)
+	}
+}
+
+func (q *Quest) stop() bool { return q.Stop != nil && q.Stop() }
+
+// atSpeed finds the best model of the speed that is wanted.
+func (q *Quest) atSpeed(ctx context.Context) (*Found, error) {
+	finalists, err := q.rung(ctx, q.Speedup, true)
 	if err != nil {
 		return nil, err
 	}
-	e, err := newEdit(dense, q.Stats)
+	if len(finalists) == 0 {
+		return nil, fault.Newf(fault.Unreachable, "speed-up %.3g: the fastest model by the latency table is %.3g times as fast as the dense one", q.Speedup, q.fastest()).
+			WithHint("less --speedup, or another --target")
+	}
+	best, err := q.settle(ctx, finalists)
 	if err != nil {
 		return nil, err
 	}
-	q.Method.Rank(e)
-	steps := rungsOf(e)
-	if len(steps) == 0 {
+	if best.Verdict != nil && !best.Verdict.Inside {
+		return nil, q.unreachable(best, best.Verdict, "on the search rows")
+	}
+	return q.accept(ctx, best, nil)
+}
+
+// A ladder is models of rising speed or sparsity, from rung 1 on; rung 0 is
+// the dense model.
+type ladder struct {
+	rungs int
+	// at is the candidates of a rung, the best first; polished, with more effort.
+	at func(ctx context.Context, rung int, polished bool) ([]*Candidate, error)
+}
+
+// shares is the number of shares that a ladder of even settings tells apart.
+const shares = 32
+
+// ladder is that of the method.
+func (q *Quest) ladder() ladder {
+	if q.allocates() {
+		return ladder{int(math.Log(q.fastest()) / math.Log(rung)), func(ctx context.Context, k int, polished bool) ([]*Candidate, error) {
+			return q.rung(ctx, math.Pow(rung, float64(k)), polished)
+		}}
+	}
+	var settings []Setting // small matrices have fewer units than there are shares
+	most := q.edit.zerosAt(make(Setting, len(q.edit.dials)))
+	for k := range shares {
+		s := q.edit.at(levels / shares * level(k+1))
+		if zeros := q.edit.zerosAt(s); zeros > most {
+			settings, most = append(settings, s), zeros
+		}
+	}
+	return ladder{len(settings), func(_ context.Context, k int, _ bool) ([]*Candidate, error) {
+		c := &Candidate{Name: "evenly", setting: settings[k-1], Outcome: "not judged"}
+		q.Tried = append(q.Tried, c)
+		return []*Candidate{c}, nil
+	}}
+}
+
+// climb bisects over the ladder for the highest rung that the metric allows.
+func (q *Quest) climb(ctx context.Context) (*Found, error) {
+	ladder := q.ladder()
+	if ladder.rungs == 0 {
 		return nil, fault.Newf(fault.Unreachable, "method %s has nothing left to zero", q.Method.Name).WithHint("another --method")
 	}
-	at := func(rung int) *Found {
-		g := dense.Clone()
-		return &Found{g, e.write(g, steps[rung-1], q.Method.Name)}
+	low, high := 0, ladder.rungs+1 // low passes, high does not
+	passed := map[int]*Candidate{}
+	var worst *Candidate
+	for done := 0; high-low > 1; done++ {
+		q.tell("searching", done, done+bitsFor(high-low))
+		mid := (low + high) / 2
+		list, err := ladder.at(ctx, mid, false)
+		if err != nil {
+			return nil, err
+		}
+		ok := false
+		if len(list) > 0 {
+			if ok, err = q.judged(ctx, list[0]); err != nil {
+				return nil, err
+			}
+		}
+		if ok {
+			low, passed[mid] = mid, list[0]
+		} else {
+			high = mid
+			if len(list) > 0 {
+				worst = list[0]
+			}
+		}
 	}
-	best, err := q.bisect(len(steps), at)
+	for k := low; k > 0; k-- {
+		if passed[k] == nil {
+			continue
+		}
+		list, err := ladder.at(ctx, k, true)
+		if err != nil {
+			return nil, err
+		}
+		best, err := q.settle(ctx, list)
+		if err != nil {
+			return nil, err
+		}
+		if best.Verdict != nil && !best.Verdict.Inside { // what is written anew is judged anew
+			worst = best
+			continue
+		}
+		return q.accept(ctx, best, q.safer(passed, k))
+	}
+	if worst == nil {
+		return nil, q.unreachable(nil, nil, "")
+	}
+	return nil, q.unreachable(worst, worst.Verdict, "on the search rows")
+}
+
+// safer is the candidate of the highest rung below k that passed, or nil.
+func (q *Quest) safer(passed map[int]*Candidate, k int) *Candidate {
+	for k--; k > 0; k-- {
+		if passed[k] != nil {
+			return passed[k]
+		}
+	}
+	return nil
+}
+
+func bitsFor(n int) int { return int(math.Ceil(math.Log2(float64(max(2, n))))) }
+
+// fastest is the largest speed-up that any choice has.
+func (q *Quest) fastest() float64 {
+	c := make(choice, len(q.menus))
+	weight := weightOf(q.menus, q.Latency.Rest)
+	for i, m := range q.menus {
+		for j := range m.options {
+			if weight(&m.options[j]) < weight(&m.options[c[i]]) {
+				c[i] = j
+			}
+		}
+	}
+	return speedup(q.menus, q.Latency.Rest, c)
+}
+
+// accept has the rows decide that the search did not see. They are looked at
+// once; if they refuse, a model known to lose less may try those set aside.
+func (q *Quest) accept(ctx context.Context, best, safer *Candidate) (*Found, error) {
+	if q.Accept == nil {
+		return &Found{Graph: best.graph, Recipe: best.recipe, Candidate: best}, nil
+	}
+	v, err := q.Accept(ctx, best.graph)
 	if err != nil {
 		return nil, err
 	}
-	for rung := best; rung > max(0, best-1-maxRetreat); rung-- {
-		f := at(rung)
-		if ok, err := q.Accept(f.Graph, f.Recipe); err != nil {
-			return nil, err
-		} else if ok {
-			return f, nil
-		}
+	if v.Inside {
+		best.Outcome = "accepted"
+		return &Found{best.graph, best.recipe, best, v, false}, nil
 	}
-	return nil, fault.Newf(fault.Unreachable, "no sparsity of method %s stays inside the drop allowed", q.Method.Name).
-		WithHint("allow a larger --max-drop, try another --method, or fine-tune and prune again")
+	best.Outcome = fmt.Sprintf("refused by the accept rows: %+.2f", v.Drop)
+	if safer == nil || q.Reserve == nil {
+		return nil, q.unreachable(best, v, "on the accept rows")
+	}
+	settled, err := q.settle(ctx, []*Candidate{safer})
+	if err != nil {
+		return nil, err
+	}
+	if v, err = q.Reserve(ctx, settled.graph); err != nil {
+		return nil, err
+	}
+	if !v.Inside {
+		settled.Outcome = fmt.Sprintf("refused by the rows set aside: %+.2f", v.Drop)
+		return nil, q.unreachable(settled, v, "on the rows set aside")
+	}
+	settled.Outcome = "accepted on the rows set aside"
+	return &Found{settled.graph, settled.recipe, settled, v, true}, nil
 }
 
-// bisect returns the largest of so many rungs that passes Search, 0 where none
-// does.
-func (q *Quest) bisect(rungs int, at func(rung int) *Found) (int, error) {
-	low, high := 0, rungs+1 // low passes (0 is the dense model), high does not
-	for done := 0; high-low > 1; done++ {
-		if q.Tell != nil {
-			q.Tell(done, bits.Len(uint(rungs)))
+// unreachable says what rows said of c, and the best that was found; c is nil
+// where there was none.
+func (q *Quest) unreachable(c *Candidate, v *Verdict, where string) error {
+	if c == nil || v == nil {
+		return fault.Newf(fault.Unreachable, "no pruned model stays inside the drop allowed").
+			WithHint("allow a larger --max-drop, or fine-tune and prune again")
+	}
+	best := "none that was inside"
+	if q.Best != nil {
+		best = fmt.Sprintf("speed-up %.2f at a drop of %.2f", q.Best.Speedup(), q.Best.Verdict.Drop)
+	}
+	return fault.Newf(fault.Unreachable, "speed-up %.2f costs %.2f points %s, more than is allowed; best found on the search rows: %s", c.Speedup(), v.Drop, where, best).
+		WithHint("allow a larger --max-drop, less --speedup, or fine-tune with the masks and prune again")
+}
+
+// judged looks at a candidate with the metric, once.
+func (q *Quest) judged(ctx context.Context, c *Candidate) (bool, error) {
+	if q.Search == nil {
+		return true, nil
+	}
+	if c.Verdict == nil {
+		if err := q.build(c, nil); err != nil {
+			return false, err
 		}
-		mid := (low + high) / 2
-		f := at(mid)
-		ok, err := q.Search(f.Graph, f.Recipe)
-		switch {
-		case err != nil:
-			return 0, err
-		case ok:
-			low = mid
-		default:
-			high = mid
+		v, err := q.Search(ctx, c.graph)
+		if err != nil {
+			return false, err
+		}
+		c.Verdict = v
+		if !c.settled {
+			c.graph, c.recipe = nil, nil // a model is large, and is soon made again
+		}
+		c.Outcome = "outside"
+		if v.Inside {
+			c.Outcome = "inside"
+			if q.Best == nil || q.Best.Speedup() < c.Speedup() {
+				q.Best = c
+			}
 		}
 	}
-	return low, nil
+	return c.Verdict.Inside, nil
+}
+
+// build writes a candidate's graph.
+func (q *Quest) build(c *Candidate, calibrate Calibrate) error {
+	if c.graph != nil && calibrate == nil {
+		return nil
+	}
+	g := q.Dense.Clone()
+	r, err := q.edit.write(g, c.setting, calibrate)
+	if err != nil {
+		return err
+	}
+	r.Method = q.Method.Name
+	c.graph, c.recipe, c.Sparsity = g, r, r.Sparsity
+	return nil
+}
+
+// finals is how many candidates of a rung are written anew.
+const finals = 2
+
+// settle writes the best of some candidates anew, each layer on top of what is
+// already pruned, and picks the one that the metric likes best, or that does
+// least damage.
+func (q *Quest) settle(ctx context.Context, list []*Candidate) (*Candidate, error) {
+	var best *Candidate
+	for i, c := range list[:min(finals, len(list))] {
+		if i > 0 && q.stop() {
+			break
+		}
+		again := *c
+		again.Verdict, again.graph, again.settled = nil, nil, true
+		if q.Calibrate != nil {
+			again.Name += ", layer by layer"
+			q.tell("rebuilding", i, min(finals, len(list)))
+		}
+		if err := q.build(&again, q.Calibrate); err != nil {
+			return nil, err
+		}
+		if err := q.look(ctx, &again); err != nil {
+			return nil, err
+		}
+		q.Tried = append(q.Tried, &again)
+		if _, err := q.judged(ctx, &again); err != nil {
+			return nil, err
+		}
+		if best == nil || again.better(best) {
+			best = &again
+		} else {
+			again.graph, again.recipe = nil, nil
+		}
+	}
+	return best, nil
+}
+
+// better compares two candidates of one speed.
+func (c *Candidate) better(than *Candidate) bool {
+	if c.Verdict != nil && than.Verdict != nil && c.Verdict.Drop != than.Verdict.Drop {
+		return c.Verdict.Drop < than.Verdict.Drop
+	}
+	return c.Damage < than.Damage
+}
+
+// look measures a candidate's damage.
+func (q *Quest) look(ctx context.Context, c *Candidate) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if q.Damage == nil {
+		return nil
+	}
+	d, err := q.Damage(ctx, c.graph)
+	c.Damage = d
+	return err
 }

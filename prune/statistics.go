@@ -1,18 +1,17 @@
 package prune
 
-// Moments are the first two moments of each input of a product.
-type Moments struct {
-	Mean   []float64 // E[x]
-	Square []float64 // E[x²]
-}
+import (
+	"etc/prune/linalg"
+)
 
-// Statistics are what calibration rows tell: the moments of the inputs of
-// each product, by the name of its weight, or by the label of its block where
-// products of one input ran as one. The zero value knows nothing, and the
-// scores are then magnitudes.
+// Statistics are what calibration rows tell of the inputs of each product: how
+// many there were, their sum and the sum of their outer products, in float64
+// and in the order of the rows. They stand under the name of the product's
+// weight, or the label of its block where products of one input ran as one.
+// The size does not depend on the number of rows. The zero value knows
+// nothing, and every input then counts as independent, of mean 0 and variance 1.
 type Statistics struct {
-	Tokens int // the most that any product has seen
-	sums   map[site]*sums
+	sites map[site]*moments
 }
 
 // A site is the inputs of a product: a label may stand for products of other
@@ -22,53 +21,115 @@ type site struct {
 	width int
 }
 
-type sums struct {
-	n            int
-	mean, square []float64
+// Moments are sums over n rows x of k inputs.
+type moments struct {
+	n      int
+	sum    []float64     // [k] Σx
+	gram   linalg.Matrix // [k,k] Σx·xᵀ
+	buffer linalg.Matrix // [chunk,k]: rows that are not in the sums yet
+	held   int           // how many those are
+}
+
+// chunk is how many rows are added to the sums at once. It is part of the
+// order of summation.
+const chunk = 256
+
+func newMoments(k int) *moments {
+	return &moments{sum: make([]float64, k), gram: linalg.New(k, k), buffer: linalg.New(chunk, k)}
+}
+
+// add counts one row.
+func (m *moments) add(x []float32) {
+	row := m.buffer.Row(m.held)
+	for j, v := range x {
+		f := float64(v)
+		row[j] = f
+		m.sum[j] += f
+	}
+	m.n++
+	if m.held++; m.held == chunk {
+		m.flush()
+	}
+}
+
+// flush takes the buffer into the sums.
+func (m *moments) flush() {
+	if m.held == 0 {
+		return
+	}
+	rows := m.buffer
+	rows.Rows = m.held
+	linalg.AddGram(m.gram, rows)
+	m.held = 0
 }
 
 // Add counts one row of inputs of the product of that weight or block.
 func (s *Statistics) Add(name string, x []float32) {
-	if s.sums == nil {
-		s.sums = map[site]*sums{}
+	if s.sites == nil {
+		s.sites = map[site]*moments{}
 	}
 	at := site{name, len(x)}
-	t := s.sums[at]
-	if t == nil {
-		t = &sums{mean: make([]float64, len(x)), square: make([]float64, len(x))}
-		s.sums[at] = t
+	m := s.sites[at]
+	if m == nil {
+		m = newMoments(len(x))
+		s.sites[at] = m
 	}
-	t.n++
-	s.Tokens = max(s.Tokens, t.n)
-	for j, v := range x {
-		f := float64(v)
-		t.mean[j] += f
-		t.square[j] += float64(f * f) // rounded, so that no machine fuses it
-	}
+	m.add(x)
 }
 
 // Empty reports whether nothing was seen.
-func (s *Statistics) Empty() bool { return s == nil || len(s.sums) == 0 }
+func (s *Statistics) Empty() bool { return s == nil || len(s.sites) == 0 }
 
-// of returns the moments of the k inputs of a product, under the first of the
-// names that is known. Without statistics they are zero means and unit
-// squares, which makes an energy a squared magnitude.
-func (s *Statistics) of(k int, names ...string) (m Moments, ok bool) {
-	m = Moments{make([]float64, k), make([]float64, k)}
-	if s.Empty() {
-		for j := range m.Square {
-			m.Square[j] = 1
+// Tokens is the most rows that any product has seen.
+func (s *Statistics) Tokens() int {
+	most := 0
+	if s != nil {
+		for _, m := range s.sites {
+			most = max(most, m.n)
 		}
-		return m, true
 	}
+	return most
+}
+
+// of finds the moments of k inputs under the first of the names that is known,
+// or nil.
+func (s *Statistics) of(k int, names ...string) *moments {
 	for _, name := range names {
-		if t := s.sums[site{name, k}]; t != nil {
-			for j := range k {
-				m.Mean[j] = t.mean[j] / float64(t.n)
-				m.Square[j] = t.square[j] / float64(t.n)
-			}
-			return m, true
+		if m := s.sites[site{name, k}]; m != nil {
+			m.flush()
+			return m
 		}
 	}
-	return m, false
+	return nil
+}
+
+// mean is E[x]; zeros where m is nil.
+func (m *moments) mean(k int) []float64 {
+	mean := make([]float64, k)
+	if m != nil {
+		for j, s := range m.sum {
+			mean[j] = s / float64(m.n)
+		}
+	}
+	return mean
+}
+
+// second is E[x·xᵀ] less center·centerᵀ, [k,k]; the identity where m is nil.
+func (m *moments) second(center []float64) linalg.Matrix {
+	k := len(center)
+	if m == nil {
+		h := linalg.New(k, k)
+		for j := range k {
+			h.Set(j, j, 1)
+		}
+		return h
+	}
+	h := m.gram.Clone()
+	for i := range k {
+		row := h.Row(i)
+		for j := range row {
+			row[j] = row[j]/float64(m.n) - float64(center[i]*center[j]) // rounded, so that no machine fuses it
+		}
+	}
+	return h
 }

@@ -14,17 +14,18 @@ import (
 // is the method's.
 func TestZerosHaveTheStructure(t *testing.T) {
 	found := map[string]int{}
-	eachMethod(t, 40, func(t *testing.T, m prune.Method, rng *rand.Rand) {
+	eachMethod(t, 12, func(t *testing.T, m prune.Method, rng *rand.Rand) {
 		g := randomGraph(rng, false)
 		c, _ := fixed(t, g, nil, m, 0.05+0.5*rng.Float64())
 		if c == nil {
 			return
 		}
 		found[m.Name]++
+		name := structureOf(m)
 		heads := -1 // the same number in every layer
 		for _, b := range blocksOf(c) {
-			n := checkBlock(t, m.Name, b)
-			if b.o != nil && (m.Name == "heads" || m.Name == "structured") {
+			n := checkBlock(t, name, b)
+			if b.o != nil && (name == "heads" || name == "structured") {
 				if heads >= 0 && n != heads {
 					t.Errorf("%d heads of one layer went, %d of another", n, heads)
 				}
@@ -32,7 +33,7 @@ func TestZerosHaveTheStructure(t *testing.T) {
 			}
 		}
 	})
-	for _, m := range prune.Methods {
+	for _, m := range methods(t) {
 		if found[m.Name] < 5 {
 			t.Errorf("method %s reached its sparsity on %d graphs only", m.Name, found[m.Name])
 		}
@@ -56,10 +57,13 @@ func deadOf(op *ir.Op) dead {
 func checkBlock(t *testing.T, method string, b block) int {
 	t.Helper()
 	switch method {
-	case "tiles", "nm", "elements":
+	case "tiles", "et-tile", "balanced-tiles", "nm", "elements":
 		for _, op := range b.all {
 			checkEntries(t, method, op)
 		}
+		return 0
+	case "et-aware1", "et-aware2":
+		checkAware(t, method, b)
 		return 0
 	}
 	if b.o == nil {
@@ -94,6 +98,59 @@ func checkBlock(t *testing.T, method string, b block) int {
 		}
 	}
 	return gone
+}
+
+// checkAware checks E.T.'s structures that know how attention is computed.
+func checkAware(t *testing.T, method string, b block) {
+	t.Helper()
+	none := func(op *ir.Op) []bool {
+		_, k := shape(op)
+		return make([]bool, k)
+	}
+	if b.o == nil {
+		checkTiles(t, b.in, none(b.in))
+		checkTiles(t, b.out, none(b.out))
+		return
+	}
+	checkTiles(t, b.q, none(b.q))
+	checkTiles(t, b.k, none(b.k))
+	v, o := deadOf(b.v), deadOf(b.o)
+	onlyLines(t, b.v, v.dropped, none(b.v))
+	if method == "et-aware2" {
+		onlyLines(t, b.v, make([]bool, len(v.rows)), none(b.v))
+		onlyLines(t, b.o, o.rows, none(b.o))
+		return
+	}
+	for i, gone := range v.dropped {
+		if gone && !o.columns[i] {
+			t.Errorf("value %d went, but not what reads it", i)
+		}
+	}
+	checkTiles(t, b.o, v.dropped)
+	for h := range b.heads {
+		if n, first := count(v.dropped[h*b.dv:(h+1)*b.dv]), count(v.dropped[:b.dv]); n != first || n == b.dv {
+			t.Errorf("head %d lost %d of %d values, the first %d", h, n, b.dv, first)
+		}
+	}
+}
+
+// checkTiles checks that, some columns aside, the entries of a tile are zero
+// together.
+func checkTiles(t *testing.T, op *ir.Op, aside []bool) {
+	t.Helper()
+	_, k := shape(op)
+	zero := map[[2]int]bool{}
+	for at, x := range values(op, "w") {
+		i, j := at/k, at%k
+		if aside[j] {
+			continue
+		}
+		tile := [2]int{i / sparse.Tile, j / sparse.Tile}
+		if first, seen := zero[tile]; seen && first != (x == 0) {
+			t.Fatalf("%s: entry %d,%d is not as its tile", op.Arg("w").WeightName(), i, j)
+		}
+		zero[tile] = x == 0
+	}
 }
 
 func pick(yes bool, marks []bool) []bool {
@@ -138,12 +195,22 @@ func checkEntries(t *testing.T, method string, op *ir.Op) {
 	w := values(op, "w")
 	zero := func(i, j int) bool { return w[i*k+j] == 0 }
 	switch method {
-	case "tiles":
-		for i := range n {
-			for j := range k {
-				if zero(i, j) != zero(i/16*16, j/16*16) {
-					t.Fatalf("entry %d,%d is not as its tile", i, j)
+	case "tiles", "et-tile":
+		checkTiles(t, op, make([]bool, k))
+	case "balanced-tiles":
+		checkTiles(t, op, make([]bool, k))
+		for i := 0; i < n; i += sparse.Tile {
+			of, first := 0, 0
+			for j := 0; j < k; j += sparse.Tile {
+				if zero(i, j) {
+					of++
 				}
+				if zero(0, j) {
+					first++
+				}
+			}
+			if of != first {
+				t.Fatalf("row %d lost %d tiles, the first %d", i, of, first)
 			}
 		}
 	case "nm":
@@ -173,10 +240,13 @@ func checkEntries(t *testing.T, method string, op *ir.Op) {
 }
 
 func TestEqualScoresGoByNumber(t *testing.T) {
-	for method, goes := range map[string]func(i, j int) bool{
+	for name, goes := range map[string]func(i, j int) bool{
 		"nm":       func(_, j int) bool { return j%4 < 2 },
 		"elements": func(_, j int) bool { return j < 32 },
 		"tiles":    func(i, j int) bool { return i/16*4+j/16 < 8 },
+		"et-tile":  func(i, j int) bool { return i/16*4+j/16 < 8 },
+
+		"balanced-tiles": func(_, j int) bool { return j < 32 },
 	} {
 		g := bertLike(64, 2, 64, 1)
 		for _, b := range blocksOf(g) {
@@ -188,18 +258,17 @@ func TestEqualScoresGoByNumber(t *testing.T) {
 				})
 			}
 		}
-		m, _ := prune.MethodNamed(method)
-		c, _ := fixed(t, g, nil, m, 0.5)
+		c, _ := fixed(t, g, nil, method(t, name), 0.5)
 		for at, x := range values(blocksOf(c)[1].in, "w") {
 			if gone := goes(at/64, at%64); gone != (x == 0) {
-				t.Fatalf("%s: entry %d,%d is %v", method, at/64, at%64, x)
+				t.Fatalf("%s: entry %d,%d is %v", name, at/64, at%64, x)
 			}
 		}
 	}
 }
 
 func TestRowsOfOutputsGo(t *testing.T) {
-	c, _ := fixed(t, bertLike(64, 2, 64, 1), nil, prune.Rows, 0.3)
+	c, _ := fixed(t, bertLike(64, 2, 64, 1), nil, method(t, "rows"), 0.3)
 	for _, b := range blocksOf(c) {
 		op := b.all[len(b.all)-1]
 		d := deadOf(op)
@@ -211,7 +280,7 @@ func TestRowsOfOutputsGo(t *testing.T) {
 
 func TestHeadsGoMoreSlowlyThanNeurons(t *testing.T) {
 	for _, sparsity := range []float64{0.2, 0.4, 0.6} {
-		c, _ := fixed(t, bertLike(160, 20, 640, 1), nil, prune.Structured, sparsity)
+		c, _ := fixed(t, bertLike(160, 20, 640, 1), nil, method(t, "structured"), sparsity)
 		b := blocksOf(c)
 		heads := float64(count(deadOf(b[0].q).dropped)) / 160
 		neurons := float64(count(deadOf(b[1].in).dropped)) / 640
@@ -231,7 +300,7 @@ func TestConstantWithoutABiasIsNotFree(t *testing.T) {
 		change(b.in.Arg("b"), func(x []float64) { x[i] = 100 })
 	}
 	b.out.SetArg("b", nil)
-	c, _ := fixed(t, g, nil, prune.Neurons, 0.1)
+	c, _ := fixed(t, g, nil, method(t, "neurons"), 0.1)
 	for i, gone := range deadOf(blocksOf(c)[1].out).columns {
 		if gone && i < 16 {
 			t.Errorf("neuron %d, which is 100 for every token, went", i)

@@ -8,7 +8,7 @@ const headPace = 0.4
 
 // Structured removes neurons and heads together; what remains is smaller
 // dense work. The default.
-var Structured = Method{"structured", "feed-forward neurons and, more sparingly, heads", func(e *Edit) {
-	Neurons.Rank(e)
+var Structured = structure{"structured", "feed-forward neurons and, more sparingly, heads", "obs", func(e *Edit) {
+	e.removeNeurons()
 	e.removeHeads(headPace)
 }}

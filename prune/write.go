@@ -6,76 +6,232 @@ import (
 
 	"etc/ir"
 	"etc/ir/tensor"
+	"etc/prune/linalg"
 )
 
-// write makes every entry zero in g whose level is at most l, and says what
-// was done. g is the graph of the edit, or a clone of it. Matrices are written
-// in the order of the model, each from its own levels and moments.
-func (e *Edit) write(g *ir.Graph, l level, method string) *Recipe {
-	r := &Recipe{Schema: recipeSchema, Method: method}
-	zeros, total := 0, 0
-	for _, m := range e.matrices {
-		record := m.write(g.Ops[m.op], l)
-		r.Matrices = append(r.Matrices, record)
-		zeros += record.Zeros
-		total += m.n * m.k
+// A Calibrate runs calibration rows through g, pruned so far, and through the
+// dense model, and shows p what it wants.
+type Calibrate func(g *ir.Graph, p *Pass) error
+
+// write prunes g, the graph of the edit or a clone of it, to a setting,
+// stage after stage in the order of the model, and says what was done. With
+// calibrate each repair knows what its product reads in the model as pruned up
+// to there; without, it relies on the statistics of the dense model.
+func (e *Edit) write(g *ir.Graph, s Setting, calibrate Calibrate) (*Recipe, error) {
+	e.turn(s)
+	return e.writeMarked(g, calibrate)
+}
+
+// writeMarked is write for what is marked.
+func (e *Edit) writeMarked(g *ir.Graph, calibrate Calibrate) (*Recipe, error) {
+	r := &Recipe{Schema: recipeSchema}
+	zeros := 0
+	for _, l := range e.layers {
+		kept := l.kept()
+		for i, stage := range l.stages {
+			var p *Pass
+			if calibrate != nil && e.repairs(l, stage) {
+				var residual *matrix
+				if i == len(l.stages)-1 {
+					residual = l.residual
+				}
+				p = newPass(stage, residual)
+				if err := calibrate(g, p); err != nil {
+					return nil, err
+				}
+			}
+			for j, m := range stage {
+				record := e.writeMatrix(g.Ops[m.op], l, m, p, j)
+				zeros += record.Zeros
+				r.Matrices = append(r.Matrices, record)
+			}
+		}
+		r.Layers = append(r.Layers, kept)
 	}
-	r.Sparsity = float64(zeros) / float64(total)
+	r.Sparsity = float64(zeros) / float64(e.entries())
+	return r, nil
+}
+
+// repairs tells whether least squares have something to do in a stage.
+func (e *Edit) repairs(l *sublayer, stage []*matrix) bool {
+	if e.criterion.repair != leastSquares || e.stats.Empty() {
+		return false
+	}
+	for _, m := range stage {
+		if len(m.patterns()) > 0 || slices.Contains(m.rows, true) || l.attention != nil && m == l.q && l.narrowed() {
+			return true
+		}
+	}
+	return false
+}
+
+// narrowed tells whether heads have lost some features of their scores.
+func (a *attention) narrowed() bool {
+	for h := range a.heads {
+		n := countTrue(a.q.unread[h*a.d : (h+1)*a.d])
+		if n > 0 && n < a.d {
+			return true
+		}
+	}
+	return false
+}
+
+func countTrue(marks []bool) int {
+	n := 0
+	for _, yes := range marks {
+		if yes {
+			n++
+		}
+	}
+	return n
+}
+
+// writeMatrix replaces the weight and the bias of linear, m's own or its clone.
+// p, if not nil, saw the inputs of its stage, in which it is number at.
+func (e *Edit) writeMatrix(linear *ir.Op, l *sublayer, m *matrix, p *Pass, at int) Record {
+	r := Record{Weight: m.name, Block: m.block, Shape: [2]int{m.n, m.k}, Mask: m.mask.encode()}
+	if m.untouched() {
+		return r
+	}
+	old, b := m.dense(), m.denseBias()
+	if e.criterion.repair == leastSquares && m.seen != nil && l.attention != nil && m == l.q {
+		l.mixQueries(old, b)
+	}
+	w := old.Clone()
+	var a *aim
+	switch {
+	case e.criterion.repair == noRepair || m.seen == nil && len(m.constants) == 0:
+	case p == nil || m.seen == nil:
+		a = &aim{mean: m.mean}
+		if patterns := m.patterns(); e.criterion.repair == leastSquares && m.seen != nil && len(patterns) > 0 {
+			a.h = m.covariance()
+			w = m.solve(old, a, damping, patterns)
+			r.Lambda, r.Target = damping, denseTarget
+		}
+	default:
+		a, r.Lambda, r.Target = m.bestAim(p, at, old, b)
+		if patterns := m.patterns(); len(patterns) > 0 {
+			w = m.solve(old, a, r.Lambda, patterns)
+		}
+	}
+	e.store(linear, m, &r, old, w, b, a)
 	return r
 }
 
-// write replaces the weight and the bias of linear, m's own or its clone.
-func (m *matrix) write(linear *ir.Op, l level) Record {
-	r := Record{Weight: m.name, Block: m.block, Shape: [2]int{m.n, m.k}}
-	w, b := bytes.Clone(m.w.Data), slices.Clone(m.b)
-	kept := make([]int, m.k) // entries that stay in each column
+// untouched tells whether nothing goes of m, and nothing of it is zero, not even −0.
+func (m *matrix) untouched() bool {
+	return m.entries == nil && m.noZeros() && !slices.Contains(m.rows, true) && !slices.Contains(m.unread, true) && !slices.Contains(m.columns, true)
+}
+
+// store rounds w to the dtype of the weight, makes zeros of what goes, refits
+// the bias to what is left, and counts.
+func (e *Edit) store(linear *ir.Op, m *matrix, r *Record, old, w linalg.Matrix, b []float64, a *aim) {
+	goes, kept := make([]bool, m.k), make([]int, m.k)
+	data := bytes.Clone(m.w.Data)
+	size := m.w.DType.Size()
 	for i := range m.n {
-		zeros, moved := m.clearRow(i, l, w, kept)
-		r.Zeros += zeros
+		m.goes(i, goes)
+		row, was := w.Row(i), m.row(i)
+		changed := tensor.FromFloat64s([]int{m.k}, row).Convert(m.w.DType)
+		stored := changed.Float64s() // what is less than the dtype can tell from zero is +0 too
+		zeros := 0
+		for j, z := range goes {
+			place := data[(i*m.k+j)*size : (i*m.k+j+1)*size]
+			switch {
+			case z || was[j] == 0 || stored[j] == 0:
+				clear(place)
+			case row[j] != was[j]:
+				copy(place, changed.Data[j*size:(j+1)*size])
+			}
+			if allZero(place) {
+				zeros++
+			} else {
+				kept[j]++
+			}
+		}
 		if zeros == m.k {
 			r.Rows++
 		}
-		switch {
-		case b == nil:
-		case m.unread[i] <= l:
-			b[i] = 0
-		default:
-			b[i] += moved
-		}
+		r.Zeros += zeros
 	}
 	for _, n := range kept {
 		if n == 0 {
 			r.Columns++
 		}
 	}
-	if !bytes.Equal(w, m.w.Data) {
-		setData(linear.Arg("w"), tensor.Tensor{DType: m.w.DType, Shape: m.w.Shape, Data: w})
+	rounded := tensor.Tensor{DType: m.w.DType, Shape: m.w.Shape, Data: data}
+	if !bytes.Equal(data, m.w.Data) {
+		setData(linear.Arg("w"), rounded)
 	}
-	if !slices.Equal(b, m.b) {
-		setData(linear.Arg("b"), tensor.FromFloat64s([]int{m.n}, b))
+	if !m.biased {
+		return
 	}
-	return r
+	if a != nil {
+		b = a.refit(old, b, linalg.Matrix{Rows: m.n, Cols: m.k, Stride: m.k, Data: rounded.Float64s()})
+	}
+	for i, gone := range m.unread {
+		if gone {
+			b[i] = 0
+		}
+	}
+	if refitted := tensor.FromFloat64s([]int{m.n}, b).Convert(m.b.DType); !slices.Equal(b, m.denseBias()) {
+		setData(linear.Arg("b"), refitted)
+	}
 }
 
-// clearRow makes the zeros of row i +0 in w, the bytes of the weight; entries
-// that stay keep theirs. It returns how many zeros there are and what the bias
-// must take over so that the output keeps its mean: b += (W − Ŵ)·E[x],
-// FLAP's compensation (docs/references.md). Without calibration that
-// is only what constant inputs add.
-func (m *matrix) clearRow(i int, l level, w []byte, kept []int) (zeros int, moved float64) {
-	size := m.w.DType.Size()
-	goes := m.levelsOf(i)
-	for j, v := range m.row(i) {
-		if v != 0 && goes[j] > l {
-			kept[j]++
-			continue
+func allZero(b []byte) bool {
+	for _, x := range b {
+		if x != 0 {
+			return false
 		}
-		at := (i*m.k + j) * size
-		clear(w[at : at+size])
-		zeros++
-		moved += float64(v * m.in.Mean[j]) // rounded, so that no machine fuses it
 	}
-	return zeros, moved
+	return true
 }
 
 func setData(v *ir.Value, t tensor.Tensor) { v.Def.Attrs.(*ir.WeightAttrs).Data = t }
+
+// lambdas are the pulls towards the old weights that are tried.
+var lambdas = []float64{1e-3, 1e-2, 1e-1, 1}
+
+// What a repair may aim at.
+const (
+	denseTarget   = "dense"   // the dense product of the inputs as they are now
+	teacherTarget = "teacher" // the dense model's outputs for the same tokens
+)
+
+// bestAim tries both targets and all lambdas on most of the calibration rows,
+// and takes what comes nearest to the dense model on the others. The aim
+// returned is over all rows.
+func (m *matrix) bestAim(p *Pass, at int, w linalg.Matrix, b []float64) (a *aim, lambda float64, target string) {
+	whole := p.merged()
+	teacher := whole.aim(at, m)
+	if p.check.x.n == 0 {
+		return teacher.without(), damping, denseTarget
+	}
+	fit, check := p.fit.aim(at, m), p.check.aim(at, m)
+	patterns := m.patterns()
+	best := 0.0
+	for _, t := range []string{denseTarget, teacherTarget} {
+		from := fit
+		if t == denseTarget {
+			from = fit.without()
+		}
+		for _, l := range lambdas {
+			tried := m.solve(w, from, l, patterns)
+			var bias []float64
+			if m.biased {
+				bias = from.refit(w, b, tried)
+			}
+			if miss := check.miss(tried, bias); target == "" || miss < best {
+				best, lambda, target = miss, l, t
+			}
+		}
+	}
+	if target == denseTarget {
+		teacher = teacher.without()
+	}
+	return teacher, lambda, target
+}
+
+// without is the aim of the dense product for the same inputs.
+func (a *aim) without() *aim { return &aim{h: a.h, mean: a.mean} }

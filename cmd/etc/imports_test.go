@@ -37,7 +37,11 @@ formats/plan/layout:  fault
 formats/plan/launch:
 formats/plan:         fault formats/mapped formats/plan/launch formats/plan/layout ir/tensor
 
-prune:                fault ir ir/sparse ir/tensor
+prune:                fault ir ir/sparse ir/tensor prune/latency prune/linalg
+prune/latency:        fault
+prune/linalg:         fault golang.org/x/sys
+prune/linalg/gen:     github.com/mmcloughlin/avo
+prune/report:
 eval:                 fault formats/rows
 
 compiler/cost:        fault formats/plan/launch ir ir/sparse

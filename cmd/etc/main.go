@@ -45,7 +45,7 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 
-	p := &program{in: in, out: &latch{w: out}, err: errOut}
+	p := &program{in: in, out: &latch{w: out}, err: errOut, arguments: args}
 	defer p.unfinished.discard()
 	ended := make(chan error, 1)
 	fault.Go(func() error {

@@ -12,8 +12,8 @@ import (
 // prunedTextBytes is how much of a text the search looks at: 70 windows.
 const prunedTextBytes = 60_000
 
-// TestModelsPruneByPerplexity: a text is judged in windows, every second one
-// on either half, and what is found stays inside on both.
+// TestModelsPruneByPerplexity: a text is judged in windows, some for the
+// search and some to accept, and what is found stays inside on both.
 func TestModelsPruneByPerplexity(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(shared, "data", "wikitext2", "valid.txt"))
 	if err != nil {
@@ -29,7 +29,7 @@ func TestModelsPruneByPerplexity(t *testing.T) {
 	if code := run(args, strings.NewReader(""), &out, &said); code != 0 {
 		t.Fatalf("exit %d: %s", code, said.String())
 	}
-	inside := regexp.MustCompile(`(?m)^(search|accept) half: sparsity 0\.[0-9]+: perplexity [0-9.]+, dense ([0-9.]+), allowed 3%: inside$`)
+	inside := regexp.MustCompile(`(?m)^(search|accept) rows: perplexity [0-9.]+, dense ([0-9.]+): drop .*, allowed 3%: inside$`)
 	dense := map[string]string{}
 	for _, m := range inside.FindAllStringSubmatch(said.String(), -1) {
 		dense[m[1]] = m[2]
@@ -37,5 +37,5 @@ func TestModelsPruneByPerplexity(t *testing.T) {
 	if len(dense) != 2 || dense["search"] == dense["accept"] {
 		t.Errorf("dense perplexities by half %v, want two that differ: %s", dense, said.String())
 	}
-	checkPruned(t, filepath.Join(shared, "models", "gpt2-wikitext"), pruned, "activation and weight, over ")
+	checkPruned(t, filepath.Join(shared, "models", "gpt2-wikitext"), pruned, "obs, over ")
 }

@@ -16,6 +16,7 @@ import (
 // A program is one run of etc: where it reads and writes, and the flags that
 // all commands share.
 type program struct {
+	arguments      []string // of the command line
 	in             io.Reader
 	out            *latch
 	err            io.Writer

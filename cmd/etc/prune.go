@@ -9,23 +9,24 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"etc/compiler"
 	"etc/compiler/frontend"
 	"etc/eval"
-	"etc/executor"
-	"etc/executor/cpu"
-	"etc/executor/cpu/kernel"
-	"etc/executor/cpu/pool"
 	"etc/fault"
 	"etc/formats/checkpoint"
+	"etc/formats/plan"
 	"etc/formats/rows"
+	"etc/ir"
 	"etc/prune"
+	"etc/prune/latency"
+	html "etc/prune/report"
 )
 
 type pruneFlags struct {
 	output, calib, columns, task string
 	eval, maxDrop, method        string
-	sparsity                     float64
+	sparsity, speedup            float64
+	latencyTable, recipe, report string
+	measure                      bool
 	seed                         uint64
 }
 
@@ -44,31 +45,40 @@ func pruneCommand(p *program) *cobra.Command {
 	c.Flags().StringVar(&f.task, "task", "", "the task it must be: "+strings.Join(taskNames(), ", "))
 	c.Flags().StringVar(&f.maxDrop, "max-drop", "", "largest loss allowed: 1% is one point of the metric, 1%r relative")
 	c.Flags().Float64Var(&f.sparsity, "sparsity", 0, "share of zeros in the encoder's matrices, from 0 to 1")
-	c.Flags().StringVar(&f.method, "method", prune.Methods[0].Name, "what goes: "+methodNames())
+	c.Flags().Float64Var(&f.speedup, "speedup", 0, "how many times as fast as the dense model it must be, by the latency table")
+	c.Flags().StringVar(&f.latencyTable, "latency-table", "", "what sublayers take on the target (default: the table shipped for this CPU level and model, else a prediction)")
+	c.Flags().StringVar(&f.recipe, "recipe", "", "etc-recipe.json of another fine-tune of this model: the same goes, repaired anew")
+	c.Flags().StringVar(&f.report, "report", "", "write a page, FILE.html, of what was asked, tried and reached")
+	c.Flags().BoolVar(&f.measure, "measure", false, "measure that table now, on this machine")
+	c.Flags().StringVar(&f.method, "method", prune.Methods()[0].Name, "what goes: "+prune.StructureNames()+"; with :CRITERION, in what order")
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "how --eval is split into search and accept rows")
 	p.addForce(c)
 	return c
 }
 
-func methodNames() string {
-	var names []string
-	for _, m := range prune.Methods {
-		names = append(names, m.Name)
-	}
-	return strings.Join(names, ", ")
-}
-
 // A pruning is one run of etc prune.
 type pruning struct {
 	*program
-	flags *pruneFlags
-	ctx   context.Context
-	ckpt  *checkpoint.Checkpoint
-	data  *rows.Data // of --eval, or nil
-	drop  *eval.Drop // of --max-drop, or nil
-	stats *prune.Statistics
-	dense map[*rows.Data]eval.Metric // the dense model on each part
-	lines []string                   // what the gates saw, for the record
+	flags     *pruneFlags
+	ctx       context.Context
+	method    prune.Method
+	ckpt      *checkpoint.Checkpoint
+	imported  *frontend.Imported
+	dense     *ir.Graph // as imported
+	model     plan.Model
+	names     map[string]bool // of the weights as imported
+	data      *rows.Data      // of --eval, or nil
+	drop      *eval.Drop      // of --max-drop, or nil
+	sample    *sample         // of calibration rows, or nil
+	again     *sample         // those of them that layers are rebuilt with
+	stats     *prune.Statistics
+	table     *latency.Table // that speeds were read from, or nil
+	modelName string
+	tried     []*prune.Candidate
+	judged    []html.Judgement
+	metric    html.Metric
+	warnings  []string // what a reader of the report must know
+	lines     []string // what the judges saw, for the record
 }
 
 func (p *program) prune(ctx context.Context, model string, f *pruneFlags) error {
@@ -79,7 +89,7 @@ func (p *program) prune(ctx context.Context, model string, f *pruneFlags) error 
 	if err != nil {
 		return err
 	}
-	r := &pruning{program: p, flags: f, ctx: ctx, dense: map[*rows.Data]eval.Metric{}}
+	r := &pruning{program: p, flags: f, ctx: ctx, method: method, modelName: filepath.Base(filepath.Clean(model))}
 	if err := r.readFlags(); err != nil {
 		return err
 	}
@@ -90,23 +100,24 @@ func (p *program) prune(ctx context.Context, model string, f *pruneFlags) error 
 	if err := r.ckpt.CheckPlace(f.output, p.force); err != nil {
 		return err
 	}
-	if err := r.checkTask(); err != nil {
+	if err := r.importModel(); err != nil {
 		return err
 	}
 	if err := r.calibrate(); err != nil {
 		return err
 	}
-	var found *prune.Found
-	if f.sparsity > 0 {
-		found, err = r.fixed(method)
-	} else {
-		found, err = r.search(method)
-	}
+	found, err := r.found()
 	if err != nil {
 		return err
 	}
-	return r.write(found)
+	if err := r.write(found); err != nil {
+		return err
+	}
+	return r.writeReport(found)
 }
+
+// mostSpeedup bounds --speedup: no model keeps its meaning at a hundredth.
+const mostSpeedup = 100
 
 // check refuses flags that no model makes right.
 func (f *pruneFlags) check(p *program) error {
@@ -115,12 +126,25 @@ func (f *pruneFlags) check(p *program) error {
 		return fault.Newf(fault.Usage, "no output: -o DIR is wanted")
 	case !(f.sparsity >= 0 && f.sparsity < 1):
 		return fault.Newf(fault.Usage, "--sparsity %v: want a share from 0 to 1", f.sparsity)
-	case f.sparsity == 0 && f.maxDrop == "":
-		return fault.Newf(fault.Usage, "how much to prune? --sparsity S, or --max-drop D with --eval FILE")
+	case f.speedup != 0 && !(f.speedup >= 1 && f.speedup <= mostSpeedup):
+		return fault.Newf(fault.Usage, "--speedup %v: want a ratio of times from 1 to %d", f.speedup, mostSpeedup)
+	case f.measure && f.latencyTable != "":
+		return fault.Newf(fault.Usage, "--measure and --latency-table: want one of them")
+	case f.speedup > 0 && f.sparsity > 0:
+		return fault.Newf(fault.Usage, "--speedup and --sparsity: want one of them")
+	case f.recipe != "" && (f.speedup > 0 || f.sparsity > 0):
+		return fault.Newf(fault.Usage, "--recipe says what goes: want no --sparsity and no --speedup beside it")
+	case f.sparsity == 0 && f.maxDrop == "" && f.speedup == 0 && f.recipe == "":
+		return fault.Newf(fault.Usage, "how much to prune? --sparsity S, --speedup R, or --max-drop D with --eval FILE")
 	case f.maxDrop != "" && f.eval == "":
 		return fault.Newf(fault.Usage, "--max-drop %s: --eval FILE is wanted to judge it", f.maxDrop)
 	case f.task != "" && !slices.Contains(taskNames(), f.task):
 		return unknownTask(f.task)
+	}
+	if f.report != "" {
+		if err := p.checkOutput(f.report); err != nil {
+			return err
+		}
 	}
 	if _, err := os.Lstat(f.output); err == nil && !p.force {
 		return fault.Newf(fault.Usage, "%s exists", f.output).WithHint("--force replaces it")
@@ -128,13 +152,31 @@ func (f *pruneFlags) check(p *program) error {
 	return checkFolder(filepath.Clean(f.output))
 }
 
-// checkTask refuses a model that is not of --task.
-func (r *pruning) checkTask() error {
+// found is the pruned model by what was asked.
+func (r *pruning) found() (*prune.Found, error) {
+	switch {
+	case r.flags.recipe != "":
+		return r.replay()
+	case r.flags.sparsity > 0:
+		return r.fixed()
+	}
+	return r.search()
+}
+
+// importModel reads the checkpoint as a graph, and refuses one that is not of --task.
+func (r *pruning) importModel() error {
 	imported, err := frontend.Import(r.ckpt)
 	if err != nil {
 		return err
 	}
-	return checkTask(&imported.Model, r.flags.task)
+	r.imported = imported
+	r.dense, r.model, r.names = imported.Graph, imported.Model, map[string]bool{}
+	for _, op := range r.dense.Ops {
+		if op.Kind == ir.Weight {
+			r.names[op.Result().WeightName()] = true
+		}
+	}
+	return checkTask(&r.model, r.flags.task)
 }
 
 func (r *pruning) readFlags() error {
@@ -152,22 +194,4 @@ func (r *pruning) readFlags() error {
 	data, err := loadData("--eval", f.eval, rows.DataOptions{Columns: f.columns})
 	r.data = data
 	return err
-}
-
-// load compiles c in memory and opens it on all threads.
-func (r *pruning) load(c *checkpoint.Checkpoint, o compiler.Options, observe func(label, weight string, in cpu.Rows)) (*executor.Executor, error) {
-	o.Targets, o.Version = []string{cpu.Target}, version
-	result, err := compiler.Compile(c, o)
-	if err != nil {
-		return nil, err
-	}
-	d, err := cpu.New(cpu.Options{Level: kernel.Best(), Threads: pool.DefaultThreads(), Observe: observe})
-	if err != nil {
-		return nil, err
-	}
-	x, err := executor.New(result.Plan.Program(cpu.Target), d, executor.Options{Truncate: true, Tokenizers: pool.DefaultThreads()})
-	if err != nil {
-		d.Close()
-	}
-	return x, err
 }

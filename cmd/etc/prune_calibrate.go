@@ -1,22 +1,17 @@
 package main
 
 import (
-	"etc/compiler"
-	"etc/compiler/frontend"
+	"context"
+
 	"etc/executor"
 	"etc/executor/cpu"
-	"etc/fault"
-	"etc/formats/plan"
 	"etc/formats/rows"
 	"etc/ir"
 	"etc/prune"
 )
 
-// maxCalibrationRows bounds the rows that are used: moments settle long
-// before.
-const maxCalibrationRows = 2048
-
-// calibrate collects the moments of activations over the calibration rows.
+// calibrate draws the calibration rows and collects the moments of what
+// products read over them.
 func (r *pruning) calibrate() error {
 	data, source := r.data, r.flags.eval
 	if r.flags.calib != "" {
@@ -28,18 +23,18 @@ func (r *pruning) calibrate() error {
 	}
 	r.stats = &prune.Statistics{}
 	if data == nil {
-		r.note("no calibration rows: scores are magnitudes, and biases are not refitted (--calib FILE does better)")
+		r.warn("no calibration rows: scores are magnitudes, and nothing is repaired (--calib FILE does better)")
 		return nil
 	}
-	own, err := r.weightNames()
+	reader, err := r.newRowReader()
 	if err != nil {
 		return err
 	}
-	x, err := r.load(r.ckpt, compiler.Options{Dense: true}, func(label, weight string, in cpu.Rows) {
-		name := weight
-		if !own[weight] { // the compiler made it of several in one block
-			name = label
-		}
+	if r.sample, err = reader.take(data, r.flags.seed, calibrationRows, calibrationTokens); err != nil {
+		return err
+	}
+	r.again = r.sample.first(calibrationRows, rebuildTokens)
+	x, err := r.open(r.dense, func(name string, in cpu.Rows) {
 		for i := range in.Count {
 			r.stats.Add(name, in.Row(i))
 		}
@@ -48,67 +43,79 @@ func (r *pruning) calibrate() error {
 		return err
 	}
 	defer x.Close()
-	list, err := calibrationRows(x, data)
-	if err != nil {
-		return err
-	}
-	bar := r.newProgress("calibrating")
-	err = each(r.ctx, x, source, list, bar, func(int, *executor.Result) {})
+	bar, done := r.newProgress("calibrating"), 0
+	err = forwardSample(r.ctx, x, r.sample, func(rows int, _ [][]float32) {
+		done += rows
+		bar.set(done, len(r.sample.ids))
+	})
 	bar.clear()
 	if err != nil {
 		return err
 	}
-	r.note("calibrated on %d rows, %d tokens of %s", len(list), r.stats.Tokens, source)
+	r.note("calibrated on %d rows, %d tokens of %s", len(r.sample.ids), r.stats.Tokens(), source)
+	if widest := r.widest(); r.stats.Tokens() < widest {
+		r.warn("only %d calibration tokens for products of %d inputs: repairs hold on to the old weights (--calib FILE with more text does better)", r.stats.Tokens(), widest)
+	}
 	return nil
 }
 
-// calibrationRows are the sentences of a data file: both of a pair where the
-// model embeds sentences. A text is windows for a language model, and lines
-// for others.
-func calibrationRows(x *executor.Executor, data *rows.Data) ([]*rows.Row, error) {
-	var list []*rows.Row
-	for i := range data.Examples {
-		e := &data.Examples[i]
-		if x.Program().Model.Task == plan.Embedding && e.Pair != nil {
-			list = append(list, &rows.Row{Line: e.Line, Text: e.Text}, &rows.Row{Line: e.Line, Text: *e.Pair})
-			continue
+// widest is the most inputs that a product of the encoder has.
+func (r *pruning) widest() int {
+	widest := 0
+	for _, op := range r.dense.Ops {
+		if op.Kind == ir.Linear {
+			widest = max(widest, int(op.Arg("w").Type.Shape[1]))
 		}
-		list = append(list, &e.Row)
 	}
-	if x.Program().Model.Task != plan.CausalLM {
-		list = append(list, linesOf(data)...)
-	} else if data.Text != "" {
-		windows, err := windowsOf(x, data.Text)
+	return widest
+}
+
+// forwardSample runs a sample batch by batch; see gets the number of rows and the
+// outputs of each.
+func forwardSample(ctx context.Context, x *executor.Executor, s *sample, see func(rows int, outputs [][]float32)) error {
+	return s.batches(func(ids, types [][]int32) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		outputs, err := x.Forward(ids, types, x.Default()...)
+		if err == nil {
+			see(len(ids), outputs)
+		}
+		return err
+	})
+}
+
+// recalibrate shows p the calibration rows in the model as pruned so far,
+// beside the dense one.
+func (r *pruning) recalibrate(ctx context.Context) prune.Calibrate {
+	return func(g *ir.Graph, p *prune.Pass) error {
+		see := func(dense bool) observer {
+			return func(name string, in cpu.Rows) {
+				if p.Wants(name, in.Width) {
+					p.See(dense, name, in.Width, in.Count, in.Row)
+				}
+			}
+		}
+		pruned, err := r.open(cut(g, p.Block()), see(false))
 		if err != nil {
-			return nil, err
+			return err
 		}
-		list = append(list, windows...)
-	}
-	if len(list) == 0 {
-		return nil, fault.Newf(fault.Corrupt, "%s: no rows to calibrate on", data.Name)
-	}
-	return list[:min(len(list), maxCalibrationRows)], nil
-}
-
-// weightNames are the names of the weights as imported.
-func (r *pruning) weightNames() (map[string]bool, error) {
-	g, err := r.fresh()
-	if err != nil {
-		return nil, err
-	}
-	names := map[string]bool{}
-	for _, op := range g.Ops {
-		if op.Kind == ir.Weight {
-			names[op.Result().WeightName()] = true
+		defer pruned.Close()
+		dense, err := r.open(cut(r.dense, p.Block()), see(true))
+		if err != nil {
+			return err
 		}
+		defer dense.Close()
+		return r.again.batches(func(ids, types [][]int32) error {
+			for _, x := range []*executor.Executor{pruned, dense} {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				if _, err := x.Forward(ids, types, x.Default()...); err != nil {
+					return err
+				}
+			}
+			return p.End()
+		})
 	}
-	return names, nil
-}
-
-func (r *pruning) fresh() (*ir.Graph, error) {
-	imported, err := frontend.Import(r.ckpt)
-	if err != nil {
-		return nil, err
-	}
-	return imported.Graph, nil
 }

@@ -1,125 +1,237 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"etc/compiler"
 	"etc/compiler/frontend"
 	"etc/eval"
+	"etc/executor"
+	"etc/executor/cpu"
 	"etc/fault"
 	"etc/formats/checkpoint"
+	"etc/formats/plan"
 	"etc/formats/rows"
 	"etc/ir"
 	"etc/prune"
+	html "etc/prune/report"
 )
 
-// fixed prunes to --sparsity; --max-drop, if given, is a gate over all rows.
-func (r *pruning) fixed(m prune.Method) (*prune.Found, error) {
-	g, err := r.fresh()
+// A part is rows that models are judged on, with what the dense one answers.
+type part struct {
+	name     string
+	searched bool // the search may see it
+	data     *rows.Data
+	noted    bool // that its rows are too few
+	dense    *eval.Report
+	own      *modelAnswers // of the dense model, where rows have no labels
+}
+
+// split parts --eval into rows that the search may see, rows that accept what
+// it found, and a reserve.
+func (r *pruning) split() (search, accept, reserve *part, err error) {
+	examples := r.data.Examples
+	if r.data.Text != "" {
+		reader, err := r.newRowReader()
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		list, err := reader.sentences(r.data)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		examples = nil
+		for _, row := range list {
+			examples = append(examples, rows.Example{Row: *row})
+		}
+	}
+	r.warnOfRows(examples)
+	a, b, c := eval.Partition(examples, r.flags.seed)
+	if len(a) == 0 || len(b) == 0 {
+		return nil, nil, nil, fault.Newf(fault.Corrupt, "%s: %d rows, want more to search on some and check on others", r.data.Name, len(examples))
+	}
+	make := func(name string, list []rows.Example) *part {
+		data := *r.data
+		data.Text, data.Examples = "", list
+		return &part{name: name, data: &data}
+	}
+	search = make("search rows", a)
+	search.searched = true
+	return search, make("accept rows", b), make("reserve rows", c), nil
+}
+
+// fewRows are so few that a drop of a few points cannot be told from none.
+const fewRows = 50
+
+// warnOfRows says what is wrong with rows that can be judged on all the same.
+func (r *pruning) warnOfRows(examples []rows.Example) {
+	if len(examples) < fewRows {
+		r.warn("%s: only %d rows: what they say of a drop is wide of the mark", r.data.Name, len(examples))
+	}
+	if r.data.Target != rows.LabelTarget {
+		return
+	}
+	labels := map[string]bool{}
+	for i := range examples {
+		labels[examples[i].Label] = true
+	}
+	if len(labels) == 1 {
+		r.warn("%s: all rows have the same label: a model that always gives it would pass", r.data.Name)
+	}
+}
+
+// warnOfNoise says when a drop allowed is less than what the rows can tell.
+func (r *pruning) warnOfNoise(p *part, c *eval.Comparison) {
+	allowed := r.drop.Points(p.dense.Primary())
+	if p.noted || c.HalfWidth() <= allowed {
+		return
+	}
+	p.noted = true
+	need := "no number of rows would be enough"
+	if n, ok := eval.RowsNeeded(c.Rows, c.HalfWidth(), allowed); ok {
+		need = fmt.Sprintf("about %d rows would tell", n)
+	}
+	r.warn("%s: --max-drop %v is below the noise of %d rows (±%.2f): %s", p.name, r.drop, c.Rows, c.HalfWidth(), need)
+}
+
+// warn notes what a reader of the report must know too.
+func (r *pruning) warn(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	r.warnings = append(r.warnings, line)
+	r.note("%s", line)
+}
+
+// judge compares pruned graphs with the dense model on a part.
+func (r *pruning) judge(p *part) prune.Judge {
+	return func(ctx context.Context, g *ir.Graph) (*prune.Verdict, error) {
+		if p.dense == nil {
+			var err error
+			if p.dense, err = r.reportOn(ctx, r.dense, p); err != nil {
+				return nil, err
+			}
+		}
+		pruned, err := r.reportOn(ctx, g, p)
+		if err != nil {
+			return nil, err
+		}
+		c, err := eval.Compare(p.dense, pruned)
+		if err != nil {
+			return nil, err
+		}
+		own := pruned.Primary()
+		v := &prune.Verdict{Inside: true, Metric: c.Pruned, MetricLow: own.Low, MetricHigh: own.High, Drop: c.Drop, Low: c.Low, High: c.High, Rows: c.Rows}
+		asked := ""
+		if r.drop != nil {
+			v.Inside = r.drop.Allows(p.dense.Primary(), pruned.Primary())
+			asked = fmt.Sprintf(", allowed %v: %s", r.drop, map[bool]string{true: "inside", false: "outside"}[v.Inside])
+		}
+		r.remember(p, c)
+		if r.drop != nil {
+			r.warnOfNoise(p, c)
+		}
+		line := fmt.Sprintf("%s: %s %.5g, dense %.5g: drop %.2f (95 %% interval %.2f to %.2f, %d rows)%s",
+			p.name, c.Metric, c.Pruned, c.Dense, c.Drop, c.Low, c.High, c.Rows, asked)
+		r.lines = append(r.lines, line)
+		r.note("%s", line)
+		return v, nil
+	}
+}
+
+// remember keeps what the report says of a judgement: all of the rows that
+// accept, and of the search rows the metric of the dense model.
+func (r *pruning) remember(p *part, c *eval.Comparison) {
+	dense := p.dense.Primary()
+	if !p.searched {
+		r.judged = append(r.judged, html.Judgement{Name: p.name, Rows: c.Rows, Dense: c.Dense, Pruned: c.Pruned, Drop: c.Drop, Low: c.Low, High: c.High, P: c.P})
+		return
+	}
+	r.metric = html.Metric{Name: dense.Name, LowerIsBetter: dense.LowerIsBetter(), Dense: &html.Value{Value: dense.Value, Low: dense.Low, High: dense.High}}
+	if r.drop != nil {
+		points := r.drop.Points(dense) / 100
+		worst := dense.Value - points
+		if dense.LowerIsBetter() {
+			worst = dense.Value * (1 + points)
+		}
+		r.metric.Allowed = &worst
+	}
+}
+
+// reportOn judges a graph on a part: by labels or scores, or by agreement with the
+// dense model where there are none.
+func (r *pruning) reportOn(ctx context.Context, g *ir.Graph, p *part) (*eval.Report, error) {
+	changed, err := frontend.WriteBack(g, r.ckpt)
 	if err != nil {
 		return nil, err
 	}
-	recipe, err := prune.Fixed(g, r.stats, m, r.flags.sparsity)
-	if err != nil || r.drop == nil {
-		return &prune.Found{Graph: g, Recipe: recipe}, err
-	}
-	ok, err := r.judge("all rows", r.data)(g, recipe)
-	if err == nil && !ok {
-		err = fault.Newf(fault.Unreachable, "sparsity %.3g costs more than --max-drop %v: %s", recipe.Sparsity, r.drop, r.lines[len(r.lines)-1]).
-			WithHint("nothing was written; less --sparsity, or --max-drop alone to find what stays inside")
-	}
-	return &prune.Found{Graph: g, Recipe: recipe}, err
-}
-
-// search finds the largest sparsity inside --max-drop on one half of the rows
-// and has the other half confirm it.
-func (r *pruning) search(m prune.Method) (*prune.Found, error) {
-	search, accept := *r.data, *r.data
-	if r.data.Text != "" {
-		if err := splitText(r, &search, &accept); err != nil {
-			return nil, err
-		}
-	} else {
-		search.Examples, accept.Examples = eval.Split(r.data.Examples, r.flags.seed)
-	}
-	if len(search.Examples) == 0 || len(accept.Examples) == 0 {
-		return nil, fault.Newf(fault.Corrupt, "%s: %d rows, want more to search on one half and check on the other", r.data.Name, len(search.Examples)+len(accept.Examples))
-	}
-	bar := r.newProgress("searching")
-	q := &prune.Quest{
-		Fresh: r.fresh, Stats: r.stats, Method: m,
-		Search: r.judge("search half", &search),
-		Accept: r.judge("accept half", &accept),
-		Tell:   func(done, total int) { bar.set(done, total) },
-	}
-	found, err := q.Run()
-	bar.clear()
-	return found, err
-}
-
-// splitText gives every second window of a text to each side.
-func splitText(r *pruning, search, accept *rows.Data) error {
-	x, err := r.load(r.ckpt, compiler.Options{}, nil)
+	x, err := r.load(r.ckpt.With(changed))
 	if err != nil {
-		return err
-	}
-	defer x.Close()
-	windows, err := windowsOf(x, r.data.Text)
-	if err != nil {
-		return err
-	}
-	search.Text, accept.Text = "", ""
-	for i, w := range windows {
-		to := []*rows.Data{search, accept}[i%2]
-		to.Examples = append(to.Examples, rows.Example{Row: *w})
-	}
-	return nil
-}
-
-// judge compares a pruned graph with the dense model on data.
-func (r *pruning) judge(what string, data *rows.Data) prune.Judge {
-	return func(g *ir.Graph, recipe *prune.Recipe) (bool, error) {
-		dense, ok := r.dense[data]
-		if !ok {
-			m, err := r.measure(r.ckpt, data)
-			if err != nil {
-				return false, err
-			}
-			dense = m
-			r.dense[data] = m
-		}
-		changed, err := frontend.WriteBack(g, r.ckpt)
-		if err != nil {
-			return false, err
-		}
-		pruned, err := r.measure(r.ckpt.With(changed), data)
-		if err != nil {
-			return false, err
-		}
-		ok = r.drop.Allows(dense, pruned)
-		line := fmt.Sprintf("%s: sparsity %.3f: %s %.5g, dense %.5g, allowed %v: %s",
-			what, recipe.Sparsity, pruned.Name, pruned.Value, dense.Value, r.drop, map[bool]string{true: "inside", false: "outside"}[ok])
-		r.lines = append(r.lines, line)
-		r.note("%s", line)
-		return ok, nil
-	}
-}
-
-func (r *pruning) measure(c *checkpoint.Checkpoint, data *rows.Data) (eval.Metric, error) {
-	x, err := r.load(c, compiler.Options{}, nil)
-	if err != nil {
-		return eval.Metric{}, err
+		return nil, err
 	}
 	defer x.Close()
 	search := r.progress
-	bar := r.newProgress("judging")
+	bar := r.newProgress("judging " + p.name)
 	defer func() {
 		bar.clear()
 		r.progress = search // to be cleared before the next note
 	}()
-	report, err := evaluate(r.ctx, x, data, bar)
-	if err != nil {
-		return eval.Metric{}, err
+	if p.data.Target != rows.NoTarget || r.model.Task == plan.CausalLM {
+		return evaluate(ctx, x, p.data, bar)
 	}
-	return report.Primary(), nil
+	got, err := answersOf(ctx, x, p.data, bar)
+	if err != nil {
+		return nil, err
+	}
+	if p.own == nil {
+		p.own = got // the dense model is the first to be asked
+	}
+	return got.agreement(p.own, r.model.Task)
+}
+
+// load compiles c in memory and opens it on all threads.
+func (r *pruning) load(c *checkpoint.Checkpoint) (*executor.Executor, error) {
+	result, err := compiler.Compile(c, compiler.Options{Targets: []string{cpu.Target}, Version: version})
+	if err != nil {
+		return nil, err
+	}
+	return start(result, nil)
+}
+
+// modelAnswers are what a model says to rows without labels.
+type modelAnswers struct {
+	classes []int
+	scores  []float64
+	vectors [][]float32
+}
+
+func answersOf(ctx context.Context, x *executor.Executor, data *rows.Data, bar *progress) (*modelAnswers, error) {
+	list := rowsOf(data)
+	if x.Program().Model.Task == plan.Embedding {
+		list = nil
+		for i := range data.Examples {
+			e := &data.Examples[i]
+			list = append(list, &rows.Row{Line: e.Line, Text: e.Text, IDs: e.IDs, TypeIDs: e.TypeIDs})
+			if e.Pair != nil {
+				list = append(list, &rows.Row{Line: e.Line, Text: *e.Pair})
+			}
+		}
+	}
+	a := &modelAnswers{}
+	err := each(ctx, x, data.Name, list, bar, func(_ int, r *executor.Result) {
+		a.classes = append(a.classes, r.Class)
+		a.scores = append(a.scores, float64(r.Score))
+		a.vectors = append(a.vectors, append([]float32(nil), r.Vector...))
+	})
+	return a, err
+}
+
+// agreement is how far answers are the dense model's.
+func (a *modelAnswers) agreement(dense *modelAnswers, task plan.Task) (*eval.Report, error) {
+	switch task {
+	case plan.Classification:
+		return eval.ClassAgreement(a.classes, dense.classes)
+	case plan.Embedding:
+		return eval.VectorAgreement(a.vectors, dense.vectors)
+	}
+	return eval.ScoreAgreement(a.scores, dense.scores)
 }

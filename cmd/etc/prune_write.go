@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"etc/compiler/frontend"
 	"etc/formats/checkpoint"
@@ -23,7 +24,7 @@ func (r *pruning) write(found *prune.Found) error {
 	}
 	found.Recipe.Scores = "magnitude of the weights"
 	if !r.stats.Empty() {
-		found.Recipe.Scores = fmt.Sprintf("activation and weight, over %d calibration tokens", r.stats.Tokens)
+		found.Recipe.Scores = fmt.Sprintf("%s, over %d calibration tokens", r.method.Criterion().Name, r.stats.Tokens())
 	}
 	source, err := r.ckpt.Digest()
 	if err != nil {
@@ -33,8 +34,9 @@ func (r *pruning) write(found *prune.Found) error {
 		*prune.Recipe
 		Version string   `json:"etc"`
 		Source  string   `json:"source"`
+		Table   string   `json:"latency_table,omitempty"` // the digest of the table that speeds were read from
 		Gates   []string `json:"gates,omitempty"`
-	}{found.Recipe, version, fmt.Sprintf("%x", source), r.lines}, "", "\t")
+	}{found.Recipe, version, fmt.Sprintf("%x", source), r.tableDigest(), r.lines}, "", "\t")
 	if err != nil {
 		return err
 	}
@@ -47,8 +49,28 @@ func (r *pruning) write(found *prune.Found) error {
 	if err := r.place(pruned, extra); err != nil {
 		return err
 	}
+	if c := found.Candidate; c != nil && len(c.Speedups) > 0 {
+		r.note("speed-up %.2f by the table at every shape (%s), %s", c.Speedup(), r.speeds(c), c.Name)
+	}
 	r.note("%s: %.1f %% of the encoder's weights are zero (method %s)", r.flags.output, 100*found.Recipe.Sparsity, found.Recipe.Method)
 	return nil
+}
+
+// tableDigest names the latency table, if there was one.
+func (r *pruning) tableDigest() string {
+	if r.table == nil {
+		return ""
+	}
+	return r.table.Digest()
+}
+
+// speeds are the speed-ups of a candidate by shape.
+func (r *pruning) speeds(c *prune.Candidate) string {
+	var list []string
+	for i, s := range r.table.Shapes {
+		list = append(list, fmt.Sprintf("%d×%d: %.2f", s.Batch, s.Tokens, c.Speedups[i]))
+	}
+	return strings.Join(list, ", ")
 }
 
 // place writes the folder beside its place and renames it when it is whole.

@@ -28,7 +28,7 @@ func prunedCopy(t *testing.T, c *checkpoint.Checkpoint, m prune.Method, sparsity
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = prune.Fixed(imported.Graph, &prune.Statistics{}, m, sparsity)
+	_, err = prune.Fixed(imported.Graph, &prune.Statistics{}, m, sparsity, nil)
 	if e, ok := errors.AsType[*fault.Error](err); ok && e.Kind == fault.Unreachable {
 		return nil
 	}
@@ -66,7 +66,7 @@ func TestPrunedPlans(t *testing.T) {
 	}
 	defer c.Close()
 	list := sentences(t)[:64]
-	for _, m := range prune.Methods {
+	for _, m := range prune.Methods() {
 		for _, sparsity := range []float64{0.3, 0.4, 0.5} {
 			t.Run(fmt.Sprintf("%s %v", m.Name, sparsity), func(t *testing.T) {
 				pruned := prunedCopy(t, c, m, sparsity)

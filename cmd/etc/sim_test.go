@@ -374,7 +374,7 @@ func TestSimPruned(t *testing.T) {
 	}
 	defer ckpt.Close()
 	list := sentences(t)[:10]
-	for i, m := range prune.Methods {
+	for i, m := range prune.Methods() {
 		t.Run(m.Name, func(t *testing.T) {
 			pruned := prunedCopy(t, ckpt, m, 0.3)
 			if pruned == nil {

@@ -49,16 +49,18 @@ func (m *model) bertEncoder() *ir.Value {
 	m.tap(0, x)
 	for i := range m.Layers {
 		layer := fmt.Sprintf("encoder.layer.%d.", i)
+		w := m.widths(i, layer, side{"attention.self.query.weight", 0, 1}, side{"intermediate.dense.weight", 0, 1})
 		x = m.postNorm(i, x, block{
-			query: m.linear(layer+"attention.self.query", h, h),
-			key:   m.linear(layer+"attention.self.key", h, h),
-			value: m.linear(layer+"attention.self.value", h, h),
-			out:   m.linear(layer+"attention.output.dense", h, h),
-			norm1: m.norm(layer + "attention.output.LayerNorm"),
-			up:    m.linear(layer+"intermediate.dense", h, m.Inner),
-			down:  m.linear(layer+"output.dense", m.Inner, h),
-			norm2: m.norm(layer + "output.LayerNorm"),
-			scale: m.scoreScale(),
+			widths: w,
+			query:  m.linear(layer+"attention.self.query", h, w.features),
+			key:    m.linear(layer+"attention.self.key", h, w.features),
+			value:  m.linear(layer+"attention.self.value", h, w.features),
+			out:    m.linear(layer+"attention.output.dense", w.features, h),
+			norm1:  m.norm(layer + "attention.output.LayerNorm"),
+			up:     m.linear(layer+"intermediate.dense", h, w.inner),
+			down:   m.linear(layer+"output.dense", w.inner, h),
+			norm2:  m.norm(layer + "output.LayerNorm"),
+			scale:  m.scoreScale(),
 		})
 		m.tap(i+1, x)
 	}

@@ -38,16 +38,18 @@ func buildDistilBERT(m *model) {
 	m.tap(0, x)
 	for i := range m.Layers {
 		layer := fmt.Sprintf("transformer.layer.%d.", i)
+		w := m.widths(i, layer, side{"attention.q_lin.weight", 0, 1}, side{"ffn.lin1.weight", 0, 1})
 		x = m.postNorm(i, x, block{
-			query: m.linear(layer+"attention.q_lin", h, h),
-			key:   m.linear(layer+"attention.k_lin", h, h),
-			value: m.linear(layer+"attention.v_lin", h, h),
-			out:   m.linear(layer+"attention.out_lin", h, h),
-			norm1: m.norm(layer + "sa_layer_norm"),
-			up:    m.linear(layer+"ffn.lin1", h, m.Inner),
-			down:  m.linear(layer+"ffn.lin2", m.Inner, h),
-			norm2: m.norm(layer + "output_layer_norm"),
-			scale: m.scoreScale(),
+			widths: w,
+			query:  m.linear(layer+"attention.q_lin", h, w.features),
+			key:    m.linear(layer+"attention.k_lin", h, w.features),
+			value:  m.linear(layer+"attention.v_lin", h, w.features),
+			out:    m.linear(layer+"attention.out_lin", w.features, h),
+			norm1:  m.norm(layer + "sa_layer_norm"),
+			up:     m.linear(layer+"ffn.lin1", h, w.inner),
+			down:   m.linear(layer+"ffn.lin2", w.inner, h),
+			norm2:  m.norm(layer + "output_layer_norm"),
+			scale:  m.scoreScale(),
 		})
 		m.tap(i+1, x)
 	}

@@ -35,12 +35,17 @@ func TestDocumentShowsTheExample(t *testing.T) {
 	}
 }
 
+// withRoBERTa puts the example into the table for the time of a test.
+func withRoBERTa(t *testing.T) {
+	saved := architectures
+	architectures = append(slices.Clone(architectures), roberta)
+	t.Cleanup(func() { architectures = saved })
+}
+
 // A checkpoint of RoBERTa is one of BERT under other names: with the example
 // in the table, both must answer the same where positions are the same.
 func TestExampleImports(t *testing.T) {
-	defer func(saved []architecture) { architectures = saved }(architectures)
-	architectures = append(slices.Clone(architectures), roberta)
-
+	withRoBERTa(t)
 	o := frontendtest.Options{Layers: 2, Labels: 3}
 	rng := func() *rand.Rand { return rand.New(rand.NewPCG(2, 3)) }
 	bertDir := frontendtest.Random(t, rng(), "BertForSequenceClassification", o)

@@ -32,6 +32,7 @@ func (m *model) embed(scale float64, word, position, types *ir.Value) *ir.Value 
 
 // A block is one encoder layer. scale multiplies the scores q·kᵀ.
 type block struct {
+	widths
 	query, key, value, out linear
 	up, down               linear
 	norm1, norm2           norm
@@ -62,12 +63,18 @@ func (m *model) preNorm(i int, x *ir.Value, b block) *ir.Value {
 }
 
 func (m *model) attention(b block, x *ir.Value) *ir.Value {
-	attrs := &ir.AttentionAttrs{Heads: m.Heads, D: m.headSize(), Dv: m.headSize(), Scale: b.scale, Causal: m.Causal}
+	if b.heads == 0 {
+		return m.constant(b.out.b, x)
+	}
+	attrs := &ir.AttentionAttrs{Heads: b.heads, D: m.headSize(), Dv: m.headSize(), Scale: b.scale, Causal: m.Causal}
 	q, k, v := m.apply(b.query, x), m.apply(b.key, x), m.apply(b.value, x)
 	return m.apply(b.out, m.op(ir.Attention, attrs, q, k, v, m.input("offsets")))
 }
 
 func (m *model) feedForward(b block, x *ir.Value) *ir.Value {
+	if b.inner == 0 {
+		return m.constant(b.down.b, x)
+	}
 	act, err := activationNamed(m.Activation)
 	if err != nil {
 		m.refuse(err)

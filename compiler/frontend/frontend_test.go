@@ -283,14 +283,14 @@ func TestConfigsRefused(t *testing.T) {
 		{"BertModel", config{"hidden_size": "15"}, fault.Corrupt, "hidden_size"},
 		{"BertModel", config{"hidden_size": 30}, fault.Corrupt, "shape [37 15], want [37 30]"},
 		{"BertModel", config{"vocab_size": 16777216}, fault.Corrupt, "shape [37 15], want [16777216 15]"},
-		{"BertModel", config{"intermediate_size": 12}, fault.Corrupt, "intermediate.dense.weight\": shape [11 15], want [12 15]"},
+		{"BertModel", config{"intermediate_size": 10}, fault.Corrupt, "intermediate.dense.weight\": shape [11 15], want [10 15]"},
 		{"BertForSequenceClassification", config{"id2label": map[string]string{"0": "a", "1": "b"}}, fault.Corrupt, "classifier.weight\": shape [4 15], want [2 15]"},
 		{"BertForSequenceClassification", config{"problem_type": "regression"}, fault.Unsupported, "regression of 4 values"},
 		{"BertForSequenceClassification", config{"problem_type": "guess"}, fault.Corrupt, `problem_type "guess"`},
 		{"DistilBertModel", config{"architectures": []string{"DistilBertForMaskedLM"}}, fault.Unsupported, "later"},
 		{"DistilBertModel", config{"n_heads": 2}, fault.Corrupt, "multiple of the 2 heads"},
 		{"GPT2LMHeadModel", config{"add_cross_attention": true}, fault.Unsupported, "add_cross_attention"},
-		{"GPT2LMHeadModel", config{"n_inner": nil}, fault.Corrupt, "mlp.c_fc.weight\": shape [15 11], want [15 60]"},
+		{"GPT2LMHeadModel", config{"n_inner": 10}, fault.Corrupt, "mlp.c_fc.weight\": shape [15 11], want [15 10]"},
 		{"GPT2LMHeadModel", config{"tie_word_embeddings": false}, fault.Corrupt, "lm_head.weight"},
 		{"GPT2LMHeadModel", config{"scale_attn_weights": "yes"}, fault.Corrupt, "scale_attn_weights"},
 		{"TransformerModel", config{"causal": false}, fault.Unsupported, "causal false"},
@@ -324,9 +324,10 @@ func TestNonsenseAllocatesNothing(t *testing.T) {
 		{"BertForSequenceClassification", config{"id2label": nil, "num_labels": huge}},
 		{"DistilBertModel", config{"max_position_embeddings": huge, "dim": huge}},
 		{"GPT2LMHeadModel", config{"n_positions": huge, "n_embd": huge, "n_inner": huge}},
-		{"TransformerModel", config{"max_position_embeddings": 1 << 22, "dim_feedforward": 12}},
+		{"TransformerModel", config{"max_position_embeddings": 1 << 22, "dim_feedforward": 10}},
 		{"TransformerModel", config{"max_position_embeddings": 1 << 22, "vocab_size": 38}},
 		{"TransformerModel", config{"max_position_embeddings": huge}},
+		{"BertModel", config{"hidden_size": huge, "num_attention_heads": 1, "pruned_heads": config{"0": []int{0}}}},
 	} {
 		o := frontendtest.Options{Layers: 1, Heads: 3, HeadSize: 5, Inner: 11, Labels: 4}
 		dir := frontendtest.Random(t, newRand(1), c.class, o)

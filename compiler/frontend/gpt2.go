@@ -46,17 +46,19 @@ func buildGPT2(m *model) {
 			scale /= float64(i + 1)
 		}
 		layer := fmt.Sprintf("h.%d.", i)
-		qkv := m.conv1Ds(layer+"attn.c_attn", h, h, h, h)
+		w := m.widths(i, layer, side{"attn.c_attn.weight", 1, 3}, side{"mlp.c_fc.weight", 1, 1})
+		qkv := m.conv1Ds(layer+"attn.c_attn", h, w.features, w.features, w.features)
 		x = m.preNorm(i, x, block{
-			norm1: m.norm(layer + "ln_1"),
-			query: qkv[0],
-			key:   qkv[1],
-			value: qkv[2],
-			out:   m.conv1D(layer+"attn.c_proj", h, h),
-			norm2: m.norm(layer + "ln_2"),
-			up:    m.conv1D(layer+"mlp.c_fc", h, m.Inner),
-			down:  m.conv1D(layer+"mlp.c_proj", m.Inner, h),
-			scale: scale,
+			norm1:  m.norm(layer + "ln_1"),
+			widths: w,
+			query:  qkv[0],
+			key:    qkv[1],
+			value:  qkv[2],
+			out:    m.conv1D(layer+"attn.c_proj", w.features, h),
+			norm2:  m.norm(layer + "ln_2"),
+			up:     m.conv1D(layer+"mlp.c_fc", h, w.inner),
+			down:   m.conv1D(layer+"mlp.c_proj", w.inner, h),
+			scale:  scale,
 		})
 	}
 	m.label = "final norm"

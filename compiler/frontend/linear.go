@@ -14,6 +14,20 @@ func (m *model) apply(l linear, x *ir.Value) *ir.Value {
 	return m.op(ir.Linear, &ir.LinearAttrs{}, x, l.w, l.b)
 }
 
+// constant is b for every row of x: what a linear gives whose inputs are all
+// gone. No product of no inputs is an operator, so one zero stands for them.
+func (m *model) constant(b, x *ir.Value) *ir.Value {
+	zeros := func(name string, shape ...int) *ir.Value {
+		a := ir.WeightAttrs{Name: name}
+		if m.Err() == nil {
+			a.Data = tensor.FromFloat32s(shape, make([]float32, m.Hidden))
+		}
+		return m.place(shape, a)
+	}
+	nothing := m.apply(linear{w: zeros("nothing in", 1, m.Hidden)}, x)
+	return m.apply(linear{zeros("nothing out", m.Hidden, 1), b}, nothing)
+}
+
 // linear claims NAME.weight [out, in] and NAME.bias, as nn.Linear has them.
 func (m *model) linear(name string, in, out int) linear {
 	return linear{m.weight(name+".weight", out, in), m.weight(name+".bias", out)}
@@ -63,7 +77,7 @@ func (m *model) cut(weight string, w tensor.Tensor, bias string, b tensor.Tensor
 func (m *model) rows(name string, t tensor.Tensor, row, n int, width ...int) ir.WeightAttrs {
 	found := m.weights.Name(name)
 	a := ir.WeightAttrs{Name: found, Tensor: found, Row: row}
-	if t.Data == nil {
+	if t.Data == nil || n == 0 {
 		return a
 	}
 	if n != t.Shape[0] {

@@ -2,6 +2,7 @@ package frontend
 
 import (
 	"fmt"
+	"slices"
 
 	"etc/formats/checkpoint"
 	"etc/formats/plan"
@@ -22,6 +23,7 @@ type model struct {
 	labels  []string
 	label   string               // of the operators that follow
 	loaded  map[string]*ir.Value // by name: a weight used twice is one value
+	pruned  map[int]int          // by layer: heads that config.json says are gone; empty where it lists none
 	err     error
 }
 
@@ -29,7 +31,9 @@ func newModel(c *checkpoint.Checkpoint, cfg config, cl class, prefix string) *mo
 	m := &model{
 		config: cfg, g: &ir.Graph{Name: cl.name}, source: c, class: cl, task: cl.task,
 		weights: checkpoint.NewResolver(c, append([]string{prefix}, commonPrefixes...)...), loaded: map[string]*ir.Value{},
+		pruned: map[int]int{},
 	}
+	m.readPrunedHeads()
 	if m.task == plan.Classification {
 		m.readProblem()
 	}
@@ -82,8 +86,12 @@ func (m *model) weight(name string, shape ...int) *ir.Value {
 	return m.place(shape, ir.WeightAttrs{Name: found, Data: m.weights.Tensor(name, shape...), Tensor: found})
 }
 
-// place makes the value of a weight of that shape. After a fault its data is empty.
+// place makes the value of a weight of that shape. One without elements is no
+// value of a graph, and nil. After a fault its data is empty.
 func (m *model) place(shape []int, a ir.WeightAttrs) *ir.Value {
+	if slices.Contains(shape, 0) && m.Err() == nil { // after one, labels may be lacking
+		return nil
+	}
 	if a.Data.Data == nil {
 		a.Data = tensor.Tensor{DType: tensor.F32, Shape: shape}
 	} else if v := m.loaded[a.Name]; v != nil {

@@ -69,17 +69,19 @@ func buildTransformerLM(m *model) {
 	finalNorm := c.Bool("final_norm", false) || m.weights.Has(names.finalNorm+".weight")
 	for i := range m.Layers {
 		layer := fmt.Sprintf("%s%d.", names.layers, i)
-		qkv := m.linears(layer+"self_attn.in_proj_weight", layer+"self_attn.in_proj_bias", h, h, h, h)
+		w := m.widths(i, layer, side{"self_attn.in_proj_weight", 0, 3}, side{"linear1.weight", 0, 1})
+		qkv := m.linears(layer+"self_attn.in_proj_weight", layer+"self_attn.in_proj_bias", h, w.features, w.features, w.features)
 		x = layerOf(i, x, block{
-			query: qkv[0],
-			key:   qkv[1],
-			value: qkv[2],
-			out:   m.linear(layer+"self_attn.out_proj", h, h),
-			norm1: m.norm(layer + "norm1"),
-			up:    m.linear(layer+"linear1", h, m.Inner),
-			down:  m.linear(layer+"linear2", m.Inner, h),
-			norm2: m.norm(layer + "norm2"),
-			scale: m.scoreScale(),
+			widths: w,
+			query:  qkv[0],
+			key:    qkv[1],
+			value:  qkv[2],
+			out:    m.linear(layer+"self_attn.out_proj", w.features, h),
+			norm1:  m.norm(layer + "norm1"),
+			up:     m.linear(layer+"linear1", h, w.inner),
+			down:   m.linear(layer+"linear2", w.inner, h),
+			norm2:  m.norm(layer + "norm2"),
+			scale:  m.scoreScale(),
 		})
 		m.tap(i+1, x)
 	}

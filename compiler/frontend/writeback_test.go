@@ -53,29 +53,32 @@ const mark = 96.0
 // A changed element must arrive in the one tensor it came from, and an import
 // of what was written must show it where it was changed, and nothing else.
 func TestEveryWeightWritesBackToItsPlace(t *testing.T) {
-	eachCheckpoint(t, func(t *testing.T, c *checkpoint.Checkpoint, im *frontend.Imported) {
-		for i, op := range im.Graph.Ops {
-			a, ok := op.Attrs.(*ir.WeightAttrs)
-			if !ok || a.Tensor == "" {
-				continue
-			}
-			before, v := a.Data, a.Data.Float64s()
-			k := (7 * i) % len(v)
-			v[k] = mark
-			a.Data = tensor.FromFloat64s(before.Shape, v)
-			changed := writeBack(t, im.Graph, c)
-			if len(changed) != 1 || countMarks(changed[a.Tensor]) != 1 {
-				t.Fatalf("%s[%d]: %v changed, want one element of %s", a.Name, k, slices.Collect(keys(changed)), a.Tensor)
-			}
-			again, err := frontend.Import(c.With(changed))
-			if err != nil {
-				t.Fatal(err)
-			}
-			a.Data = tensor.FromFloat64s(before.Shape, v).Convert(before.DType)
-			sameWeights(t, again.Graph, im.Graph)
-			a.Data = before
+	eachCheckpoint(t, everyWeightWritesBack)
+}
+
+func everyWeightWritesBack(t *testing.T, c *checkpoint.Checkpoint, im *frontend.Imported) {
+	t.Helper()
+	for i, op := range im.Graph.Ops {
+		a, ok := op.Attrs.(*ir.WeightAttrs)
+		if !ok || a.Tensor == "" {
+			continue
 		}
-	})
+		before, v := a.Data, a.Data.Float64s()
+		k := (7 * i) % len(v)
+		v[k] = mark
+		a.Data = tensor.FromFloat64s(before.Shape, v)
+		changed := writeBack(t, im.Graph, c)
+		if len(changed) != 1 || countMarks(changed[a.Tensor]) != 1 {
+			t.Fatalf("%s[%d]: %v changed, want one element of %s", a.Name, k, slices.Collect(keys(changed)), a.Tensor)
+		}
+		again, err := frontend.Import(c.With(changed))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Data = tensor.FromFloat64s(before.Shape, v).Convert(before.DType)
+		sameWeights(t, again.Graph, im.Graph)
+		a.Data = before
+	}
 }
 
 func keys(m map[string]tensor.Tensor) func(func(string) bool) {

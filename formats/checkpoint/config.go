@@ -166,6 +166,55 @@ func (c *Config) Strings(key string) []string {
 	return values
 }
 
+// IntLists is the object under key, from integers to lists of distinct
+// integers, none below 0: {"0": [2, 4]}. It is nil where there is none. Lists
+// without an element are left out.
+func (c *Config) IntLists(key string) map[int][]int {
+	_, raw, ok := c.fields.get(key)
+	if !ok {
+		return nil
+	}
+	const want = "an object from integers to lists of distinct integers, from 0"
+	var lists map[string][]json.RawMessage // raw, because null would pass for 0
+	if json.Unmarshal(raw, &lists) != nil {
+		c.refuse(key, raw, want)
+		return nil
+	}
+	byInt := map[int][]int{}
+	for name, texts := range lists {
+		n, known := natural(name)
+		list, distinct := naturals(texts)
+		if !known || !distinct || texts == nil {
+			c.refuse(key, raw, want)
+			return nil
+		}
+		if len(list) > 0 {
+			byInt[n] = list
+		}
+	}
+	return byInt
+}
+
+// naturals reads a list; ok is false unless they are natural and distinct.
+func naturals(texts []json.RawMessage) (list []int, ok bool) {
+	seen := map[int]bool{}
+	for _, text := range texts {
+		n, ok := natural(string(text))
+		if !ok || seen[n] {
+			return nil, false
+		}
+		seen[n] = true
+		list = append(list, n)
+	}
+	return list, true
+}
+
+// natural is the number that text spells in the one way JSON has for it.
+func natural(text string) (n int, ok bool) {
+	n, err := strconv.Atoi(text)
+	return n, err == nil && n >= 0 && strconv.Itoa(n) == text
+}
+
 // Labels are the names of the outputs of a classification head: those of
 // id2label, whose keys must be "0" to "n-1" in any order; else LABEL_0 to
 // LABEL_n-1 for n of num_labels; else the two that transformers assumes.

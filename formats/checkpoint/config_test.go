@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -34,6 +35,8 @@ func TestConfigReads(t *testing.T) {
 		"Bool default":         c.Bool("absent", true),
 		"Strings":              slices.Equal(c.Strings("architectures"), []string{"BertModel", ""}),
 		"Strings default":      c.Strings("absent") == nil,
+		"IntLists":             fmt.Sprint(parse(t, `{"k": {"10": [2, 0], "3": []}}`).IntLists("k")) == "map[10:[2 0]]",
+		"IntLists default":     c.IntLists("absent") == nil,
 		"Labels":               slices.Equal(c.Labels(), []string{"a", "b"}),
 		"Has":                  c.Has("tie") && !c.Has("n_inner") && !c.Has("absent"),
 		"two labels":           slices.Equal(parse(t, `{}`).Labels(), []string{"LABEL_0", "LABEL_1"}),
@@ -82,7 +85,9 @@ func TestConfigNonsense(t *testing.T) {
 	text := func(c *Config) { c.String("k", "") }
 	truth := func(c *Config) { c.Bool("k", true) }
 	list := func(c *Config) { c.Strings("k") }
+	lists := func(c *Config) { c.IntLists("k") }
 	labels := func(c *Config) { c.Labels() }
+	const wantLists = "want an object from integers to lists of distinct integers, from 0"
 	const wantLabels = `want an object from "0" … "n-1" to strings`
 	for _, c := range []struct {
 		text string
@@ -121,6 +126,18 @@ func TestConfigNonsense(t *testing.T) {
 		{`{"k": "a"}`, list, `"k" is "a", want a list of strings`},
 		{`{"k": [1]}`, list, `"k" is [1], want`},
 		{`{"k": ["a", null]}`, list, `"k" is ["a",null], want`},
+		{`{"k": [1]}`, lists, `"k" is [1], ` + wantLists},
+		{`{"k": {"0": 1}}`, lists, wantLists},
+		{`{"k": {"0": null}}`, lists, wantLists},
+		{`{"k": {"0": [null]}}`, lists, wantLists},
+		{`{"k": {"0": ["1"]}}`, lists, wantLists},
+		{`{"k": {"0": [1.0]}}`, lists, wantLists},
+		{`{"k": {"0": [-1]}}`, lists, wantLists},
+		{`{"k": {"0": [-0]}}`, lists, wantLists},
+		{`{"k": {"0": [1, 2, 1]}}`, lists, wantLists},
+		{`{"k": {"00": [1]}}`, lists, wantLists},
+		{`{"k": {"a": [1]}}`, lists, wantLists},
+		{`{"k": {"0": [99999999999999999999]}}`, lists, wantLists},
 		{`{"id2label": {}}`, labels, wantLabels},
 		{`{"id2label": []}`, labels, wantLabels},
 		{`{"id2label": {"0": "a", "2": "b"}}`, labels, wantLabels},

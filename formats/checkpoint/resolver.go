@@ -24,6 +24,8 @@ type Resolver struct {
 	err      error
 	missing  string // the first missing name, where that is the first fault
 	shape    []int  // wanted of missing
+	narrowed string // prefix of the names that reason is about
+	reason   string // for shapes that the configuration alone does not explain
 }
 
 // NewResolver takes the prefixes that the architecture's names may have in a
@@ -98,6 +100,11 @@ func (r *Resolver) Alias(name, other string) bool {
 	return has != hasOther
 }
 
+// Because gives the reason for the shapes that are wanted of weights whose
+// canonical names begin with prefix, where config.json alone does not explain
+// them. The error about such a shape ends with it. The last call counts.
+func (r *Resolver) Because(prefix, reason string) { r.narrowed, r.reason = prefix, reason }
+
 // Tensor claims the weight of that canonical name. It must be there with this
 // shape, and be of floating-point numbers; else the zero Tensor is returned
 // and Err says why (fault.Corrupt).
@@ -113,6 +120,9 @@ func (r *Resolver) Tensor(name string, shape ...int) tensor.Tensor {
 	t, _ := r.c.Tensor(found)
 	switch {
 	case !slices.Equal(t.Shape, shape):
+		if r.reason != "" && strings.HasPrefix(name, r.narrowed) {
+			return r.refuse("weight %q: shape %v, want %v: %s", found, t.Shape, shape, r.reason)
+		}
 		return r.refuse("weight %q: shape %v, want %v", found, t.Shape, shape)
 	case !t.DType.IsFloat():
 		return r.refuse("weight %q: dtype %v, want f32, f16, bf16 or f64", found, t.DType)

@@ -108,6 +108,20 @@ func TestResolverKeepsTheFirstFault(t *testing.T) {
 	}
 }
 
+// TestResolverSaysWhy: a shape under the prefix of a reason is explained by
+// it, by the last that was given; another is not.
+func TestResolverSaysWhy(t *testing.T) {
+	for name, want := range map[string]string{"a.x": `weight "bert.a.x": shape [1], want [2]: the last`, "b.x": `weight "bert.b.x": shape [1], want [2]`} {
+		r := NewResolver(single(t, named("bert.a.x", "bert.b.x")...), "bert.")
+		r.Because("", "the first")
+		r.Because("a.", "the last")
+		r.Tensor(name, 2)
+		if err := r.Err(); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
 func TestResolverTiesWeights(t *testing.T) {
 	for _, test := range []struct {
 		file       []string

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"etc/compiler"
+	"etc/executor"
+	"etc/executor/cpu"
+	"etc/executor/cpu/kernel"
+	"etc/executor/cpu/pool"
+	"etc/formats/mapped"
+	"etc/ir"
+)
+
+// observer sees what goes into each product, under the name of its weight or
+// of the block whose products were joined.
+type observer func(name string, in cpu.Rows)
+
+// open compiles g in memory and opens it on all threads. With see, it is
+// compiled without looking for structure, so that products have the widths of
+// the dense model.
+func (r *pruning) open(g *ir.Graph, see observer) (*executor.Executor, error) {
+	o := compiler.Options{Targets: []string{cpu.Target}, Version: version, Dense: see != nil}
+	var result *compiler.Result
+	err := mapped.Guard(func() (err error) {
+		result, err = compiler.Lower(g, r.model, o)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if see == nil {
+		return start(result, nil)
+	}
+	return start(result, func(label, weight string, in cpu.Rows) {
+		if !r.names[weight] { // the compiler made it of several in one block
+			weight = label
+		}
+		see(weight, in)
+	})
+}
+
+// start opens what was compiled in memory on all threads; observe may be nil.
+func start(result *compiler.Result, observe func(label, weight string, in cpu.Rows)) (*executor.Executor, error) {
+	d, err := cpu.New(cpu.Options{Level: kernel.Best(), Threads: pool.DefaultThreads(), Observe: observe})
+	if err != nil {
+		return nil, err
+	}
+	x, err := executor.New(result.Plan.Program(cpu.Target), d, executor.Options{Truncate: true, Tokenizers: pool.DefaultThreads()})
+	if err != nil {
+		d.Close()
+	}
+	return x, err
+}

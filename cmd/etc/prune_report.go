@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+
+	"etc/executor/cpu"
+	"etc/formats/plan"
+	"etc/prune"
+	html "etc/prune/report"
+)
+
+// reportPage is the page of --report.
+func (r *pruning) reportPage(found *prune.Found) ([]byte, error) {
+	source, err := r.ckpt.Digest()
+	if err != nil {
+		return nil, err
+	}
+	page := &html.Page{
+		Head: html.Head{
+			Model: r.modelName, Task: taskName(r.model.Task), Version: version, Source: fmt.Sprintf("%x", source),
+			Target: cpu.Target, Command: r.command(),
+		},
+		Verdict: html.Verdict{Judged: r.judged},
+		Metric:  r.metric,
+		Layers:  layersOf(found.Recipe),
+		Notes:   r.warnings,
+	}
+	page.Metric.Damage = damageName(r.model.Task)
+	if r.table != nil {
+		page.Head.LatencyTable, page.Head.TableDigest = r.table.Source, r.table.Digest()
+	}
+	if r.flags.speedup > 0 {
+		page.Verdict.Speedup = &html.Goal{Asked: fmt.Sprint(r.flags.speedup), Reached: found.Candidate.Speedup() >= r.flags.speedup}
+	}
+	if r.drop != nil { // what is outside is not written
+		page.Verdict.Drop = &html.Goal{Asked: r.drop.String(), Reached: true}
+	}
+	if c := found.Candidate; c != nil && r.table != nil {
+		for i, s := range c.Speedups {
+			shape := r.table.Shapes[i]
+			page.Verdict.Shapes = append(page.Verdict.Shapes, html.Shape{Name: fmt.Sprintf("%d×%d", shape.Batch, shape.Tokens), Predicted: s})
+		}
+	}
+	for i, c := range r.tried {
+		page.Candidates = append(page.Candidates, candidateOf(c, i+1, c == found.Candidate))
+	}
+	var b bytes.Buffer
+	err = html.Write(&b, page)
+	return b.Bytes(), err
+}
+
+// writeReport writes it, if it is wanted.
+func (r *pruning) writeReport(found *prune.Found) error {
+	if r.flags.report == "" {
+		return nil
+	}
+	page, err := r.reportPage(found)
+	if err != nil {
+		return err
+	}
+	return r.create(r.flags.report, func(f *os.File) error {
+		_, err := f.Write(page)
+		return err
+	})
+}
+
+// command is what repeats the run.
+func (r *pruning) command() string {
+	var quoted []string
+	for _, arg := range r.arguments {
+		if strings.ContainsAny(arg, " '\"\\$`!*?[](){}<>|&;~#\t\n") || arg == "" {
+			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+		quoted = append(quoted, arg)
+	}
+	return strings.Join(append([]string{"etc"}, quoted...), " ")
+}
+
+// damageName says how far outputs are from the dense model's: guard.
+func damageName(task plan.Task) string {
+	switch task {
+	case plan.Classification:
+		return "KL"
+	case plan.Embedding:
+		return "1−cos"
+	case plan.CausalLM:
+		return "loss per token"
+	}
+	return "squared difference"
+}
+
+func candidateOf(c *prune.Candidate, number int, chosen bool) html.Candidate {
+	row := html.Candidate{Name: c.Name, Rung: number, Speedup: max(1, c.Speedup()), Sparsity: c.Sparsity, Outcome: html.NotJudged, Reason: c.Outcome}
+	if c.Damage != 0 {
+		row.Damage = &c.Damage
+	}
+	if v := c.Verdict; v != nil {
+		row.Metric = &html.Value{Value: v.Metric, Low: v.MetricLow, High: v.MetricHigh}
+		row.Outcome = html.Outside
+		if v.Inside {
+			row.Outcome = html.Inside
+		}
+	}
+	if chosen {
+		row.Outcome = html.Chosen
+	}
+	return row
+}
+
+// layersOf is what each layer keeps: an attention and the feed-forward block
+// behind it.
+func layersOf(r *prune.Recipe) []html.Layer {
+	var layers []html.Layer
+	records := r.Matrices
+	for _, kept := range r.Layers {
+		if kept.Width == nil {
+			q, v := records[0], records[2]
+			layers = append(layers, html.Layer{
+				Heads:    html.Kept{Kept: len(kept.Heads), Of: kept.Of},
+				QueryKey: html.Kept{Kept: q.Shape[0] - q.Rows, Of: q.Shape[0]},
+				Value:    html.Kept{Kept: v.Shape[0] - v.Rows, Of: v.Shape[0]},
+			})
+			records = records[4:]
+			continue
+		}
+		if len(layers) == 0 {
+			layers = append(layers, html.Layer{})
+		}
+		layers[len(layers)-1].FFN = html.Kept{Kept: *kept.Width, Of: records[0].Shape[0]}
+		records = records[2:]
+	}
+	return layers
+}

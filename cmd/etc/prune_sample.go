@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+
+	"etc/compiler"
+	"etc/eval"
+	"etc/fault"
+	"etc/formats/plan"
+	"etc/formats/rows"
+	"etc/formats/tokenizer"
+)
+
+// A sample is rows as the model reads them.
+type sample struct {
+	ids, types [][]int32
+	tokens     int
+}
+
+func (s *sample) add(enc tokenizer.Encoding) {
+	s.ids, s.types = append(s.ids, enc.IDs), append(s.types, enc.TypeIDs)
+	s.tokens += len(enc.IDs)
+}
+
+// Calibration takes at most so many rows and tokens: enough to solve for the
+// widths of encoders (notes on pruning, 2).
+const (
+	calibrationRows   = 1024
+	calibrationTokens = 64 << 10
+	rebuildTokens     = 16 << 10 // of them, where each layer takes a run of its own
+)
+
+// A reader tokenises rows for a checkpoint.
+type rowReader struct {
+	tokenizer *tokenizer.Tokenizer // or nil
+	longest   int
+	task      plan.Task
+}
+
+func (r *pruning) newRowReader() (*rowReader, error) {
+	longest, err := compiler.LongestRow(r.ckpt)
+	if err != nil {
+		return nil, err
+	}
+	t, err := tokenizer.New(r.ckpt.Tokenizer)
+	return &rowReader{t, longest, r.model.Task}, err
+}
+
+// sentences are the rows of a data file as a model reads them: both of a pair
+// where it embeds sentences, windows of a text for a language model, and lines
+// of it for others.
+func (r *rowReader) sentences(data *rows.Data) ([]*rows.Row, error) {
+	var list []*rows.Row
+	for i := range data.Examples {
+		e := &data.Examples[i]
+		if r.task == plan.Embedding && e.Pair != nil {
+			list = append(list, &rows.Row{Line: e.Line, Text: e.Text}, &rows.Row{Line: e.Line, Text: *e.Pair})
+			continue
+		}
+		list = append(list, &e.Row)
+	}
+	if r.task != plan.CausalLM {
+		return append(list, linesOf(data)...), nil
+	}
+	if data.Text == "" {
+		return list, nil
+	}
+	if r.tokenizer == nil {
+		return nil, fault.Newf(fault.Corrupt, "%s: text, but the model has no tokenizer", data.Name)
+	}
+	ids, err := r.tokenizer.NewEncoder().AppendIDs(nil, data.Text)
+	if err != nil {
+		return nil, err
+	}
+	for i, window := range eval.Windows(ids, r.longest) {
+		list = append(list, &rows.Row{Line: i + 1, IDs: window})
+	}
+	return list, nil
+}
+
+// take draws rows of a data file until there are enough: those whose SHA-256
+// with the seed is smallest, in the order of the file, so that the draw
+// depends on neither the order nor on the other rows.
+func (r *rowReader) take(data *rows.Data, seed uint64, mostRows, mostTokens int) (*sample, error) {
+	list, err := r.sentences(data)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, fault.Newf(fault.Corrupt, "%s: no rows to calibrate on", data.Name)
+	}
+	var drawn []drawnRow
+	for i, row := range list {
+		enc, err := tokensOf(r.tokenizer, row, r.longest)
+		switch {
+		case row.Err != nil:
+			err = row.Err
+		case len(enc.IDs) == 0:
+			continue
+		case len(row.IDs) > 0 && len(row.IDs) > r.longest:
+			enc.IDs = enc.IDs[:r.longest]
+			enc.TypeIDs = enc.TypeIDs[:min(len(enc.TypeIDs), r.longest)]
+		}
+		if err != nil {
+			return nil, fault.Newf(fault.Corrupt, "%s: line %d: %w", data.Name, row.Line, err)
+		}
+		drawn = append(drawn, drawnRow{i, enc, lot(seed, enc)})
+	}
+	slices.SortFunc(drawn, func(a, b drawnRow) int { return bytes.Compare(a.lot, b.lot) })
+	n, tokens := 0, 0
+	for n < min(len(drawn), mostRows) && tokens < mostTokens {
+		tokens += len(drawn[n].enc.IDs)
+		n++
+	}
+	drawn = drawn[:n]
+	slices.SortFunc(drawn, func(a, b drawnRow) int { return a.at - b.at })
+	s := &sample{}
+	for _, d := range drawn {
+		s.add(d.enc)
+	}
+	return s, nil
+}
+
+// A drawnRow is a row with its place in the file and its lot.
+type drawnRow struct {
+	at  int
+	enc tokenizer.Encoding
+	lot []byte
+}
+
+// lot is what decides whether a row is drawn.
+func lot(seed uint64, enc tokenizer.Encoding) []byte {
+	h := sha256.New()
+	b := binary.LittleEndian.AppendUint64(nil, seed)
+	for _, id := range enc.IDs {
+		b = binary.LittleEndian.AppendUint32(b, uint32(id))
+	}
+	h.Write(b)
+	return h.Sum(nil)
+}
+
+// first is the first rows of s, at most so many and so many tokens.
+func (s *sample) first(rows, tokens int) *sample {
+	part := &sample{}
+	for i := range min(rows, len(s.ids)) {
+		if part.tokens >= tokens {
+			break
+		}
+		part.add(tokenizer.Encoding{IDs: s.ids[i], TypeIDs: s.types[i]})
+	}
+	return part
+}
+
+// batchTokens is about how many tokens of a sample run at once.
+const batchTokens = 2048
+
+// batches cuts a sample where batches are full, and calls f with each.
+func (s *sample) batches(f func(ids, types [][]int32) error) error {
+	for first := 0; first < len(s.ids); {
+		n, tokens := 0, 0
+		for first+n < len(s.ids) && (n == 0 || tokens+len(s.ids[first+n]) <= batchTokens) {
+			tokens += len(s.ids[first+n])
+			n++
+		}
+		if err := f(s.ids[first:first+n], s.types[first:first+n]); err != nil {
+			return err
+		}
+		first += n
+	}
+	return nil
+}

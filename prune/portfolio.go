@@ -1,0 +1,324 @@
+package prune
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+)
+
+// rung is the candidates of a speed, those that do least damage first;
+// polished, with switches between sublayers.
+func (q *Quest) rung(ctx context.Context, wanted float64, polished bool) ([]*Candidate, error) {
+	var list []*Candidate
+	add := func(name string, c choice) error {
+		candidate, err := q.candidate(ctx, name, wanted, c)
+		if candidate != nil && !slices.Contains(list, candidate) {
+			list = append(list, candidate)
+		}
+		return err
+	}
+	for _, p := range q.portfolio() {
+		if err := add(p.name, p.choose(wanted)); err != nil {
+			return nil, err
+		}
+	}
+	if len(list) == 0 {
+		return nil, nil
+	}
+	slices.SortStableFunc(list, byDamage)
+	if q.Damage != nil && polished {
+		if err := q.switches(list[0], wanted, add); err != nil {
+			return nil, err
+		}
+		slices.SortStableFunc(list, byDamage)
+	}
+	return list, nil
+}
+
+func byDamage(a, b *Candidate) int {
+	switch {
+	case a.Damage < b.Damage:
+		return -1
+	case a.Damage > b.Damage:
+		return 1
+	}
+	return 0
+}
+
+// An allocation is a way to spread what goes over the sublayers.
+type allocation struct {
+	name   string
+	choose func(wanted float64) choice // nil: it is not to be had
+}
+
+// portfolio is the allocations that compete. None is best everywhere: what
+// sublayers lose by themselves does not see what the layers above make of it,
+// and what is lost end to end does not add up.
+func (q *Quest) portfolio() []allocation {
+	rest := q.Latency.Rest
+	all := []allocation{
+		{"uniform neurons", func(w float64) choice { return q.uniform(w, 0, false) }},
+		{"uniform neurons and heads", func(w float64) choice { return q.uniform(w, headPace, false) }},
+		{"uniform neurons, heads and widths", func(w float64) choice { return q.uniform(w, headPace, true) }},
+		{"knapsack over local error", func(w float64) choice {
+			return fitting(q.menus, rest, w, func(o *option) float64 { return o.local })
+		}},
+	}
+	if q.Damage != nil {
+		all = append(all,
+			allocation{"knapsack over end-to-end damage", func(w float64) choice {
+				return fitting(q.menus, rest, w, func(o *option) float64 { return o.damage })
+			}},
+			allocation{"knapsack over damage, none large", func(w float64) choice {
+				return fitting(q.menus, rest, w, func(o *option) float64 { return o.damage * o.damage })
+			}})
+	}
+	return all
+}
+
+// uniform gives all layers the least share of neurons less, and of heads at a
+// pace, that is fast enough. With narrow, scores are computed over half of the
+// features wherever a menu has that.
+func (q *Quest) uniform(wanted, pace float64, narrow bool) choice {
+	rest := q.Latency.Rest
+	const steps = 256
+	for step := range steps + 1 {
+		share := float64(step) / steps
+		c := make(choice, len(q.menus))
+		for i, m := range q.menus {
+			c[i] = q.nearest(m, share, pace, narrow)
+		}
+		if speedup(q.menus, rest, c) >= wanted {
+			return c
+		}
+	}
+	return nil
+}
+
+// nearest is the option of a menu that is nearest to a share. Of attention,
+// nothing goes where heads keep pace 0.
+func (q *Quest) nearest(m menu, share, pace float64, narrow bool) int {
+	kind := "neurons"
+	if m.layer.attention != nil {
+		kind, share = "heads", share*pace
+	}
+	at := q.edit.dialOf(m.layer, kind)
+	best, off := 0, math.Inf(1)
+	for j, o := range m.options {
+		gone := float64(o.turned[at]) / float64(q.edit.dials[at].units)
+		if gone == 1 || m.layer.attention != nil && q.narrows(m, o) != narrow {
+			continue
+		}
+		if d := math.Abs(gone - share); d < off {
+			best, off = j, d
+		}
+	}
+	return best
+}
+
+// narrows tells whether an option has half of the features of scores and all
+// of the values'.
+func (q *Quest) narrows(m menu, o option) bool {
+	d, dv := q.edit.dialOf(m.layer, "d"), q.edit.dialOf(m.layer, "dv")
+	return o.turned[d] > 0 && o.turned[dv] == 0
+}
+
+// candidate is that of a choice, looked at once.
+func (q *Quest) candidate(ctx context.Context, name string, wanted float64, c choice) (*Candidate, error) {
+	if c == nil {
+		return nil, nil
+	}
+	key := fmt.Sprint(c)
+	if known := q.tried[key]; known != nil {
+		return known, nil
+	}
+	made := &Candidate{Name: name, Wanted: wanted, choice: c, setting: q.edit.setting(q.menus, c), Speedups: speedups(q.menus, q.Latency.Rest, c)}
+	if err := q.build(made, nil); err != nil {
+		return nil, err
+	}
+	if err := q.look(ctx, made); err != nil {
+		return nil, err
+	}
+	made.graph, made.recipe = nil, nil // a model is large, and is soon made again
+	made.Outcome = "not judged"
+	q.tried[key] = made
+	q.Tried = append(q.Tried, made)
+	return made, nil
+}
+
+// switchRounds and switchTries bound the local search at a rung.
+const switchRounds, switchTries = 3, 4
+
+// switches improves a candidate: one sublayer keeps more, another less, at the
+// same speed. Pairs are tried in the order of what they promise by the damage
+// measured for each sublayer alone; what helps is kept.
+func (q *Quest) switches(from *Candidate, wanted float64, add func(name string, c choice) error) error {
+	for range switchRounds {
+		better := false
+		for _, c := range q.neighbours(from, wanted, switchTries) {
+			if q.stop() {
+				return nil
+			}
+			name := "level switch"
+			if err := add(name, c); err != nil {
+				return err
+			}
+			if k := q.tried[fmt.Sprint(c)]; k.Damage < from.Damage {
+				from, better = k, true
+				break
+			}
+		}
+		if !better {
+			return nil
+		}
+	}
+	return nil
+}
+
+// neighbours are the most promising switches that keep the speed.
+func (q *Quest) neighbours(from *Candidate, wanted float64, most int) []choice {
+	type move struct {
+		c    choice
+		gain float64
+	}
+	var all []move
+	rest := q.Latency.Rest
+	for i, up := range q.menus {
+		for j := range up.options {
+			gain := up.options[from.choice[i]].damage - up.options[j].damage
+			if gain <= 0 {
+				continue
+			}
+			for k, down := range q.menus {
+				if k == i {
+					continue
+				}
+				for l := range down.options {
+					loss := down.options[l].damage - down.options[from.choice[k]].damage
+					if loss < 0 || loss >= gain {
+						continue
+					}
+					c := slices.Clone(from.choice)
+					c[i], c[k] = j, l
+					if speedup(q.menus, rest, c) >= wanted {
+						all = append(all, move{c, gain - loss})
+					}
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b move) int {
+		switch {
+		case a.gain > b.gain:
+			return -1
+		case a.gain < b.gain:
+			return 1
+		}
+		return 0
+	})
+	var list []choice
+	for _, m := range all[:min(most, len(all))] {
+		list = append(list, m.c)
+	}
+	return list
+}
+
+// measured are the shares of a dial's units at which damage is measured; in
+// between it is interpolated.
+var measured = []float64{0.375, 0.625, 0.8125, 1}
+
+// measureDamage prunes one sublayer at a time and looks at the outputs: what
+// a sublayer loses end to end has little to do with what it loses by itself.
+// Widths of heads are measured alone, and count on top of the heads'.
+func (q *Quest) measureDamage(ctx context.Context) error {
+	if q.Damage == nil {
+		return nil
+	}
+	points := make([]map[int][]point, len(q.menus))
+	total, done := 0, 0
+	type look struct {
+		menu, dial, r int
+	}
+	var looks []look
+	for i, m := range q.menus {
+		points[i] = map[int][]point{}
+		levels := map[int]map[int]bool{}
+		for _, o := range m.options {
+			for dial, r := range o.turned {
+				if levels[dial] == nil {
+					levels[dial] = map[int]bool{}
+				}
+				levels[dial][r] = true
+			}
+		}
+		for _, dial := range slices.Sorted(maps.Keys(levels)) {
+			points[i][dial] = []point{{0, 0}}
+			for _, r := range q.sampled(dial, slices.Sorted(maps.Keys(levels[dial]))) {
+				looks = append(looks, look{i, dial, r})
+			}
+		}
+	}
+	total = len(looks)
+	for _, l := range looks {
+		q.tell("measuring sublayers", done, total)
+		done++
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s := make(Setting, len(q.edit.dials))
+		s[l.dial] = l.r
+		g := q.Dense.Clone()
+		if _, err := q.edit.write(g, s, nil); err != nil {
+			return err
+		}
+		d, err := q.Damage(ctx, g)
+		if err != nil {
+			return err
+		}
+		points[l.menu][l.dial] = append(points[l.menu][l.dial], point{float64(l.r), d})
+	}
+	for i := range q.menus {
+		for j := range q.menus[i].options {
+			o := &q.menus[i].options[j]
+			o.damage = 0
+			for dial, r := range o.turned {
+				o.damage += between(points[i][dial], float64(r))
+			}
+		}
+	}
+	return nil
+}
+
+// sampled are the levels nearest to the shares that are measured.
+func (q *Quest) sampled(dial int, have []int) []int {
+	var list []int
+	for _, share := range measured {
+		want := share * float64(q.edit.dials[dial].units)
+		near := have[0]
+		for _, r := range have {
+			if math.Abs(float64(r)-want) < math.Abs(float64(near)-want) {
+				near = r
+			}
+		}
+		if near > 0 && !slices.Contains(list, near) {
+			list = append(list, near)
+		}
+	}
+	return list
+}
+
+// A point of a piecewise linear function.
+type point struct{ x, y float64 }
+
+// between interpolates; beyond the last point it is that one's value.
+func between(points []point, x float64) float64 {
+	for i := 1; i < len(points); i++ {
+		a, b := points[i-1], points[i]
+		if x <= b.x {
+			return a.y + (b.y-a.y)*(x-a.x)/(b.x-a.x)
+		}
+	}
+	return points[len(points)-1].y
+}

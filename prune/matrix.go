@@ -44,10 +44,7 @@ type mask struct {
 // the name of its weight, or the shared one.
 func newMatrix(g *ir.Graph, at int, stats *Statistics, c *Criterion, shared string) (*matrix, error) {
 	op := g.Ops[at]
-	w, ok := op.Arg("w").Data()
-	if !ok || w.Data == nil {
-		return nil, fault.Newf(fault.Unsupported, "prune: %s: the weight of a product is computed", op.Label)
-	}
+	w, _ := op.Arg("w").Data()
 	m := &matrix{op: at, name: op.Arg("w").WeightName(), shared: shared, block: op.Label, n: w.Shape[0], k: w.Shape[1], w: w, constants: map[int]float64{}}
 	m.b, m.biased = op.Arg("b").Data()
 	m.noZeros = sync.OnceValue(func() bool { return sparse.Survey(w).NonZeros == m.n*m.k })

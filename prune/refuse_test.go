@@ -85,7 +85,7 @@ func TestRefusals(t *testing.T) {
 			s.Add("layer.0.k.weight", make([]float32, 32))
 			s.Add("layer.0.v.weight", make([]float32, 31))
 		}},
-		{"calibration that overflows", fault.Corrupt, `input 3 of weight "layer.0.q.weight" became NaN`, func(g *ir.Graph, s *prune.Statistics) {
+		{"calibration that overflows", fault.Corrupt, `input 3 of "layer.0.q.weight" became NaN`, func(g *ir.Graph, s *prune.Statistics) {
 			x := make([]float32, 32)
 			x[3] = float32(math.NaN())
 			s.Add("layer 0 attention", x)

@@ -159,7 +159,6 @@ func (p *Pass) addResidual(y linalg.Matrix) error {
 
 // addAll counts the rows of x.
 func (m *moments) addAll(x linalg.Matrix) {
-	m.flush()
 	for i := range x.Rows {
 		for j, v := range x.Row(i) {
 			m.sum[j] += v

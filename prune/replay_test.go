@@ -123,6 +123,23 @@ func TestReplayOnAnotherFineTune(t *testing.T) {
 	}
 }
 
+// TestNarrowedQueriesAreMixed: those of narrower heads take over what went,
+// with a pass of their own; without a repair they stay as they were.
+func TestNarrowedQueriesAreMixed(t *testing.T) {
+	g := bertLike(32, 2, 64, 1)
+	stats, _ := mixedStatistics(rand.New(rand.NewPCG(2, 10)), g)
+	for name, mixed := range map[string]bool{"widths": true, "widths:flap": false} {
+		wanted, c := map[string]bool{}, g.Clone()
+		if _, err := prune.Fixed(c, stats, method(t, name), 0.2, shower(func(_ bool, name string, _ [][]float32) { wanted[name] = true })); err != nil {
+			t.Fatal(err)
+		}
+		before, after := blocksOf(g)[0].q, blocksOf(c)[0].q
+		if changed := differ(before, after, "w", func(x float64) bool { return x != 0 }); changed != mixed || wanted["layer.0.q.weight"] != mixed {
+			t.Errorf("%s: queries changed: %v, their inputs were wanted: %v", name, changed, wanted["layer.0.q.weight"])
+		}
+	}
+}
+
 // mixedStatistics are those of inputs of every product that share much and have
 // means, and the rows by product.
 func mixedStatistics(rng *rand.Rand, g *ir.Graph) (*prune.Statistics, map[*ir.Op][][]float32) {
@@ -231,6 +248,7 @@ func TestReplayRefuses(t *testing.T) {
 		"heads that went": {small, func(r *prune.Recipe) { r.Layers[2].Heads = []int{-1, 99} },
 			"layer 1 attention: its masks do not keep in this model what it says is kept"},
 		"negative d":      {small, func(r *prune.Recipe) { r.Layers[2].D = -16 }, "layer 1 attention: its masks"},
+		"other heads":     {small, func(r *prune.Recipe) { r.Layers[2].Of = 4 }, "layer 1 attention: its masks"},
 		"other dv":        {small, func(r *prune.Recipe) { r.Layers[2].Dv++ }, "layer 1 attention: its masks"},
 		"no width":        {small, func(r *prune.Recipe) { r.Layers[3].Width = nil }, "layer 1 ffn: its masks"},
 		"negative width":  {small, func(r *prune.Recipe) { *r.Layers[3].Width = -1 }, "layer 1 ffn: its masks"},

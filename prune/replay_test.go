@@ -86,8 +86,8 @@ func TestReplayOnAnotherFineTune(t *testing.T) {
 			}
 		}
 		before := bytesOf(g)
-		stats, seen := map[bool]*prune.Statistics{}, map[*ir.Op][][]float32{}
-		stats[true], seen = mixedStatistics(rng, g)
+		known, seen := mixedStatistics(rng, g)
+		stats := map[bool]*prune.Statistics{true: known}
 		c := map[bool]*ir.Graph{}
 		for _, known := range []bool{false, true} {
 			c[known] = g.Clone()

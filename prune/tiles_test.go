@@ -13,16 +13,34 @@ import (
 // it if that was more. Rows of tiles compare by the variance that they lose.
 func TestTileScoresOfTheSurgeon(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 14))
-	const tile, down, across, n, k = 16, 3, 4, 40, 64 // the last row of tiles is short
-	m := product(rng, n, k, true)
-	w := m.dense()
-	for i := range n { // rows of tiles of other sizes
-		for j := range k {
-			w.Set(i, j, w.At(i, j)*[]float64{1, 10, 0.1}[i/tile])
+	const tile, n, k = 16, 40, 64 // the last row of tiles is short
+	for _, independent := range []bool{false, true} {
+		m := product(rng, n, k, true)
+		w, x := m.dense(), tokens(rng, 300, k)
+		if independent { // nearly equal tiles: what damping takes too much is missing from the last
+			x = linalg.New(2*k, k)
 		}
+		for i := range n { // rows of tiles of other sizes
+			for j := range k {
+				if independent {
+					x.Set(2*j, j, 1)
+					x.Set(2*j+1, j, -1)
+					w.Set(i, j, 1+0.001*float64(j/tile))
+				}
+				w.Set(i, j, w.At(i, j)*[]float64{1, 10, 0.1}[i/tile])
+			}
+		}
+		m.w = tensorOf(w, n, k)
+		m.see(x)
+		checkTileScores(t, m)
 	}
-	m.w = tensorOf(w, n, k)
-	m.see(tokens(rng, 300, k))
+}
+
+func checkTileScores(t *testing.T, m *matrix) {
+	t.Helper()
+	const tile = 16
+	w, n, k := m.dense(), m.n, m.k
+	down, across := tilesIn(n), tilesIn(k)
 	h := m.covariance()
 	exact := ridged(h, damping)
 	want := make([]float64, down*across)
@@ -76,6 +94,31 @@ func TestRaggedTilesScoreTheirEnergy(t *testing.T) {
 			if !near(x, want[i], 1e-12) {
 				t.Errorf("%s: tile %d scores %v, want %v", Criteria[c].Name, i, x, want[i])
 			}
+		}
+	}
+}
+
+// TestBalancedTilesGoByTheirOwnRow: in each 16 outputs that tile goes first
+// that is least there.
+func TestBalancedTilesGoByTheirOwnRow(t *testing.T) {
+	m := product(rand.New(rand.NewPCG(3, 14)), 32, 32, true)
+	m.worth = slices.Repeat([]float64{1}, 32)
+	w := m.dense()
+	for i := range 32 {
+		for j := range 32 {
+			w.Set(i, j, 1)
+			if i/16 == j/16 {
+				w.Set(i, j, 2)
+			}
+		}
+	}
+	m.w = tensorOf(w, 32, 32)
+	e := &Edit{criterion: &Criteria[1]}
+	e.removeTilesOf(nil, m, true)
+	e.dials[0].remove(0)
+	for at, gone := range m.entries {
+		if least := at/32/16 != at%32/16; gone != least {
+			t.Fatalf("entry (%d,%d) goes: %v", at/32, at%32, gone)
 		}
 	}
 }

@@ -295,8 +295,8 @@ func (q *Quest) measureDamage(ctx context.Context) error {
 		for j := range q.menus[i].options {
 			o := &q.menus[i].options[j]
 			o.damage = 0
-			for dial, r := range o.turned {
-				o.damage += between(points[i][dial], float64(r))
+			for _, dial := range slices.Sorted(maps.Keys(o.turned)) { // in order: sums round
+				o.damage += between(points[i][dial], float64(o.turned[dial]))
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"etc/fault"
 	"etc/formats/plan"
 	"etc/formats/rows"
+	"etc/formats/tokenizer"
 )
 
 // evaluate runs the examples of a data file and judges the answers by the
@@ -153,16 +154,12 @@ func evaluateSimilarity(ctx context.Context, s *executor.Executor, data *rows.Da
 // evaluateLM scores rows of examples, or a whole text in windows of the
 // longest bucket.
 func evaluateLM(ctx context.Context, s *executor.Executor, data *rows.Data, bar *progress) (*eval.Report, error) {
-	list := rowsOf(data)
-	if data.Text != "" {
-		windows, err := windowsOf(s, data.Text)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, windows...)
+	windows, err := windowsOf(s, data)
+	if err != nil {
+		return nil, err
 	}
 	var scored []eval.Scored
-	err := each(ctx, s, data.Name, list, bar, func(_ int, r *executor.Result) {
+	err = each(ctx, s, data.Name, append(rowsOf(data), windows...), bar, func(_ int, r *executor.Result) {
 		scored = append(scored, eval.Scored{NLL: float64(r.NLL), Tokens: r.Scored, Right: r.Hits})
 	})
 	if err != nil {
@@ -171,20 +168,27 @@ func evaluateLM(ctx context.Context, s *executor.Executor, data *rows.Data, bar 
 	return eval.LanguageModel(scored)
 }
 
-// windowsOf are the windows of a text, of the longest bucket, as rows numbered
-// from 1.
-func windowsOf(s *executor.Executor, text string) ([]*rows.Row, error) {
-	t := s.Tokenizer()
-	if t == nil {
-		return nil, fault.Newf(fault.Corrupt, "text for perplexity, but this plan has no tokenizer")
+// windowsOf are the windows of a plan's longest bucket that a text makes.
+func windowsOf(s *executor.Executor, data *rows.Data) ([]*rows.Row, error) {
+	buckets := s.Program().Buckets
+	return cutText(data, s.Tokenizer(), buckets[len(buckets)-1].MaxTokens)
+}
+
+// cutText is the text of data in windows of so many tokens, as rows numbered
+// from 1; none where there is no text. The tokenizer may be nil.
+func cutText(data *rows.Data, t *tokenizer.Tokenizer, size int) ([]*rows.Row, error) {
+	if data.Text == "" {
+		return nil, nil
 	}
-	ids, err := t.NewEncoder().AppendIDs(nil, text)
+	if t == nil {
+		return nil, fault.Newf(fault.Corrupt, "%s: text, but the model has no tokenizer", data.Name)
+	}
+	ids, err := t.NewEncoder().AppendIDs(nil, data.Text)
 	if err != nil {
 		return nil, err
 	}
-	buckets := s.Program().Buckets
 	var list []*rows.Row
-	for i, window := range eval.Windows(ids, buckets[len(buckets)-1].MaxTokens) {
+	for i, window := range eval.Windows(ids, size) {
 		list = append(list, &rows.Row{Line: i + 1, IDs: window})
 	}
 	return list, nil

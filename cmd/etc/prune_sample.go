@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"etc/compiler"
-	"etc/eval"
 	"etc/fault"
 	"etc/formats/plan"
 	"etc/formats/rows"
@@ -67,20 +66,8 @@ func (r *rowReader) sentences(data *rows.Data) ([]*rows.Row, error) {
 	if r.task != plan.CausalLM {
 		return append(list, linesOf(data)...), nil
 	}
-	if data.Text == "" {
-		return list, nil
-	}
-	if r.tokenizer == nil {
-		return nil, fault.Newf(fault.Corrupt, "%s: text, but the model has no tokenizer", data.Name)
-	}
-	ids, err := r.tokenizer.NewEncoder().AppendIDs(nil, data.Text)
-	if err != nil {
-		return nil, err
-	}
-	for i, window := range eval.Windows(ids, r.longest) {
-		list = append(list, &rows.Row{Line: i + 1, IDs: window})
-	}
-	return list, nil
+	windows, err := cutText(data, r.tokenizer, r.longest)
+	return append(list, windows...), err
 }
 
 // take draws rows of a data file until there are enough: those whose SHA-256

@@ -356,7 +356,7 @@ func TestRefitKeepsMeans(t *testing.T) {
 // queries of those that are left.
 func mixes(m prune.Method) bool {
 	name := structureOf(m)
-	return (name == "widths" || name == "rows") && (strings.HasSuffix(m.Name, ":energy") || m.Name == name)
+	return (name == "widths" || name == "narrow" || name == "rows") && (strings.HasSuffix(m.Name, ":energy") || m.Name == name)
 }
 
 // epsilon is the most by which rounding to the dtype of a weight changes a

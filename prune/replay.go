@@ -34,7 +34,7 @@ func Replay(g *ir.Graph, stats *Statistics, r *Recipe, calibrate Calibrate) (*Re
 			return nil, fault.Newf(fault.Corrupt, "recipe: weight %q: %w", m.name, err)
 		}
 	}
-	again, err := e.writeMarked(g, calibrate)
+	again, err := e.writeMarked(g, calibrate, nil)
 	if err != nil {
 		return nil, err
 	}

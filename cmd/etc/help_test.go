@@ -20,7 +20,7 @@ const synopsis = "testdata/cli.md"
 // number of the issue. They are absent from the help, and unknown.
 var later = map[string]map[string]int{
 	"prune": {
-		"target": 7, "budget": 7, "keep-best": 7,
+		"target": 7,
 	},
 }
 

@@ -100,8 +100,11 @@ func candidateOf(c *prune.Candidate, number int, chosen bool) html.Candidate {
 	if v := c.Verdict; v != nil {
 		row.Metric = &html.Value{Value: v.Metric, Low: v.MetricLow, High: v.MetricHigh}
 		row.Outcome = html.Outside
-		if v.Inside {
+		switch {
+		case v.Inside:
 			row.Outcome = html.Inside
+		case v.Hopeless():
+			row.Outcome = html.EarlyStop
 		}
 	}
 	if chosen {

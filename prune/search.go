@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"etc/fault"
 	"etc/ir"
@@ -124,7 +125,7 @@ func (q *Quest) Run(ctx context.Context) (*Found, error) {
 	}
 	if q.Speedup > 0 {
 		if !q.allocates() {
-			return nil, fault.Newf(fault.Usage, "--speedup with --method %s: its speeds are not in the latency table; want %s", q.Method.Name, Structured.name)
+			return nil, fault.Newf(fault.Usage, "--speedup with --method %s: its speeds are not in the latency table; want %s by its default criterion", q.Method.Name, Structured.name)
 		}
 		return q.atSpeed(ctx)
 	}
@@ -153,8 +154,11 @@ func (q *Quest) prepare(ctx context.Context) error {
 }
 
 // allocates tells whether sublayers are pruned each in its own way: by the
-// default method, for which the latency table has every level.
-func (q *Quest) allocates() bool { return q.Method.structure.name == Structured.name }
+// structure for which the latency table has every level, in an order that says
+// what each level loses.
+func (q *Quest) allocates() bool {
+	return q.Method.structure.name == Structured.name && q.Method.criterion.surgeon
+}
 
 func (q *Quest) tell(stage string, done, total int) {
 	if q.Tell != nil {
@@ -351,7 +355,7 @@ func (q *Quest) accept(ctx context.Context, best, safer *Candidate) (*Found, err
 func (q *Quest) unreachable(c *Candidate, v *Verdict, where string) error {
 	hint := "allow a larger --max-drop, less --speedup, or fine-tune with the masks and prune again"
 	if q.Stopped {
-		hint = "allow a larger --budget: there was no time to try more"
+		hint = "there was no time to try everything: allow a larger --budget, or " + strings.TrimPrefix(hint, "allow ")
 	}
 	if c == nil || v == nil {
 		return fault.Newf(fault.Unreachable, "no pruned model was found inside the drop allowed").WithHint("%s", hint)

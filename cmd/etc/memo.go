@@ -31,6 +31,10 @@ type memo struct {
 // width 768 take half a GiB.
 const memoLimit = 4 << 30
 
+// leastFile is what a file counts for at least, so that there are never too
+// many to look through.
+const leastFile = 64 << 10
+
 // openMemo opens that of a name in the cache folder, and drops what was not
 // used for longest where it is too large.
 func openMemo(name string) *memo {
@@ -180,8 +184,9 @@ func (m *memo) trim(limit int64) {
 			return nil
 		}
 		if info, err := d.Info(); err == nil {
-			files = append(files, file{path, info.Size(), info.ModTime()})
-			total += info.Size()
+			f := file{path, max(leastFile, info.Size()), info.ModTime()}
+			files = append(files, f)
+			total += f.size
 		}
 		return nil
 	})

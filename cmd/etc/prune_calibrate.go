@@ -22,20 +22,23 @@ func (r *pruning) calibrate() error {
 		source = r.flags.calib
 	}
 	r.stats = &prune.Statistics{}
-	if data == nil {
-		r.warn("no calibration rows: scores are magnitudes, and nothing is repaired (--calib FILE does better)")
-		return nil
+	if data != nil {
+		reader, err := r.newRowReader()
+		if err != nil {
+			return err
+		}
+		if r.sample, err = reader.take(data, r.flags.seed, calibrationRows, calibrationTokens); err != nil {
+			return err
+		}
+		r.again = r.sample.first(calibrationRows, rebuildTokens)
 	}
-	reader, err := r.newRowReader()
-	if err != nil {
-		return err
-	}
-	if r.sample, err = reader.take(data, r.flags.seed, calibrationRows, calibrationTokens); err != nil {
-		return err
-	}
-	r.again = r.sample.first(calibrationRows, rebuildTokens)
+	var err error
 	if r.base, err = r.memoBase(); err != nil {
 		return err
+	}
+	if r.sample == nil {
+		r.warn("no calibration rows: scores are magnitudes, and nothing is repaired (--calib FILE does better)")
+		return nil
 	}
 	if err := r.knownStatistics(r.collect); err != nil {
 		return err

@@ -25,8 +25,11 @@ func (r *pruning) memoBase() (string, error) {
 
 func (q question) String() string { return hex.EncodeToString(q[:]) }
 
-// digest names the rows of a sample.
+// digest names the rows of a sample, nil for none.
 func (s *sample) digest() string {
+	if s == nil {
+		return ""
+	}
 	h := sha256.New()
 	number := func(n int) { h.Write(binary.LittleEndian.AppendUint64(nil, uint64(n))) }
 	for i := range s.ids {

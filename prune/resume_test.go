@@ -60,11 +60,17 @@ func (c *counted) run(t *testing.T) (*Found, []byte) {
 // TestRecalled: what was found once is not computed again, except what the
 // accept rows say, and the outcome is the same, said verdicts included.
 func TestRecalled(t *testing.T) {
+	alone := newCounted(t, nil)
+	alone.Recall = nil
+	_, want := alone.run(t)
 	n := notebook{}
 	var first, second []Verdict
 	cold := newCounted(t, n)
 	cold.Heard = func(v *Verdict) { first = append(first, *v) }
-	f, want := cold.run(t)
+	f, noted := cold.run(t)
+	if !bytes.Equal(noted, want) {
+		t.Error("taking notes, the outcome is another")
+	}
 	if cold.damages == 0 || cold.calibrations == 0 || len(cold.search) == 0 {
 		t.Fatalf("%d damages, %d calibrations, %d looks: the example asks for nothing", cold.damages, cold.calibrations, len(cold.search))
 	}

@@ -225,10 +225,13 @@ func (q *Quest) ladder() ladder {
 			settings, most = append(settings, s), zeros
 		}
 	}
+	made := make([]*Candidate, len(settings))
 	return ladder{len(settings), func(_ context.Context, k int, _ bool) ([]*Candidate, error) {
-		c := &Candidate{Name: "evenly", setting: settings[k-1], Outcome: "not judged"}
-		q.Tried = append(q.Tried, c)
-		return []*Candidate{c}, nil
+		if made[k-1] == nil {
+			made[k-1] = &Candidate{Name: "evenly", setting: settings[k-1], Outcome: "not judged"}
+			q.Tried = append(q.Tried, made[k-1])
+		}
+		return made[k-1 : k], nil
 	}}
 }
 

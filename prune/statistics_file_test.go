@@ -90,7 +90,12 @@ func TestDamagedStatistics(t *testing.T) {
 			refused("another number", b)
 		}
 	}
-	if _, err := ReadStatistics(bytes.NewReader(nil), 0); fault.KindOf(err) != fault.Corrupt && err == nil {
+	wide := slices.Clone(file)
+	binary.LittleEndian.PutUint64(wide[17:], 1<<29)
+	if _, err := ReadStatistics(bytes.NewReader(wide), 1<<32); err == nil {
+		t.Error("moments larger than the file: read")
+	}
+	if _, err := ReadStatistics(bytes.NewReader(nil), 0); fault.KindOf(err) != fault.Corrupt {
 		t.Errorf("nothing: %v", err)
 	}
 }

@@ -364,7 +364,7 @@ func (q *Quest) unreachable(c *Candidate, v *Verdict, where string) error {
 		return fault.Newf(fault.Unreachable, "no pruned model was found inside the drop allowed").WithHint("%s", hint)
 	}
 	best := "none that was inside"
-	if q.Best != nil {
+	if q.Best != nil && q.Best.Verdict != nil {
 		best = fmt.Sprintf("speed-up %.2f at a drop of %.2f", q.Best.Speedup(), q.Best.Verdict.Drop)
 	}
 	if v.Hopeless() {

@@ -9,8 +9,9 @@ import (
 
 // A budget ends a search so that what comes after it is done in time.
 type budget struct {
+	total  time.Duration
 	end    time.Time
-	finish time.Duration // what the rest takes, as far as is known
+	finish time.Duration // what is set aside for the rest
 	step   time.Duration // the longest between two questions
 	asked  time.Time
 }
@@ -25,8 +26,12 @@ func newBudget(flag string) (*budget, error) {
 		return nil, fault.Newf(fault.Usage, "--budget %q: want a time above 0, such as 90s, 10m or 1h30m", flag)
 	}
 	now := time.Now()
-	return &budget{end: now.Add(d), asked: now}, nil
+	return &budget{total: d, end: now.Add(d), asked: now}, nil
 }
+
+// setAside keeps what the rest takes, but leaves half of all to the search:
+// without it there is nothing to finish.
+func (b *budget) setAside(rest time.Duration) { b.finish = min(rest, b.total/2) }
 
 // over tells whether another step would leave too little for the rest.
 func (b *budget) over() bool {

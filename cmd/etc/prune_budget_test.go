@@ -38,6 +38,11 @@ func TestBudget(t *testing.T) {
 	if left := time.Until(b.end); err != nil || left > 90*minute || left < 89*minute || b.over() {
 		t.Errorf("1h30m: %v left, %v", left, err)
 	}
+	for rest, want := range map[time.Duration]time.Duration{40 * minute: 40 * minute, 50 * minute: 45 * minute} {
+		if b.setAside(rest); b.finish != want {
+			t.Errorf("%v set aside for %v, want %v", b.finish, rest, want)
+		}
+	}
 	if b, err := newBudget(""); b != nil || err != nil {
 		t.Errorf("none: %v, %v", b, err)
 	}

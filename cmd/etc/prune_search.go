@@ -107,7 +107,7 @@ func (r *pruning) run(q *prune.Quest) (*prune.Found, error) {
 			return nil, err
 		}
 		if r.budget != nil {
-			r.budget.finish = r.finishing(time.Since(began).Seconds() / float64(g.sample.tokens))
+			r.budget.setAside(r.finishing(time.Since(began).Seconds() / float64(g.sample.tokens)))
 		}
 		q.Damage = g.damage
 		q.Calibrate = r.recalibrate(ctx)

@@ -66,9 +66,9 @@ func TestMomentsOfUnbiased(t *testing.T) {
 	}
 }
 
-// TestKept: a head that has lost all of one side still counts, and widths are
+// TestKeptOfALayer: a head that has lost all of one side still counts, and widths are
 // those of the widest head.
-func TestKept(t *testing.T) {
+func TestKeptOfALayer(t *testing.T) {
 	of := func(n int) *matrix { return &matrix{n: n, k: n, mask: mask{unread: make([]bool, n)}} }
 	const heads, d, dv = 4, 3, 2
 	a := &attention{heads: heads, d: d, dv: dv, q: of(heads * d), v: of(heads * dv)}

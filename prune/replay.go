@@ -40,7 +40,7 @@ func Replay(g *ir.Graph, stats *Statistics, r *Recipe, calibrate Calibrate) (*Re
 	if err := e.checkLayers(r.Layers); err != nil {
 		return nil, err
 	}
-	return e.writeMarked(g, calibrate)
+	return e.writeMarked(g, calibrate, nil)
 }
 
 // checkLayers compares what is marked with what a recipe says sublayers keep:

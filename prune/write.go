@@ -19,37 +19,50 @@ type Calibrate func(g *ir.Graph, p *Pass) error
 // to there; without, it relies on the statistics of the dense model.
 func (e *Edit) write(g *ir.Graph, s Setting, calibrate Calibrate) (*Recipe, error) {
 	e.turn(s)
-	return e.writeMarked(g, calibrate)
+	return e.writeMarked(g, calibrate, nil)
 }
 
-// writeMarked is write for what is marked.
-func (e *Edit) writeMarked(g *ir.Graph, calibrate Calibrate) (*Recipe, error) {
+// writeMarked is write for what is marked. keep, if not nil, may know stages.
+func (e *Edit) writeMarked(g *ir.Graph, calibrate Calibrate, keep keep) (*Recipe, error) {
 	r := &Recipe{Schema: recipeSchema, Method: e.method}
 	zeros := 0
 	for _, l := range e.layers {
 		kept := l.kept()
-		for i, stage := range l.stages {
-			var p *Pass
-			if calibrate != nil && e.repairs(l, stage) {
-				var residual *matrix
-				if i == len(l.stages)-1 {
-					residual = l.residual
-				}
-				p = newPass(stage, residual)
-				if err := calibrate(g, p); err != nil {
-					return nil, err
-				}
+		for i := range l.stages {
+			records, err := e.keptStage(g, l, i, calibrate, keep, len(r.Matrices))
+			if err != nil {
+				return nil, err
 			}
-			for j, m := range stage {
-				record := e.writeMatrix(g.Ops[m.op], l, m, p, j)
+			for _, record := range records {
 				zeros += record.Zeros
-				r.Matrices = append(r.Matrices, record)
 			}
+			r.Matrices = append(r.Matrices, records...)
 		}
 		r.Layers = append(r.Layers, kept)
 	}
 	r.Sparsity = float64(zeros) / float64(e.entries())
 	return r, nil
+}
+
+// writeStage writes stage i of a sublayer.
+func (e *Edit) writeStage(g *ir.Graph, l *sublayer, i int, calibrate Calibrate) ([]Record, error) {
+	stage := l.stages[i]
+	var p *Pass
+	if calibrate != nil && e.repairs(l, stage) {
+		var residual *matrix
+		if i == len(l.stages)-1 {
+			residual = l.residual
+		}
+		p = newPass(stage, residual)
+		if err := calibrate(g, p); err != nil {
+			return nil, err
+		}
+	}
+	var records []Record
+	for j, m := range stage {
+		records = append(records, e.writeMatrix(g.Ops[m.op], l, m, p, j))
+	}
+	return records, nil
 }
 
 // repairs tells whether least squares have something to do in a stage.

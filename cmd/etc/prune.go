@@ -28,7 +28,8 @@ type pruneFlags struct {
 	target                       string
 	sparsity, speedup            float64
 	latencyTable, recipe, report string
-	measure                      bool
+	budget                       string
+	measure, keepBest            bool
 	seed                         uint64
 }
 
@@ -54,6 +55,8 @@ func pruneCommand(p *program) *cobra.Command {
 	c.Flags().StringVar(&f.report, "report", "", "write a page, FILE.html, of what was asked, tried and reached")
 	c.Flags().BoolVar(&f.measure, "measure", false, "measure that table now, on this machine")
 	c.Flags().StringVar(&f.method, "method", prune.Methods()[0].Name, "what goes: "+prune.StructureNames()+"; with :CRITERION, in what order")
+	c.Flags().StringVar(&f.budget, "budget", "", "time for it all, such as 10m: then the search ends, and takes the best so far")
+	c.Flags().BoolVar(&f.keepBest, "keep-best", false, "on Ctrl-C, write the best that the search has found so far")
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "how --eval is split into search and accept rows")
 	p.addForce(c)
 	return c
@@ -75,6 +78,9 @@ type pruning struct {
 	drop      *eval.Drop      // of --max-drop, or nil
 	sample    *sample         // of calibration rows, or nil
 	stats     *prune.Statistics
+	memo      *memo          // answers of earlier runs
+	base      string         // what those depend on
+	budget    *budget        // of --budget, or nil
 	table     *latency.Table // that speeds were read from, or nil
 	measured  []float64      // ratios of times, dense to what was found, by its shapes; or nil
 	modelName string
@@ -83,6 +89,8 @@ type pruning struct {
 	metric    html.Metric
 	warnings  []string // what a reader of the report must know
 	lines     []string // what the judges saw, for the record
+	best      string   // so far, for people
+	cut       string   // why the search did not end by itself, "" where it did
 }
 
 func (p *program) prune(ctx context.Context, model string, f *pruneFlags) error {
@@ -93,7 +101,7 @@ func (p *program) prune(ctx context.Context, model string, f *pruneFlags) error 
 	if err != nil {
 		return err
 	}
-	r := &pruning{program: p, flags: f, ctx: ctx, method: method, modelName: filepath.Base(filepath.Clean(model))}
+	r := &pruning{program: p, flags: f, ctx: ctx, method: method, modelName: filepath.Base(filepath.Clean(model)), memo: openMemo("prune")}
 	if err := r.readFlags(); err != nil {
 		return err
 	}
@@ -111,6 +119,9 @@ func (p *program) prune(ctx context.Context, model string, f *pruneFlags) error 
 		return err
 	}
 	found, err := r.found()
+	if r.memo != nil && r.verbose {
+		r.note("cache %s: %d answers known, %d found", r.memo.folder, r.memo.known, r.memo.found)
+	}
 	if err != nil {
 		return err
 	}
@@ -145,6 +156,8 @@ func (f *pruneFlags) check(p *program) error {
 		return fault.Newf(fault.Usage, "how much to prune? --sparsity S, --speedup R, or --max-drop D with --eval FILE")
 	case f.maxDrop != "" && f.eval == "":
 		return fault.Newf(fault.Usage, "--max-drop %s: --eval FILE is wanted to judge it", f.maxDrop)
+	case (f.budget != "" || f.keepBest) && !f.searches():
+		return fault.Newf(fault.Usage, "--budget and --keep-best are for a search: want --speedup or --max-drop, and neither --sparsity nor --recipe")
 	case f.task != "" && !slices.Contains(taskNames(), f.task):
 		return unknownTask(f.task)
 	}
@@ -159,15 +172,18 @@ func (f *pruneFlags) check(p *program) error {
 	return checkFolder(filepath.Clean(f.output))
 }
 
+// searches tells whether what goes is searched for.
+func (f *pruneFlags) searches() bool { return f.recipe == "" && f.sparsity == 0 }
+
 // found is the pruned model by what was asked.
 func (r *pruning) found() (*prune.Found, error) {
 	switch {
+	case r.flags.searches():
+		return r.search()
 	case r.flags.recipe != "":
 		return r.replay()
-	case r.flags.sparsity > 0:
-		return r.fixed()
 	}
-	return r.search()
+	return r.fixed()
 }
 
 // importModel reads the checkpoint as a graph, and refuses one that is not of --task.
@@ -190,6 +206,9 @@ func (r *pruning) readFlags() error {
 	f := r.flags
 	var err error
 	if r.target, err = resolveTarget(f.target, ""); err != nil {
+		return err
+	}
+	if r.budget, err = newBudget(f.budget); err != nil {
 		return err
 	}
 	if f.maxDrop != "" {

@@ -22,17 +22,35 @@ func (r *pruning) calibrate() error {
 		source = r.flags.calib
 	}
 	r.stats = &prune.Statistics{}
-	if data == nil {
+	if data != nil {
+		reader, err := r.newRowReader()
+		if err != nil {
+			return err
+		}
+		if r.sample, err = reader.take(data, r.flags.seed, calibrationRows, calibrationTokens); err != nil {
+			return err
+		}
+	}
+	var err error
+	if r.base, err = r.memoBase(); err != nil {
+		return err
+	}
+	if r.sample == nil {
 		r.warn("no calibration rows: scores are magnitudes, and nothing is repaired (--calib FILE does better)")
 		return nil
 	}
-	reader, err := r.newRowReader()
-	if err != nil {
+	if err := r.knownStatistics(r.collect); err != nil {
 		return err
 	}
-	if r.sample, err = reader.take(data, r.flags.seed, calibrationRows, calibrationTokens); err != nil {
-		return err
+	r.note("calibrated on %d rows, %d tokens of %s", len(r.sample.ids), r.stats.Tokens(), source)
+	if widest := r.widest(); r.stats.Tokens() < widest {
+		r.warn("only %d calibration tokens for products of %d inputs: repairs hold on to the old weights (--calib FILE with more text does better)", r.stats.Tokens(), widest)
 	}
+	return nil
+}
+
+// collect makes statistics of the calibration rows.
+func (r *pruning) collect() error {
 	x, err := r.open(r.dense, func(name string, in cpu.Rows) {
 		for i := range in.Count {
 			r.stats.Add(name, in.Row(i))
@@ -43,19 +61,11 @@ func (r *pruning) calibrate() error {
 	}
 	defer x.Close()
 	bar, done := r.newProgress("calibrating"), 0
-	err = forwardSample(r.ctx, x, r.sample, func(rows int, _ [][]float32) {
+	defer bar.clear()
+	return forwardSample(r.ctx, x, r.sample, func(rows int, _ [][]float32) {
 		done += rows
 		bar.set(done, len(r.sample.ids))
 	})
-	bar.clear()
-	if err != nil {
-		return err
-	}
-	r.note("calibrated on %d rows, %d tokens of %s", len(r.sample.ids), r.stats.Tokens(), source)
-	if widest := r.widest(); r.stats.Tokens() < widest {
-		r.warn("only %d calibration tokens for products of %d inputs: repairs hold on to the old weights (--calib FILE with more text does better)", r.stats.Tokens(), widest)
-	}
-	return nil
 }
 
 // widest is the most inputs that a product of the encoder has.

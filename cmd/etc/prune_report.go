@@ -35,8 +35,8 @@ func (r *pruning) reportPage(found *prune.Found) ([]byte, error) {
 	if r.flags.speedup > 0 {
 		page.Verdict.Speedup = &html.Goal{Asked: fmt.Sprint(r.flags.speedup), Reached: found.Candidate.Speedup() >= r.flags.speedup}
 	}
-	if r.drop != nil { // what is outside is not written
-		page.Verdict.Drop = &html.Goal{Asked: r.drop.String(), Reached: true}
+	if r.drop != nil { // what is outside is not written, but by an interrupt what nobody accepted
+		page.Verdict.Drop = &html.Goal{Asked: r.drop.String(), Reached: r.cut == ""}
 	}
 	if c := found.Candidate; c != nil && r.table != nil {
 		for i, s := range c.Speedups {
@@ -125,8 +125,11 @@ func candidateOf(c *prune.Candidate, rung int, chosen bool) html.Candidate {
 	if v := c.Verdict; v != nil {
 		row.Metric = &html.Value{Value: v.Metric, Low: v.MetricLow, High: v.MetricHigh}
 		row.Outcome = html.Outside
-		if v.Inside {
+		switch {
+		case v.Inside:
 			row.Outcome = html.Inside
+		case v.Hopeless():
+			row.Outcome = html.EarlyStop
 		}
 	}
 	if chosen {

@@ -35,7 +35,8 @@ func (r *pruning) write(found *prune.Found) error {
 		Source  string   `json:"source"`
 		Table   string   `json:"latency_table,omitempty"` // the digest of the table that speeds were read from
 		Gates   []string `json:"gates,omitempty"`
-	}{found.Recipe, version, fmt.Sprintf("%x", source), r.tableDigest(), r.lines}, "", "\t")
+		Cut     string   `json:"cut,omitempty"` // why the search did not end by itself
+	}{found.Recipe, version, fmt.Sprintf("%x", source), r.tableDigest(), r.lines, r.cut}, "", "\t")
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func TestQuestWithoutASearchJudge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !furthest(q, f) || f.Candidate.Verdict != nil || q.Best != nil || len(w.search) != 0 || len(w.accept) != 1 || f.Accepted == nil {
+		if !furthest(q, f) || f.Candidate.Verdict != nil || q.Best == nil || len(w.search) != 0 || len(w.accept) != 1 || f.Accepted == nil {
 			t.Errorf("%s: found %+v, best so far %v, %d and %d looks", name, f.Candidate, q.Best, len(w.search), len(w.accept))
 		}
 		_, q, f, err = run(func(q *Quest) { q.Accept, q.Reserve = nil, nil })

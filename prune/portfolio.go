@@ -37,6 +37,9 @@ func (q *Quest) rung(ctx context.Context, wanted float64, polished bool) ([]*Can
 			return nil, err
 		}
 		for _, s := range q.schemes {
+			if q.stop() {
+				break
+			}
 			c, err := q.ofScheme(ctx, s, wanted)
 			if err != nil {
 				return nil, err
@@ -288,7 +291,7 @@ func (q *Quest) measureDamage(ctx context.Context) error {
 		}
 		q.tell("measuring sublayers", done, total)
 		done++
-		c := &Candidate{setting: make(Setting, len(q.edit.dials))}
+		c := &Candidate{edit: q.edit, setting: make(Setting, len(q.edit.dials))}
 		c.setting[l.dial] = l.r
 		if err := q.look(ctx, c); err != nil {
 			return err

@@ -62,13 +62,13 @@ func unit(g *ir.Graph, method string) int {
 			_, in := shape(b.q)
 			head := 2*b.d*in + b.dv*in + b.dv*hidden
 			feature := b.heads * (3*in + hidden)
-			sum += map[string]int{"heads": head, "structured": head, "widths": feature,
+			sum += map[string]int{"heads": head, "structured": head, "widths": feature, "narrow": feature,
 				"et-aware1": feature, "et-aware2": b.heads * b.dv, "rows": feature + b.heads*b.dv, "columns": feature + b.heads*(2*b.d+b.dv)}[method]
 		} else {
 			inner, in := shape(b.in)
 			hidden, _ := shape(b.out)
 			neurons := 16 * (in + hidden)
-			sum += map[string]int{"neurons": neurons, "structured": neurons,
+			sum += map[string]int{"neurons": neurons, "structured": neurons, "narrow": neurons,
 				"rows": neurons + inner, "columns": neurons + inner}[method]
 		}
 		for _, op := range b.all {

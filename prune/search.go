@@ -579,6 +579,9 @@ func (q *Quest) look(ctx context.Context, c *Candidate) error {
 			return nil
 		}
 		d, err := q.Damage(ctx, c.graph)
+		if math.IsNaN(d) || math.IsInf(d, 0) {
+			d = math.MaxFloat64 // outputs that overflow: nothing is worse
+		}
 		answer.Damage = d
 		return err
 	})

@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"fmt"
+	"slices"
 
 	"etc/executor/ptxsim"
 	"etc/formats/plan/launch"
@@ -160,6 +161,52 @@ func (e attentionEntry) tail() attentionBatch {
 	return heads(2, 6, 2, n).beside().features(e.batches[0].n, true)
 }
 
+// inside are batches whose last row ends inside a tile of keys: in the second, the third and so on.
+func (e attentionEntry) inside() []attentionBatch {
+	var all []attentionBatch
+	for _, n := range []int{45, 109, 150, 211} {
+		if n <= e.longest() || n == 150 && e.constants["MAXS"] == 0 {
+			all = append(all, heads(2, 6, 2, n).beside().features(e.batches[0].n, true))
+		}
+	}
+	return all
+}
+
+// full is rows that fill their tiles of keys. A copy of the tile behind them, in
+// which there is nothing, is under way where nobody waits for it any more.
+func (e attentionEntry) full() attentionBatch {
+	b := heads(1, 30).features(e.batches[0].n, true)
+	for _, n := range []int{16, 32, 64, 96, 128, 192} {
+		if n <= e.longest() || e.constants["MAXS"] == 0 {
+			b.lengths = append(b.lengths, n)
+		}
+	}
+	return b
+}
+
+// one is a row with one key behind two tiles.
+func (e attentionEntry) one() attentionBatch {
+	return heads(1, 3, min(129, e.longest())).features(e.batches[0].n, true)
+}
+
+// narrow are, for vo_attention, counts of features that end at every place of a
+// chunk, in the first chunk and in the second; the batch ends in the first, the
+// second and the third tile of keys.
+func (e attentionEntry) narrow() []attentionBatch {
+	var all []attentionBatch
+	if e.family != "vo_attention" {
+		return nil
+	}
+	for n := 1; n <= 16; n++ {
+		for _, last := range []int{3, 35, 67} {
+			if last <= e.longest() {
+				all = append(all, heads(2, 6, 2, last).beside().features(n, true))
+			}
+		}
+	}
+	return all
+}
+
 // stub is a batch that ends with a few keys: of the first tile too no more may be read.
 func (e attentionEntry) stub() attentionBatch {
 	return heads(2, 6, 2, 3).beside().features(e.batches[0].n, true)
@@ -207,7 +254,8 @@ func attentionCases() []testCase {
 	var all []testCase
 	for _, e := range attentionTable {
 		k := e.kernel()
-		for _, b := range append([]attentionBatch{e.small(), e.edges(), e.tail(), e.stub(), e.flat(), e.peaks()}, e.batches...) {
+		batches := slices.Concat(e.batches, []attentionBatch{e.small(), e.edges(), e.tail(), e.stub(), e.flat(), e.peaks(), e.full(), e.one()}, e.inside(), e.narrow())
+		for _, b := range batches {
 			full := batchFor(k, b)
 			all = append(all, testCase{
 				Name:   fmt.Sprintf("%s/%v", k.Entry(), full),

@@ -66,6 +66,16 @@ func blockSparseCases() []testCase {
 	for _, s := range sparseShapes([]int{120, 20, 35}, []int{70, 65}, []int{77, 256}) { // every tile; the last rows of x of a warp
 		add(sparseProduct{kernel: blockSparseWide, t: s[0], n: s[1], k: s[2], keep: 1, scaled: 30})
 	}
+	for t := 1; t <= 6; t++ { // one panel or two among the first 32, in the last row of tiles too, and an index that tiles follow at once
+		add(sparseProduct{kernel: blockSparseSmall, t: t, n: 128, k: 40 * 64, keep: 0.01, bare: true})
+	}
+	for t := 1; t <= 4; t++ { // the panel that comes first is the last
+		add(sparseProduct{kernel: blockSparseWide, t: t, n: 960, k: 69, keep: 0.06, bare: true})
+	}
+	for _, k := range []int{320, 300} { // the row past the last is the first and is the last that a thread copies, behind the loop's first panels
+		add(sparseProduct{kernel: blockSparseWide, t: 120, n: 64, k: k, keep: 0.9, bare: true})
+		add(sparseProduct{kernel: blockSparseGather, t: 20, n: 34, k: k, keep: 0.9})
+	}
 	// Panels that none has, at the start too, and more of them than stages.
 	for _, k := range blockSparseGoldens() {
 		add(sparseProduct{kernel: k, t: 18, n: 20, k: 900, keep: 0.1})

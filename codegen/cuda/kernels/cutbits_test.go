@@ -10,15 +10,12 @@ import (
 
 // TestCutBits: equivalent.txt says of and.b32 with an even constant that one
 // with bit 0 too is the same, for bit 0 of the operand is 0 or falls off where
-// the result is used. Of those that have survived in kernels of attention this
-// follows from the instructions around.
+// the result is used. Of each that has survived this follows from the
+// instructions around.
 func TestCutBits(t *testing.T) {
-	cut := regexp.MustCompile(`and\.b32 (%\w+), (%\w+), \d*[02468] => and\.b32 `)
+	cut := regexp.MustCompile(`and\.b32 (%\w+), (%\w+), -?\d*[02468] => and\.b32 `)
 	checked, equivalents, kernels := 0, readEquivalents(t), goldens()
 	for entry, record := range readSurvivors(t) {
-		if !strings.Contains(entry, "attention") && !strings.Contains(entry, "scores") {
-			continue
-		}
 		ptx, err := goldenPTX(entry)
 		if err != nil {
 			t.Fatal(err)

@@ -60,6 +60,19 @@ func (e linearEntry) shapes() []linearShape {
 		{rows: 23, n: t.BN, k: 8, scaled: t.BN/2 + 2}, // two of a thread's features are scaled, the others are not
 		{rows: 9, n: t.BN/2 + 1, k: t.BK, bare: true}, // one of them is there
 	}
+	// Every turn of a block's copies meets the row and the feature past the last, in a stage that follows the first; K ends within eight.
+	down := t.BM / t.WM * (t.BN / t.WN) * 32 / (t.BK / 8)
+	for at := down; at < max(t.BM, t.BN); at += down {
+		k := t.BK*(t.Stages-1) + 21
+		all = append(all, linearShape{rows: at%t.BM + 4, n: at%t.BN + 3, k: k, scaled: 2, width: k + 30, bare: at/down%2 == 1})
+	}
+	// Each count of features behind the last whole eight, some of them scaled; as many scaled of a whole tile.
+	for more := 1; more < 8; more++ {
+		all = append(all, linearShape{rows: 3, n: t.BN, k: 8, scaled: more})
+		for _, bare := range []bool{false, true} {
+			all = append(all, linearShape{rows: 3, n: 8 + more, k: 8, scaled: 10 - more, bare: bare})
+		}
+	}
 	for i := range e.sweep {
 		all = append(all, linearShape{
 			rows:     1 + i*(t.BM*5/8+1)%(t.BM*5/4),

@@ -123,10 +123,11 @@ func tryKernel(t *testing.T, k launch.Kernel, all bool, equivalents []equivalent
 	if !all {
 		list = sample(list)
 	}
+	flow := newThreadFlow(strings.Join(j.lines, "\n"), k.Threads())
 	var lines []string
 	for i, v := range j.tryAll(list, runtime.GOMAXPROCS(0)) {
 		m := list[i]
-		s := n.count(v, k, j.lines, m, equivalents)
+		s := n.count(v, k, j.lines, m, equivalents, flow)
 		if v != survives {
 			continue
 		}
@@ -146,7 +147,7 @@ func tryKernel(t *testing.T, k launch.Kernel, all bool, equivalents []equivalent
 }
 
 // count adds a verdict, and gives the survivor it is about.
-func (n *mutantTally) count(v verdict, k launch.Kernel, lines []string, m mutant, equivalents []equivalent) (s survivor) {
+func (n *mutantTally) count(v verdict, k launch.Kernel, lines []string, m mutant, equivalents []equivalent, flow *threadFlow) (s survivor) {
 	if v == noPTX {
 		return s
 	}
@@ -163,7 +164,12 @@ func (n *mutantTally) count(v verdict, k launch.Kernel, lines []string, m mutant
 		return s
 	}
 	s = survivorOf(lines, m)
-	if s.reason = explain(equivalents, k, s); s.reason != "" {
+	if flow.proves(m) {
+		s.reason = "proved"
+	} else {
+		s.reason = explain(equivalents, k, s)
+	}
+	if s.reason != "" {
 		n.equivalent++
 	}
 	return s

@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -56,6 +57,7 @@ class Bench:
         self.shared, self.out = pathlib.Path(shared), pathlib.Path(out)
         self.out.mkdir(parents=True, exist_ok=True)
         self.etc = os.environ.get("ETC", "bin/etc")
+        os.environ["ETC_CACHE_DIR"] = str(self.out / "cache")
 
     def run(self, *args):
         """Runs etc; returns standard output, standard error, seconds and peak MB."""
@@ -121,6 +123,7 @@ class Bench:
         args = ["prune", model, "-o", pruned, "--calib", self.calibration(model, data), "--report", self.out / f"{name}.html", "--force"]
         if ask["search"]:
             args += ["--eval", self.shared / data["eval"]]
+        shutil.rmtree(self.out / "cache", ignore_errors=True)  # the time of a search is that of a first one
         _, said, seconds, peak, code = self.run(*args, *ask["flags"])
         record = {"name": name, "model": ask["model"], "flags": ask["flags"], "metric": data["metric"], "most": ask["most"], "dtypes": ask["dtypes"], "seconds": seconds, "peak_mb": peak, "said": said}
         if code == 0:

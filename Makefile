@@ -13,7 +13,7 @@ LATENCY_MODELS ?= tiny-sst2:minilm-sst2:all-MiniLM-L6-v2:gpt2-wikitext:transform
 # What make bench measures: MiniLM where it lies beside the checkout.
 BENCH_MODEL ?= $(firstword $(wildcard ../shared/models/all-MiniLM-L6-v2) testdata/tiny-sst2)
 
-.PHONY: help build nvrtc cuda cuda-test gpu-check gpu-bench run test test-models race mutants check generate bench bench-peers latency-tables fuzz clean
+.PHONY: help build nvrtc cuda cuda-test gpu-check gpu-bench run test test-models race mutants check generate bench bench-peers prune-bench latency-tables fuzz clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -107,6 +107,9 @@ bench: build ## tokens a second, start-up and memory of BENCH_MODEL, pruned agai
 
 bench-peers: build ## etc beside OpenVINO and ONNX Runtime on this machine, MiniLM and BERT_BASE (makes a Python environment of 2 GB)
 	executor/cpu/peers.sh minilm bert-base
+
+prune-bench: build ## real models pruned, judged and timed, as a table in docs/pruning.md (an hour; PRUNE_ASKS=NAME ... for some)
+	prune/bench.py ../shared out/prune-bench docs/pruning.md $(PRUNE_ASKS)
 
 latency-tables: ## the tables that etc prune goes by, measured anew on this machine, which should be idle (half an hour)
 	@rm -rf out/latency && mkdir -p out/latency

@@ -32,6 +32,12 @@ func Compare(dense, pruned *Report) (*Comparison, error) {
 	return comparePrefix(dense, pruned, dense.Rows)
 }
 
+// ComparePrefix is Compare on the rows of soFar, which are the first of
+// dense's: for who judges no further, as after Hopeless.
+func ComparePrefix(dense, soFar *Report) (*Comparison, error) {
+	return comparePrefix(dense, soFar, soFar.Rows)
+}
+
 // comparePrefix compares on the first rows of both.
 func comparePrefix(dense, pruned *Report, rows int) (*Comparison, error) {
 	if rows > dense.Rows || rows > pruned.Rows {

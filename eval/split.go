@@ -12,21 +12,6 @@ import (
 	"etc/formats/rows"
 )
 
-// Split parts examples into those a search may look at and those that accept
-// its result, about half each, in their order. The side of a row is a bit of
-// SHA-256 over seed and input: it does not depend on the other rows, and a row
-// that occurs twice is never on both sides.
-func Split(examples []rows.Example, seed uint64) (search, accept []rows.Example) {
-	for i := range examples {
-		if inputDigest(seed, &examples[i].Row)[0]&1 == 0 {
-			search = append(search, examples[i])
-		} else {
-			accept = append(accept, examples[i])
-		}
-	}
-	return search, accept
-}
-
 // Partition parts examples into those a search may look at, two of five, those
 // that accept its result, two of five, and a reserve, one of five, for the case
 // that they refuse it; each in their order. The part of a row is that of

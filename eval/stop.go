@@ -13,7 +13,7 @@ package eval
 // McPherson and Rowe, Repeated Significance Tests on Accumulating Data,
 // J. R. Stat. Soc. A 132 (1969).
 func Hopeless(dense, soFar *Report, d Drop) (bool, error) {
-	c, err := comparePrefix(dense, soFar, soFar.Rows)
+	c, err := ComparePrefix(dense, soFar)
 	if err != nil {
 		return false, err
 	}

@@ -32,60 +32,49 @@ type Edit struct {
 	layers    []*sublayer
 	matrices  []*matrix // of all blocks, in the order of the model
 	dials     []*dial
+	method    string
 	criterion *Criterion
 	stats     *Statistics
 }
 
-// A finder collects the blocks of a graph.
+// A finder reads the blocks of a graph.
 type finder struct {
 	*Edit
 	g     *ir.Graph
 	taken map[*ir.Value]bool // weights in use by a matrix
 }
 
-// newEdit finds the encoder blocks of g: linears around attention operators,
-// and pairs of linears around an activation. g is as a frontend makes it.
-func newEdit(g *ir.Graph, stats *Statistics, c *Criterion) (*Edit, error) {
-	f := &finder{&Edit{criterion: c, stats: stats}, g, map[*ir.Value]bool{}}
-	for _, op := range g.Ops {
-		var err error
-		switch {
-		case !op.Kind.Is(ir.Model) || isFused(op):
-			err = fault.Newf(fault.Unsupported, "prune: %s: operator %v is fused; want a graph as imported", op.Label, op.Kind)
-		case op.Kind == ir.Attention:
-			err = f.attention(op)
-		case op.Kind == ir.Activation:
-			err = f.ffn(op)
+// newEdit reads the encoder blocks of g.
+func newEdit(g *ir.Graph, stats *Statistics, m Method) (*Edit, error) {
+	blocks, err := Sublayers(g)
+	if err != nil {
+		return nil, err
+	}
+	f := &finder{&Edit{method: m.Name, criterion: m.criterion, stats: stats}, g, map[*ir.Value]bool{}}
+	for i := range blocks {
+		read := f.attention
+		if blocks[i].In != nil {
+			read = f.ffn
 		}
-		if err != nil {
+		if err := read(&blocks[i]); err != nil {
 			return nil, err
 		}
-	}
-	if len(f.matrices) == 0 {
-		return nil, fault.Newf(fault.Unsupported, "prune: the model has no encoder block")
 	}
 	return f.Edit, nil
 }
 
-// isFused reports whether a linear is more than x·Wᵀ + b.
-func isFused(op *ir.Op) bool {
-	return op.Kind == ir.Linear && (*op.Attrs.(*ir.LinearAttrs) != ir.LinearAttrs{} || op.Arg("residual") != nil || op.Arg("columns") != nil)
-}
-
-func (f *finder) attention(op *ir.Op) error {
+func (f *finder) attention(p *Products) error {
+	op := p.Around
 	attrs := op.Attrs.(*ir.AttentionAttrs)
 	a := &attention{heads: attrs.Heads, d: attrs.D, dv: attrs.Dv}
-	for i, to := range []**matrix{&a.q, &a.k, &a.v} {
-		if f.g.OnlyUser(op.Args[i]) != op {
-			return f.refuse(op)
-		}
-		// The products of one input may have run as one, under the block's name.
-		if err := f.matrix(to, op.Args[i].Def, op, op.Label); err != nil {
+	for _, of := range []struct {
+		to     **matrix
+		linear *ir.Op
+		shared string // the products of one input may have run as one, under the block's name
+	}{{&a.q, p.Q, op.Label}, {&a.k, p.K, op.Label}, {&a.v, p.V, op.Label}, {&a.o, p.O, ""}} {
+		if err := f.matrix(of.to, of.linear, of.shared); err != nil {
 			return err
 		}
-	}
-	if err := f.matrix(&a.o, f.g.OnlyUser(op.Result()), op, ""); err != nil {
-		return err
 	}
 	for j, constant := range a.v.constantRows() {
 		if constant { // its bias comes through: probabilities sum to one
@@ -98,31 +87,22 @@ func (f *finder) attention(op *ir.Op) error {
 	return nil
 }
 
-// ffn adds the pair around an activation. An activation in a task head has
-// no second product with a residual behind it and is left alone.
-func (f *finder) ffn(op *ir.Op) error {
-	in, out := op.Args[0].Def, f.g.OnlyUser(op.Result())
-	if in.Kind != ir.Linear || f.g.OnlyUser(in.Result()) != op || out == nil || out.Kind != ir.Linear {
-		return nil
-	}
-	if next := f.g.OnlyUser(out.Result()); next == nil || next.Kind != ir.Add {
-		return nil
-	}
+func (f *finder) ffn(p *Products) error {
 	b := &ffn{}
-	if err := f.matrix(&b.in, in, op, ""); err != nil {
+	if err := f.matrix(&b.in, p.In, ""); err != nil {
 		return err
 	}
-	if err := f.matrix(&b.out, out, op, ""); err != nil {
+	if err := f.matrix(&b.out, p.Out, ""); err != nil {
 		return err
 	}
-	act := op.Attrs.(*ir.ActivationAttrs).Act
+	act := p.Around.Attrs.(*ir.ActivationAttrs).Act
 	for j, constant := range b.in.constantRows() {
 		if constant {
 			b.out.knowConstant(j, act.Apply(b.in.bias(j)))
 		}
 	}
 	f.layers = append(f.layers, &sublayer{
-		label: op.Label, stages: [][]*matrix{{b.in}, {b.out}}, residual: f.residual(b.in, b.out), ffn: b,
+		label: p.Around.Label, stages: [][]*matrix{{b.in}, {b.out}}, residual: f.residual(b.in, b.out), ffn: b,
 	})
 	return nil
 }
@@ -137,12 +117,9 @@ func (f *finder) residual(first, last *matrix) *matrix {
 	return nil
 }
 
-// matrix adds the matrix of linear, which stands beside op. Its inputs are
-// known by the name of its weight, or by shared.
-func (f *finder) matrix(to **matrix, linear, op *ir.Op, shared string) error {
-	if linear == nil || linear.Kind != ir.Linear {
-		return f.refuse(op)
-	}
+// matrix adds the matrix of linear. Its inputs are known by the name of its
+// weight, or by shared.
+func (f *finder) matrix(to **matrix, linear *ir.Op, shared string) error {
 	for _, name := range []string{"w", "b"} {
 		v := linear.Arg(name)
 		if v != nil && (f.taken[v] || f.g.OnlyUser(v) != linear) {
@@ -154,10 +131,6 @@ func (f *finder) matrix(to **matrix, linear, op *ir.Op, shared string) error {
 	*to = m
 	f.matrices = append(f.matrices, m)
 	return err
-}
-
-func (f *finder) refuse(op *ir.Op) error {
-	return fault.Newf(fault.Unsupported, "prune: %s: %v without products of its own around it", op.Label, op.Kind)
 }
 
 // attentions and ffns are the sublayers of a kind.
@@ -204,14 +177,23 @@ func (e *Edit) turn(s Setting) {
 // zerosAt counts the entries that are zero at a setting, those that were zero
 // before included.
 func (e *Edit) zerosAt(s Setting) int {
-	e.turn(s)
-	zeros := make([]int, len(e.matrices))
-	fault.Parallel(len(e.matrices), func(i int) { zeros[i] = e.matrices[i].zeros() })
 	sum := 0
-	for _, z := range zeros {
+	for _, z := range e.zerosOf(s) {
 		sum += z
 	}
 	return sum
+}
+
+// zerosOf counts them by matrix.
+func (e *Edit) zerosOf(s Setting) map[*matrix]int {
+	e.turn(s)
+	zeros := make([]int, len(e.matrices))
+	fault.Parallel(len(e.matrices), func(i int) { zeros[i] = e.matrices[i].zeros() })
+	by := map[*matrix]int{}
+	for i, m := range e.matrices {
+		by[m] = zeros[i]
+	}
+	return by
 }
 
 // entries is how many there are.

@@ -25,10 +25,5 @@ func Fixed(g *ir.Graph, stats *Statistics, m Method, sparsity float64, calibrate
 		return nil, fault.Newf(fault.Unreachable, "sparsity %.3g: method %s reaches %.3g at most", sparsity, m.Name, float64(zeros)/float64(total)).
 			WithHint("another --method, or less --sparsity")
 	}
-	r, err := e.write(g, s, calibrate)
-	if err != nil {
-		return nil, err
-	}
-	r.Method = m.Name
-	return r, nil
+	return e.write(g, s, calibrate)
 }

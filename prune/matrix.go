@@ -44,10 +44,7 @@ type mask struct {
 // the name of its weight, or the shared one.
 func newMatrix(g *ir.Graph, at int, stats *Statistics, c *Criterion, shared string) (*matrix, error) {
 	op := g.Ops[at]
-	w, ok := op.Arg("w").Data()
-	if !ok || w.Data == nil {
-		return nil, fault.Newf(fault.Unsupported, "prune: %s: the weight of a product is computed", op.Label)
-	}
+	w, _ := op.Arg("w").Data()
 	m := &matrix{op: at, name: op.Arg("w").WeightName(), shared: shared, block: op.Label, n: w.Shape[0], k: w.Shape[1], w: w, constants: map[int]float64{}}
 	m.b, m.biased = op.Arg("b").Data()
 	m.noZeros = sync.OnceValue(func() bool { return sparse.Survey(w).NonZeros == m.n*m.k })
@@ -64,8 +61,8 @@ func newMatrix(g *ir.Graph, at int, stats *Statistics, c *Criterion, shared stri
 		if m.seen != nil {
 			square = m.seen.gram.At(j, j) / float64(m.seen.n)
 		}
-		if math.IsNaN(square) || math.IsInf(square, 0) {
-			return nil, fault.Newf(fault.Corrupt, "prune: %s: input %d of weight %q became %v in calibration", m.block, j, m.name, square)
+		if !finite(square) {
+			return nil, overflowed(m.block, m.name, j, square)
 		}
 		mean := m.mean[j]
 		if !m.biased {
@@ -74,6 +71,15 @@ func newMatrix(g *ir.Graph, at int, stats *Statistics, c *Criterion, shared stri
 		m.worth[j] = max(0, c.worth(mean, square))
 	}
 	return m, nil
+}
+
+func finite(x float64) bool { return math.Abs(x) <= math.MaxFloat64 } // NaN is not
+
+// overflowed is the error that input j of a product of a block is no number:
+// nothing can be told of it. The name is that of its weight, or the block's.
+func overflowed(block, name string, j int, x float64) error {
+	return fault.Newf(fault.Corrupt, "prune: %s: input %d of %q became %v in calibration", block, j, name, x).
+		WithHint("calibrate on other rows: with these, activations overflow")
 }
 
 // keepAll takes all marks away.

@@ -226,9 +226,52 @@ func TestManyInputsGoAFewAtATime(t *testing.T) {
 	if step := loss[2] - loss[1]; !near(step/loss[1], 1, 1e-6) {
 		t.Errorf("lost %v by the second of one look, want %v as by the first", step, loss[1])
 	}
+	gone := 0
+	for left := k; gone < len(loss)-1; left = k - gone { // a look takes a part of what is left
+		look := 1
+		for gone+look < len(loss)-1 && near((loss[gone+look+1]-loss[gone+look])/(loss[gone+1]-loss[gone]), 1, 1e-6) {
+			look++
+		}
+		if look > max(1, left/fastest) {
+			t.Errorf("%d of %d that are left go at one look", look, left)
+		}
+		gone += look
+	}
 	want := lossOf(w, ridged(h, damping), order[0]) / lossOf(w, h, span(0, k))
 	if !near(loss[k-stay], min(1, want), 1e-7) {
 		t.Errorf("lost %v in the end, want %v", loss[k-stay], want)
+	}
+}
+
+// TestConstantInputsGoFirst, whatever they weigh, and cost nothing.
+func TestConstantInputsGoFirst(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 1))
+	w, h := normals(rng, 3, 5), correlated(rng, 5)
+	for i := range 5 {
+		h.Set(i, 2, 0)
+		h.Set(2, i, 0)
+	}
+	w.Set(1, 2, 1e3)
+	if order, loss := newSurgery(w, h).order(1, 1, 0); order[0][0] != 2 || loss[1] != 0 || loss[2] == 0 {
+		t.Errorf("order %v, lost %v, want 2 first, for nothing", order, loss)
+	}
+}
+
+// TestDampingIsNoMoreThanNeeded: the factor of a matrix that is only just not
+// positive is that of a matrix next to it.
+func TestDampingIsNoMoreThanNeeded(t *testing.T) {
+	h := linalg.New(4, 4) // of rank one
+	for i := range 4 {
+		for j := range 4 {
+			h.Set(i, j, float64((i+1)*(j+1)))
+		}
+	}
+	l, back := damped(h, 0), linalg.New(4, 4)
+	linalg.AddProduct(back, 1, l, l, false, true)
+	for i, x := range back.Data {
+		if !near(x, h.Data[i], 1e-9) {
+			t.Errorf("entry %d is %v, want %v", i, x, h.Data[i])
+		}
 	}
 }
 

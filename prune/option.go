@@ -90,8 +90,8 @@ func (e *Edit) headOptions(l *sublayer, t *latency.Table) []option {
 				}
 				turned := map[int]int{heads: gone, scores: a.d - d, values: a.dv - dv}
 				local := 1.0
-				for dial, r := range turned {
-					local *= 1 - e.dials[dial].loss[r]
+				for _, dial := range []int{heads, scores, values} { // in this order: products round
+					local *= 1 - e.dials[dial].loss[turned[dial]]
 				}
 				all = append(all, option{turned, t.AttentionTime(a.heads-gone, d, dv), 1 - local, 0})
 			}

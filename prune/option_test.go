@@ -120,6 +120,25 @@ func TestKnapsackTakesTheFirstOfEquals(t *testing.T) {
 	}
 }
 
+// TestKnapsackRoundsUp: weights that are a little over a bucket do not add up to
+// more than the budget, and one that is all of it fits.
+func TestKnapsackRoundsUp(t *testing.T) {
+	weight := func(o *option) float64 { return o.times[0] }
+	const budget, n = 100, 10
+	var menus []menu
+	for range n {
+		menus = append(menus, menu{options: []option{{times: []float64{budget/n + 0.9*budget/buckets}}, {times: []float64{1}, local: 1}}})
+	}
+	c := knapsack(menus, budget, weight, local)
+	if w := sumOf(menus, c, weight); w > budget || sumOf(menus, c, local) != 1 {
+		t.Errorf("%v takes %v of %v", c, w, budget)
+	}
+	whole := []menu{{options: []option{{times: []float64{budget}}}}}
+	if c := knapsack(whole, budget, weight, local); !slices.Equal(c, choice{0}) {
+		t.Errorf("%v, want what takes all of the budget", c)
+	}
+}
+
 // TestFittingReachesTheSpeed at every shape, and of one shape is the cheapest
 // that does, up to buckets.
 func TestFittingReachesTheSpeed(t *testing.T) {

@@ -20,6 +20,7 @@ type Pass struct {
 	residual *matrix // or nil
 
 	batch   map[seen]linalg.Matrix
+	broken  error // what See met first that is no number
 	batches int
 	fit     sums // of most batches
 	check   sums // of the others, which choose between aims
@@ -65,6 +66,9 @@ func newSums(stage []*matrix) sums {
 // Block is the label of the products whose inputs are wanted.
 func (p *Pass) Block() string { return p.stage[0].block }
 
+// Rows is how many inputs the products have read so far.
+func (p *Pass) Rows() int { return p.fit.x.n + p.check.x.n }
+
 // Wants tells whether inputs of that width under a name are to be shown.
 func (p *Pass) Wants(name string, width int) bool {
 	for _, m := range []*matrix{p.stage[0], p.residual} {
@@ -75,13 +79,17 @@ func (p *Pass) Wants(name string, width int) bool {
 	return false
 }
 
-// See shows the inputs of a product for a batch: count rows.
+// See shows the inputs of a product for a batch: count rows. One that is not
+// finite is an error of End.
 func (p *Pass) See(dense bool, name string, width, count int, row func(i int) []float32) {
 	x := linalg.New(count, width)
 	for i := range count {
 		to := x.Row(i)
 		for j, v := range row(i) {
 			to[j] = float64(v)
+			if !finite(to[j]) && p.broken == nil {
+				p.broken = overflowed(p.Block(), name, j, to[j])
+			}
 		}
 	}
 	p.batch[seen{dense, site{name, width}}] = x
@@ -99,6 +107,9 @@ func (p *Pass) of(dense bool, m *matrix) (linalg.Matrix, bool) {
 
 // End takes a batch into the sums, once both models have shown it.
 func (p *Pass) End() error {
+	if p.broken != nil {
+		return p.broken
+	}
 	first := p.stage[0]
 	x, ok := p.of(false, first)
 	xt, ok2 := p.of(true, first)
@@ -151,7 +162,6 @@ func (p *Pass) addResidual(y linalg.Matrix) error {
 
 // addAll counts the rows of x.
 func (m *moments) addAll(x linalg.Matrix) {
-	m.flush()
 	for i := range x.Rows {
 		for j, v := range x.Row(i) {
 			m.sum[j] += v

@@ -13,13 +13,17 @@ import (
 func (q *Quest) rung(ctx context.Context, wanted float64, polished bool) ([]*Candidate, error) {
 	var list []*Candidate
 	add := func(name string, c choice) error {
+		if c == nil || len(list) > 0 && q.tried[fmt.Sprint(c)] == nil && q.stop() {
+			return nil
+		}
 		candidate, err := q.candidate(ctx, name, wanted, c)
 		if candidate != nil && !slices.Contains(list, candidate) {
 			list = append(list, candidate)
 		}
 		return err
 	}
-	for _, p := range q.portfolio() {
+	for i, p := range q.portfolio() {
+		q.tellTried(i)
 		if err := add(p.name, p.choose(wanted)); err != nil {
 			return nil, err
 		}
@@ -28,9 +32,21 @@ func (q *Quest) rung(ctx context.Context, wanted float64, polished bool) ([]*Can
 		return nil, nil
 	}
 	slices.SortStableFunc(list, byDamage)
-	if q.Damage != nil && polished {
+	if q.measured && polished {
 		if err := q.switches(list[0], wanted, add); err != nil {
 			return nil, err
+		}
+		for _, s := range q.schemes {
+			if q.stop() {
+				break
+			}
+			c, err := q.ofScheme(ctx, s, wanted)
+			if err != nil {
+				return nil, err
+			}
+			if c != nil {
+				list = append(list, c)
+			}
 		}
 		slices.SortStableFunc(list, byDamage)
 	}
@@ -66,7 +82,7 @@ func (q *Quest) portfolio() []allocation {
 			return fitting(q.menus, rest, w, func(o *option) float64 { return o.local })
 		}},
 	}
-	if q.Damage != nil {
+	if q.measured {
 		all = append(all,
 			allocation{"knapsack over end-to-end damage", func(w float64) choice {
 				return fitting(q.menus, rest, w, func(o *option) float64 { return o.damage })
@@ -127,22 +143,22 @@ func (q *Quest) narrows(m menu, o option) bool {
 
 // candidate is that of a choice, looked at once.
 func (q *Quest) candidate(ctx context.Context, name string, wanted float64, c choice) (*Candidate, error) {
-	if c == nil {
-		return nil, nil
-	}
-	key := fmt.Sprint(c)
+	return q.known(ctx, fmt.Sprint(c), &Candidate{Name: name, Wanted: wanted, choice: c, edit: q.edit, setting: q.edit.setting(q.menus, c), Speedups: speedups(q.menus, q.Latency.Rest, c)})
+}
+
+// known is the candidate under a key: made, looked at, or the one that was before.
+func (q *Quest) known(ctx context.Context, key string, made *Candidate) (*Candidate, error) {
 	if known := q.tried[key]; known != nil {
 		return known, nil
-	}
-	made := &Candidate{Name: name, Wanted: wanted, choice: c, setting: q.edit.setting(q.menus, c), Speedups: speedups(q.menus, q.Latency.Rest, c)}
-	if err := q.build(made, nil); err != nil {
-		return nil, err
 	}
 	if err := q.look(ctx, made); err != nil {
 		return nil, err
 	}
-	made.graph, made.recipe = nil, nil // a model is large, and is soon made again
+	made.forget()
 	made.Outcome = "not judged"
+	if q.Search == nil {
+		q.prefer(made)
+	}
 	q.tried[key] = made
 	q.Tried = append(q.Tried, made)
 	return made, nil
@@ -155,17 +171,19 @@ const switchRounds, switchTries = 3, 4
 // same speed. Pairs are tried in the order of what they promise by the damage
 // measured for each sublayer alone; what helps is kept.
 func (q *Quest) switches(from *Candidate, wanted float64, add func(name string, c choice) error) error {
-	for range switchRounds {
+	for round := range switchRounds {
 		better := false
-		for _, c := range q.neighbours(from, wanted, switchTries) {
-			if q.stop() {
-				return nil
-			}
+		for i, c := range q.neighbours(from, wanted, switchTries) {
+			q.tellTried(len(q.portfolio()) + switchTries*round + i)
 			name := "level switch"
 			if err := add(name, c); err != nil {
 				return err
 			}
-			if k := q.tried[fmt.Sprint(c)]; k.Damage < from.Damage {
+			k := q.tried[fmt.Sprint(c)]
+			if k == nil {
+				return nil // there is no time
+			}
+			if k.Damage < from.Damage {
 				from, better = k, true
 				break
 			}
@@ -175,6 +193,11 @@ func (q *Quest) switches(from *Candidate, wanted float64, add func(name string, 
 		}
 	}
 	return nil
+}
+
+// comparing is the stage of the candidates of a rung and switches.
+func (q *Quest) comparing() progress {
+	return progress{"comparing allocations", 0, len(q.portfolio()) + switchRounds*switchTries}
 }
 
 // neighbours are the most promising switches that keep the speed.
@@ -231,7 +254,8 @@ var measured = []float64{0.375, 0.625, 0.8125, 1}
 
 // measureDamage prunes one sublayer at a time and looks at the outputs: what
 // a sublayer loses end to end has little to do with what it loses by itself.
-// Widths of heads are measured alone, and count on top of the heads'.
+// Widths of heads are measured alone, and count on top of the heads'. Without
+// the time for all of them, none counts.
 func (q *Quest) measureDamage(ctx context.Context) error {
 	if q.Damage == nil {
 		return nil
@@ -262,29 +286,25 @@ func (q *Quest) measureDamage(ctx context.Context) error {
 	}
 	total = len(looks)
 	for _, l := range looks {
+		if q.stop() {
+			return nil
+		}
 		q.tell("measuring sublayers", done, total)
 		done++
-		if err := ctx.Err(); err != nil {
+		c := &Candidate{edit: q.edit, setting: make(Setting, len(q.edit.dials))}
+		c.setting[l.dial] = l.r
+		if err := q.look(ctx, c); err != nil {
 			return err
 		}
-		s := make(Setting, len(q.edit.dials))
-		s[l.dial] = l.r
-		g := q.Dense.Clone()
-		if _, err := q.edit.write(g, s, nil); err != nil {
-			return err
-		}
-		d, err := q.Damage(ctx, g)
-		if err != nil {
-			return err
-		}
-		points[l.menu][l.dial] = append(points[l.menu][l.dial], point{float64(l.r), d})
+		points[l.menu][l.dial] = append(points[l.menu][l.dial], point{float64(l.r), c.Damage})
 	}
+	q.measured = true
 	for i := range q.menus {
 		for j := range q.menus[i].options {
 			o := &q.menus[i].options[j]
 			o.damage = 0
-			for dial, r := range o.turned {
-				o.damage += between(points[i][dial], float64(r))
+			for _, dial := range slices.Sorted(maps.Keys(o.turned)) { // in order: sums round
+				o.damage += between(points[i][dial], float64(o.turned[dial]))
 			}
 		}
 	}

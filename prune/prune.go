@@ -32,7 +32,7 @@ type structure struct {
 
 // structures lists every structure; the first is the default.
 var structures = []structure{
-	Structured, Heads, Neurons, Widths, Rows, Columns, Tiles, BalancedTiles, NM, Elements, ETTile, ETAware1, ETAware2,
+	Structured, Heads, Neurons, Widths, Narrow, Rows, Columns, Tiles, BalancedTiles, NM, Elements, ETTile, ETAware1, ETAware2,
 }
 
 // A Method is a structure with a criterion.
@@ -104,7 +104,7 @@ func criterionNames() string {
 
 // Rank finds the blocks of g and makes the dials of m.
 func (m Method) rank(g *ir.Graph, stats *Statistics) (*Edit, error) {
-	e, err := newEdit(g, stats, m.criterion)
+	e, err := newEdit(g, stats, m)
 	if err != nil {
 		return nil, err
 	}

@@ -62,13 +62,13 @@ func unit(g *ir.Graph, method string) int {
 			_, in := shape(b.q)
 			head := 2*b.d*in + b.dv*in + b.dv*hidden
 			feature := b.heads * (3*in + hidden)
-			sum += map[string]int{"heads": head, "structured": head, "widths": feature,
+			sum += map[string]int{"heads": head, "structured": head, "widths": feature, "narrow": feature,
 				"et-aware1": feature, "et-aware2": b.heads * b.dv, "rows": feature + b.heads*b.dv, "columns": feature + b.heads*(2*b.d+b.dv)}[method]
 		} else {
 			inner, in := shape(b.in)
 			hidden, _ := shape(b.out)
 			neurons := 16 * (in + hidden)
-			sum += map[string]int{"neurons": neurons, "structured": neurons,
+			sum += map[string]int{"neurons": neurons, "structured": neurons, "narrow": neurons,
 				"rows": neurons + inner, "columns": neurons + inner}[method]
 		}
 		for _, op := range b.all {
@@ -141,7 +141,7 @@ func TestCalibratedSparsityIsReached(t *testing.T) {
 }
 
 func TestEveryMethodReachesSomething(t *testing.T) {
-	reach := map[string]float64{"structured": 0.3, "heads": 0.1, "neurons": 0.1, "widths": 0.2, "rows": 0.5, "columns": 0.5, "tiles": 0.99, "nm": 0.45, "elements": 0.99, "balanced-tiles": 0.99, "et-tile": 0.99, "et-aware1": 0.9, "et-aware2": 0.85}
+	reach := map[string]float64{"structured": 0.3, "heads": 0.1, "neurons": 0.1, "widths": 0.2, "narrow": 0.3, "rows": 0.5, "columns": 0.5, "tiles": 0.99, "nm": 0.45, "elements": 0.99, "balanced-tiles": 0.99, "et-tile": 0.99, "et-aware1": 0.9, "et-aware2": 0.85}
 	g := bertLike(48, 4, 96, 2)
 	for _, m := range prune.Methods() {
 		if c, _ := fixed(t, g, nil, m, reach[m.Name]); c == nil || reach[m.Name] == 0 {
@@ -356,7 +356,7 @@ func TestRefitKeepsMeans(t *testing.T) {
 // queries of those that are left.
 func mixes(m prune.Method) bool {
 	name := structureOf(m)
-	return (name == "widths" || name == "rows") && (strings.HasSuffix(m.Name, ":energy") || m.Name == name)
+	return (name == "widths" || name == "narrow" || name == "rows") && (strings.HasSuffix(m.Name, ":energy") || m.Name == name)
 }
 
 // epsilon is the most by which rounding to the dtype of a weight changes a

@@ -397,6 +397,42 @@ func TestQuestAtASpeed(t *testing.T) {
 	}
 }
 
+// TestQuestMeasures: where models are slower than the table says, the search
+// goes on until they are fast enough as measured, and gives up in the end.
+func TestQuestMeasures(t *testing.T) {
+	for _, slower := range []float64{0.9, 1, 1.15} {
+		w := newWorld(t)
+		q := w.quest(99)
+		q.Speedup = 1.5
+		var looks []float64
+		q.Measure = func(_ context.Context, g *ir.Graph) (float64, error) {
+			looks = append(looks, slices.Min(speedOf(g))/slower)
+			return looks[len(looks)-1], nil
+		}
+		f, err := q.Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Min(speedOf(f.Graph)) / slower; got < q.Speedup || got > 1.1*q.Speedup/min(1, slower) {
+			t.Errorf("a table off by %v: %v times as fast as measured, want %v", slower, got, q.Speedup)
+		}
+		for i, x := range looks {
+			if fast := x >= q.Speedup; fast != (i == len(looks)-1) {
+				t.Errorf("a table off by %v: measured %v", slower, looks)
+			}
+		}
+	}
+	q := newWorld(t).quest(99)
+	q.Speedup = 1.5
+	looks := 0
+	q.Measure = func(context.Context, *ir.Graph) (float64, error) { looks++; return 1.4, nil }
+	f, err := q.Run(t.Context())
+	refused(t, f, err, "is 1.40 as measured")
+	if looks != 1+measureTries {
+		t.Errorf("measured %d times", looks)
+	}
+}
+
 // outputs of calibration rows.
 func outputs(t *testing.T, g *ir.Graph) []float64 {
 	t.Helper()

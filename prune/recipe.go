@@ -93,6 +93,9 @@ func decodeBits(s string, n int) ([]bool, error) {
 	if err != nil || len(packed) != (n+7)/8 {
 		return nil, fault.Newf(fault.Corrupt, "mask of %d bytes, want the bits of %d entries", len(packed), n)
 	}
+	if n%8 != 0 && packed[n/8]>>(n%8) != 0 {
+		return nil, fault.Newf(fault.Corrupt, "mask with bits beyond its %d entries", n)
+	}
 	marks := make([]bool, n)
 	for i := range marks {
 		marks[i] = packed[i/8]>>(i%8)&1 == 1

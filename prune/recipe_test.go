@@ -75,4 +75,7 @@ func TestForgedBitsAreRefused(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, marks, err)
 		}
 	}
+	if marks, err := decodeBits(packedBits([]byte{1, 2, 1 << 5}), 21); marks != nil || fault.KindOf(err) != fault.Corrupt {
+		t.Errorf("a bit beyond the last: %v, %v", marks, err)
+	}
 }

@@ -77,6 +77,10 @@ func TestRefusals(t *testing.T) {
 			b := blocksOf(g)[0]
 			b.k.SetArg("w", b.q.Arg("w"))
 		}},
+		{"weight of a product elsewhere", fault.Unsupported, `weight "layer.0.o.weight" stands in several products`, func(g *ir.Graph, _ *prune.Statistics) {
+			again := g.New(ir.Linear, &ir.LinearAttrs{}, "head", g.Outputs[0].Value, blocksOf(g)[0].o.Arg("w"), nil)
+			g.Outputs = append(g.Outputs, ir.Output{Name: "head", Value: again.Result()})
+		}},
 		{"no block", fault.Unsupported, "the model has no encoder block", func(g *ir.Graph, _ *prune.Statistics) {
 			g.Ops, g.Outputs = g.Ops[:1], nil
 		}},
@@ -85,7 +89,10 @@ func TestRefusals(t *testing.T) {
 			s.Add("layer.0.k.weight", make([]float32, 32))
 			s.Add("layer.0.v.weight", make([]float32, 31))
 		}},
-		{"calibration that overflows", fault.Corrupt, `input 3 of weight "layer.0.q.weight" became NaN`, func(g *ir.Graph, s *prune.Statistics) {
+		{"calibration that shares no name", fault.Unsupported, `no calibration row reached weight "layer.0.o.weight" [32 32]`, func(g *ir.Graph, s *prune.Statistics) {
+			s.Add("layer 0 attention", make([]float32, 32))
+		}},
+		{"calibration that overflows", fault.Corrupt, `input 3 of "layer.0.q.weight" became NaN`, func(g *ir.Graph, s *prune.Statistics) {
 			x := make([]float32, 32)
 			x[3] = float32(math.NaN())
 			s.Add("layer 0 attention", x)

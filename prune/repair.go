@@ -13,7 +13,7 @@ import (
 // are central, and the bias takes over the means.
 type aim struct {
 	h    linalg.Matrix // [k,k] of the inputs
-	g    linalg.Matrix // [k,n] of inputs with outputs; nothing where the dense product of these inputs is wanted
+	g    linalg.Matrix // [k,n] of inputs with outputs; where the dense product of these inputs is wanted, nothing until goal makes it
 	mean []float64     // [k] E[x]
 	want []float64     // [n] E[y]; nil: that of the dense product
 }
@@ -21,14 +21,14 @@ type aim struct {
 // teaches tells whether other outputs are wanted than the dense product's.
 func (a *aim) teaches() bool { return a.want != nil }
 
-// goal is H·Wᵀ, or what stands in its place, [k,n].
+// goal is H·Wᵀ, or what stands in its place, [k,n]. W is the dense weight,
+// the same each time.
 func (a *aim) goal(w linalg.Matrix) linalg.Matrix {
-	if a.teaches() {
-		return a.g
+	if a.g.Data == nil {
+		a.g = linalg.New(w.Cols, w.Rows)
+		linalg.AddProduct(a.g, 1, a.h, w, false, true)
 	}
-	b := linalg.New(w.Cols, w.Rows)
-	linalg.AddProduct(b, 1, a.h, w, false, true)
-	return b
+	return a.g
 }
 
 // A pattern is the rows of a matrix that keep the same columns.
@@ -77,67 +77,87 @@ func (m *matrix) patterns() []pattern {
 // sweep over all columns does nearly as well.
 const rowsAPattern = 8
 
-// solve is W [n,k] with zeros where entries go and the others such that the
-// outputs come nearest to what is wanted, with a pull towards the old weights
-// W₀ so that few tokens do not decide much:
+// solve is W [n,k] for each of some aims at the same inputs, with zeros where
+// entries go and the others such that the outputs come nearest to what is
+// wanted, with a pull towards the old weights W₀ so that few tokens do not decide
+// much:
 //
 //	Ŵ_S = (H_SS + λI)⁻¹·(G_S + λ·W₀_S),   λ = lambda·mean(diag H)
 //
 // S being the columns that a row keeps: exact least squares for that support.
 // Sources: K-prune (2024) and OSSCAR (2024) solve this for structures;
 // rows without a companion are swept (SparseGPT, 2023).
-func (m *matrix) solve(w linalg.Matrix, a *aim, lambda float64, patterns []pattern) linalg.Matrix {
-	solved := w.Clone()
-	goes := make([]bool, m.k)
+func (m *matrix) solve(w linalg.Matrix, lambda float64, patterns []pattern, aims ...*aim) []linalg.Matrix {
+	solved := make([]linalg.Matrix, len(aims))
+	for i := range solved {
+		solved[i] = w.Clone()
+	}
 	rows := 0
 	for _, p := range patterns {
 		rows += len(p.rows)
 	}
 	if rows >= rowsAPattern*len(patterns) || len(patterns) == 1 {
-		goal := a.goal(w)
-		m.solvePatterns(solved, goal, a.h, lambda, patterns)
+		solvePatterns(solved, w, lambda, patterns, aims)
 	} else {
-		if a.teaches() {
-			whole := []pattern{{span(0, m.n), span(0, m.k)}}
-			m.solvePatterns(solved, a.g, a.h, lambda, whole)
+		for i, a := range aims {
+			m.sweepTo(solved[i], w, lambda, a)
 		}
-		masks := make([]bool, m.n*m.k)
-		for i := range m.n {
-			m.absent(i, masks[i*m.k:(i+1)*m.k])
-		}
-		sweep(solved, a.h, func(i, j int) bool { return masks[i*m.k+j] }, nil)
 	}
+	goes := make([]bool, m.k)
 	for i := range m.n {
 		m.absent(i, goes)
 		for j, z := range goes {
-			if z {
-				solved.Set(i, j, 0)
+			for s := range solved {
+				if z {
+					solved[s].Set(i, j, 0)
+				}
 			}
 		}
 	}
 	return solved
 }
 
-// solvePatterns solves each pattern into w, which holds the old weights.
-func (m *matrix) solvePatterns(w, goal, h linalg.Matrix, lambda float64, patterns []pattern) {
+// sweepTo sweeps what goes out of w, or of the weights that a teacher wants.
+func (m *matrix) sweepTo(solved, w linalg.Matrix, lambda float64, a *aim) {
+	if a.teaches() {
+		whole := []pattern{{span(0, m.n), span(0, m.k)}}
+		solvePatterns([]linalg.Matrix{solved}, w, lambda, whole, []*aim{a})
+	}
+	masks := make([]bool, m.n*m.k)
+	for i := range m.n {
+		m.absent(i, masks[i*m.k:(i+1)*m.k])
+	}
+	sweep(solved, a.h, func(i, j int) bool { return masks[i*m.k+j] }, nil)
+}
+
+// solvePatterns solves each pattern for each aim; w holds the old weights. The
+// aims share the factor of a pattern, which is most of the work.
+func solvePatterns(solved []linalg.Matrix, w linalg.Matrix, lambda float64, patterns []pattern, aims []*aim) {
+	h := aims[0].h
 	pull := lambda * trace(h) / float64(max(1, h.Rows))
 	for _, p := range patterns {
 		hs := linalg.Select(h, p.stay, p.stay)
 		for j := range hs.Rows {
 			hs.Set(j, j, hs.At(j, j)+pull)
 		}
-		l := damped(hs, 0)
-		b := linalg.Select(goal, p.stay, p.rows)
-		for jj, j := range p.stay {
-			row := b.Row(jj)
-			for ii, i := range p.rows {
-				row[ii] += float64(pull * w.At(i, j))
+		n := len(p.rows)
+		b := linalg.New(len(p.stay), n*len(aims))
+		for s, a := range aims {
+			goal := a.goal(w)
+			for jj, j := range p.stay {
+				row, from := b.Row(jj)[s*n:], goal.Row(j)
+				for ii, i := range p.rows {
+					row[ii] = from[i] + float64(pull*w.At(i, j))
+				}
 			}
 		}
-		linalg.SolveCholesky(l, b)
-		for jj, j := range p.stay {
-			for ii, i := range p.rows {
-				w.Set(i, j, b.At(jj, ii))
+		linalg.SolveCholesky(damped(hs, 0), b)
+		for s := range aims {
+			for jj, j := range p.stay {
+				row := b.Row(jj)[s*n:]
+				for ii, i := range p.rows {
+					solved[s].Set(i, j, row[ii])
+				}
 			}
 		}
 	}

@@ -75,9 +75,10 @@ func solvedRow(w, h, goal linalg.Matrix, i int, stay []int, lambda float64) []fl
 	return row
 }
 
+// stays are the columns of row i that do not go, and were not zero before.
 func stays(m *matrix, i int) []int {
 	goes := make([]bool, m.k)
-	m.goes(i, goes)
+	m.absent(i, goes)
 	var stay []int
 	for j, gone := range goes {
 		if !gone {
@@ -111,7 +112,12 @@ func TestSolveIsTheNormalEquation(t *testing.T) {
 			masked(m, []int{0, 3}, []int{1, 2, 5, 6}, nil)
 			m.columns[4] = true
 			m.rows[0], m.unread[5] = true, true
-			w, a := m.dense(), &aim{h: correlated(rng, k), mean: make([]float64, k)}
+			w := m.dense()
+			for i := 0; i < n; i += 3 { // zeros that were there, in every row of the first pattern
+				w.Set(i, 5, 0)
+			}
+			m.w = tensorOf(w, n, k)
+			a := &aim{h: correlated(rng, k), mean: make([]float64, k)}
 			goal := goalOf(a.h, w)
 			if teacher {
 				goal = normals(rng, k, n)
@@ -121,7 +127,7 @@ func TestSolveIsTheNormalEquation(t *testing.T) {
 			if len(patterns) != 3 {
 				t.Fatalf("%d patterns, want 3", len(patterns))
 			}
-			solved := m.solve(w, a, lambda, patterns)
+			solved := m.solve(w, lambda, patterns, a)[0]
 			for i := range n {
 				want := solvedRow(w, a.h, goal, i, stays(m, i), lambda)
 				for j, x := range solved.Row(i) {
@@ -133,6 +139,13 @@ func TestSolveIsTheNormalEquation(t *testing.T) {
 			if !slices.Equal(w.Data, m.dense().Data) {
 				t.Error("the old weights changed")
 			}
+			other := &aim{h: a.h, mean: a.mean, g: normals(rng, k, n), want: make([]float64, n)}
+			alone := m.solve(w, lambda, patterns, other)[0]
+			for i, both := range m.solve(w, lambda, patterns, a, other) {
+				if want := []linalg.Matrix{solved, alone}[i]; !slices.Equal(both.Data, want.Data) {
+					t.Errorf("lambda %v: aim %d of two is solved otherwise than alone", lambda, i)
+				}
+			}
 		}
 	}
 }
@@ -143,7 +156,7 @@ func TestRowsThatKeepEverythingStay(t *testing.T) {
 	m := product(rng, 20, 5, true)
 	masked(m, []int{2}, nil)
 	w, a := m.dense(), &aim{h: correlated(rng, 5)}
-	solved := m.solve(w, a, 0, m.patterns())
+	solved := m.solve(w, 0, m.patterns(), a)[0]
 	if !slices.Equal(solved.Row(1), w.Row(1)) || slices.Equal(solved.Row(0), w.Row(0)) {
 		t.Errorf("rows %v and %v, were %v and %v", solved.Row(0), solved.Row(1), w.Row(0), w.Row(1))
 	}
@@ -160,7 +173,7 @@ func TestPullKeepsWeights(t *testing.T) {
 	a := &aim{h: correlated(rng, k), g: normals(rng, k, n), want: make([]float64, n), mean: make([]float64, k)}
 	last := 0.0
 	for step, lambda := range []float64{0, 1e-2, 1, 1e2, 1e9} {
-		far, solved := 0.0, m.solve(w, a, lambda, m.patterns())
+		far, solved := 0.0, m.solve(w, lambda, m.patterns(), a)[0]
 		for i := range n {
 			for _, j := range stays(m, i) {
 				far += square([]float64{solved.At(i, j) - w.At(i, j)})
@@ -219,7 +232,7 @@ func TestSweepOfRowwiseMasks(t *testing.T) {
 			}
 			copy(best.Row(i), solvedRow(w, judge.h, a.goal(w), i, stays(m, i), 0))
 		}
-		swept := m.solve(w, a, 1e-3, patterns)
+		swept := m.solve(w, 1e-3, patterns, a)[0]
 		for i := range n {
 			for j, gone := range swept.Row(i) {
 				if !slices.Contains(stays(m, i), j) && gone != 0 {
@@ -233,6 +246,52 @@ func TestSweepOfRowwiseMasks(t *testing.T) {
 		if a.teaches() && miss(swept) < miss(best)-1e-6 {
 			t.Errorf("swept misses by %v, the best by %v", miss(swept), miss(best))
 		}
+	}
+}
+
+// TestSweepAimsAtTheTeacher: where twice the outputs are wanted, weights are
+// twice those for the dense product.
+func TestSweepAimsAtTheTeacher(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 2))
+	const n, k = 12, 20
+	m := product(rng, n, k, true)
+	rowwise(rng, m, k/4)
+	w, a := m.dense(), &aim{h: correlated(rng, k), mean: make([]float64, k)}
+	dense := m.solve(w, 0, m.patterns(), a)[0]
+	a.want, a.g = make([]float64, n), goalOf(a.h, w)
+	for i := range a.g.Data {
+		a.g.Data[i] *= 2
+	}
+	for i, x := range m.solve(w, 0, m.patterns(), a)[0].Data {
+		if !near(x, 2*dense.Data[i], 1e-6) {
+			t.Fatalf("entry %d is %v, want twice %v", i, x, dense.Data[i])
+		}
+	}
+}
+
+// TestZerosOfBeforeGoToo: entries that were zero are swept as those that go.
+func TestZerosOfBeforeGoToo(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 2))
+	const n, k = 12, 20
+	m := product(rng, n, k, true)
+	w, before := m.dense(), make([][]int, n)
+	for i := range n {
+		before[i] = rng.Perm(k)[:3]
+		for _, j := range before[i] {
+			w.Set(i, j, 0)
+		}
+	}
+	m.w = tensorOf(w, n, k)
+	rowwise(rng, m, k/4)
+	a := &aim{h: correlated(rng, k), mean: make([]float64, k)}
+	swept := m.solve(w, damping, m.patterns(), a)[0]
+	for i, list := range before {
+		for _, j := range list {
+			m.zero(i, j)
+		}
+	}
+	if all := m.solve(w, damping, m.patterns(), a)[0]; !slices.Equal(swept.Data, all.Data) {
+		t.Error("zeros that were there are swept otherwise than what goes")
 	}
 }
 

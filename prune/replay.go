@@ -1,15 +1,18 @@
 package prune
 
 import (
+	"slices"
+
 	"etc/fault"
 	"etc/ir"
 )
 
 // Replay prunes g as a recipe says: the same entries go, and those that stay
 // are repaired anew for g's own weights and statistics. g is another
-// fine-tune of the recipe's model, with the same names and shapes; one that
-// is not is fault.Corrupt. The criterion is that of the recipe's method, as
-// far as it says what is repaired. calibrate may be nil.
+// fine-tune of the recipe's model, with the same names, shapes and heads. A
+// recipe of another model, or one whose marks do not fit together, is
+// fault.Corrupt, and g is as it was. The criterion is that of the recipe's
+// method, as far as it says what is repaired. calibrate may be nil.
 func Replay(g *ir.Graph, stats *Statistics, r *Recipe, calibrate Calibrate) (*Recipe, error) {
 	if r.Schema != recipeSchema {
 		return nil, fault.Newf(fault.Corrupt, "recipe of schema %d, want %d: prune the first model again with this version", r.Schema, recipeSchema)
@@ -18,7 +21,7 @@ func Replay(g *ir.Graph, stats *Statistics, r *Recipe, calibrate Calibrate) (*Re
 	if err != nil {
 		return nil, fault.Newf(fault.Corrupt, "recipe: %w", err)
 	}
-	e, err := newEdit(g, stats, m.criterion)
+	e, err := newEdit(g, stats, m)
 	if err != nil {
 		return nil, err
 	}
@@ -34,12 +37,54 @@ func Replay(g *ir.Graph, stats *Statistics, r *Recipe, calibrate Calibrate) (*Re
 			return nil, fault.Newf(fault.Corrupt, "recipe: weight %q: %w", m.name, err)
 		}
 	}
-	again, err := e.writeMarked(g, calibrate)
-	if err != nil {
+	if err := e.checkLayers(r.Layers); err != nil {
 		return nil, err
 	}
-	again.Method = m.Name
-	return again, nil
+	return e.writeMarked(g, calibrate, nil)
+}
+
+// checkLayers compares what is marked with what a recipe says sublayers keep:
+// heads of another number cut the same matrices in other places.
+func (e *Edit) checkLayers(layers []Kept) error {
+	if len(layers) != len(e.layers) {
+		return fault.Newf(fault.Corrupt, "recipe for a model of %d sublayers, this one has %d", len(layers), len(e.layers))
+	}
+	for i, l := range e.layers {
+		if !l.kept().equals(layers[i]) {
+			return fault.Newf(fault.Corrupt, "recipe: %s: its masks do not keep in this model what it says is kept", l.label)
+		}
+		if !l.unreadIsUnread() {
+			return fault.Newf(fault.Corrupt, "recipe: %s: a bias goes of an output that is still read", l.label)
+		}
+	}
+	return nil
+}
+
+// equals compares all but the block's label.
+func (k Kept) equals(o Kept) bool {
+	if (k.Width == nil) != (o.Width == nil) || k.Width != nil && *k.Width != *o.Width {
+		return false
+	}
+	return k.Of == o.Of && k.D == o.D && k.Dv == o.Dv && slices.Equal(k.Heads, o.Heads)
+}
+
+// unreadIsUnread tells whether nothing reads the outputs that are marked so.
+func (l *sublayer) unreadIsUnread() bool {
+	if l.ffn != nil {
+		return l.out.leaves(l.in)
+	}
+	return l.o.leaves(l.v) && slices.Equal(l.q.unread, l.k.unread)
+}
+
+// leaves tells whether m leaves out the outputs of from that are marked as
+// unread, and none of its own is.
+func (m *matrix) leaves(from *matrix) bool {
+	for i, gone := range from.unread {
+		if gone && !m.columns[i] {
+			return false
+		}
+	}
+	return !slices.Contains(m.unread, true)
 }
 
 // mark marks what a recipe's mask says.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"etc/fault"
 	"etc/ir"
@@ -14,13 +15,22 @@ import (
 // A Verdict is what a user's metric says of a pruned model.
 type Verdict struct {
 	Inside                bool    // no worse than is allowed; true where nothing was asked
+	Name                  string  // of the metric
 	Metric                float64 // of the pruned model, with its 95 % interval
 	MetricLow, MetricHigh float64
+	Was                   float64 // of the dense model on the same rows
+	Dense                 float64 // and on all of the rows, with its interval
+	DenseLow, DenseHigh   float64
 	Drop                  float64 // in points of metric×100, or percent of a perplexity; positive is worse
 	Low                   float64 // 95 % interval of the drop
 	High                  float64
-	Rows                  int
+	P                     *float64 // McNemar's, where it was taken
+	Rows                  int      // that were judged
+	Of                    int      // rows there are: more than Rows where it was hopeless by then
 }
+
+// Hopeless tells whether not all rows were judged, because it would not have helped.
+func (v *Verdict) Hopeless() bool { return v.Rows < v.Of }
 
 // A Judge judges a pruned graph on some rows.
 type Judge func(ctx context.Context, g *ir.Graph) (*Verdict, error)
@@ -44,16 +54,31 @@ type Quest struct {
 	Damage    func(ctx context.Context, g *ir.Graph) (float64, error) // nil: nothing to compare outputs on
 	Calibrate Calibrate                                               // nil: repairs rely on the dense model's statistics
 	Search    Judge                                                   // on rows that the search may see; nil: the metric has no say
+	Rows      string                                                  // names the search rows and what is allowed on them
 	Accept    Judge                                                   // on rows that it may not, asked once
 	Reserve   Judge                                                   // on rows set aside for one more try
+	Measure   func(ctx context.Context, g *ir.Graph) (float64, error) // a model's speed-up as measured; nil: the table is believed
+	Recall    Recall                                                  // answers of earlier runs; nil: there are none
 	Stop      func() bool                                             // no time for more than what is needed; nil: there is
 	Tell      func(stage string, done, total int)                     // nil: nobody listens
+	Heard     func(v *Verdict)                                        // is told what the search rows say, recalled or not; nil: nobody
 
-	edit  *Edit
-	menus []menu
-	tried map[string]*Candidate
-	Tried []*Candidate // in the order in which they were first looked at
-	Best  *Candidate   // the fastest that passed so far, for who cannot wait
+	edit     *Edit
+	menus    []menu
+	schemes  []scheme
+	measured bool // what options cost end to end
+	refused  bool // the accept rows said no
+	stage    progress
+	tried    map[string]*Candidate
+	Tried    []*Candidate // in the order in which they were first looked at
+	Best     *Candidate   // the best that passed so far: of a speed, what loses least; else the fastest
+	Stopped  bool         // there was no time to try everything
+}
+
+// Progress is what the comparison of candidates is a part of.
+type progress struct {
+	stage       string
+	done, total int
 }
 
 // A Candidate is a pruned model that was looked at.
@@ -66,9 +91,11 @@ type Candidate struct {
 	Verdict  *Verdict // on the search rows; nil: not judged
 	Outcome  string
 
-	choice  choice
-	setting Setting
-	settled bool // written for good
+	choice  choice // nil: of a scheme, or evenly
+	edit    *Edit
+	setting Setting // of its dials
+	settled bool    // written for good
+	writing string  // the stage that is told while it is
 	graph   *ir.Graph
 	recipe  *Recipe
 }
@@ -101,7 +128,7 @@ func (q *Quest) Run(ctx context.Context) (*Found, error) {
 	}
 	if q.Speedup > 0 {
 		if !q.allocates() {
-			return nil, fault.Newf(fault.Usage, "--speedup with --method %s: its speeds are not in the latency table; want %s", q.Method.Name, Structured.name)
+			return nil, fault.Newf(fault.Usage, "--speedup with --method %s: its speeds are not in the latency table; want %s by its default criterion", q.Method.Name, Structured.name)
 		}
 		return q.atSpeed(ctx)
 	}
@@ -126,12 +153,18 @@ func (q *Quest) prepare(ctx context.Context) error {
 		return nil
 	}
 	q.menus = e.menus(q.Latency)
+	if err := q.rankSchemes(); err != nil {
+		return err
+	}
 	return q.measureDamage(ctx)
 }
 
 // allocates tells whether sublayers are pruned each in its own way: by the
-// default method, for which the latency table has every level.
-func (q *Quest) allocates() bool { return q.Method.structure.name == Structured.name }
+// structure for which the latency table has every level, in an order that says
+// what each level loses.
+func (q *Quest) allocates() bool {
+	return q.Method.structure.name == Structured.name && q.Method.criterion.surgeon
+}
 
 func (q *Quest) tell(stage string, done, total int) {
 	if q.Tell != nil {
@@ -139,11 +172,21 @@ func (q *Quest) tell(stage string, done, total int) {
 	}
 }
 
-func (q *Quest) stop() bool { return q.Stop != nil && q.Stop() }
+// tellTried says that the candidates of a rung are compared, done so far.
+func (q *Quest) tellTried(done int) {
+	q.tell(q.stage.stage, min(q.stage.done+done, q.stage.total), q.stage.total)
+}
+
+// stop tells whether there is no time for what can be left out. Then there is
+// none later either.
+func (q *Quest) stop() bool {
+	q.Stopped = q.Stopped || q.Stop != nil && q.Stop()
+	return q.Stopped
+}
 
 // atSpeed finds the best model of the speed that is wanted.
 func (q *Quest) atSpeed(ctx context.Context) (*Found, error) {
-	finalists, err := q.rung(ctx, q.Speedup, true)
+	finalists, err := q.fastEnough(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -159,6 +202,41 @@ func (q *Quest) atSpeed(ctx context.Context) (*Found, error) {
 		return nil, q.unreachable(best, best.Verdict, "on the search rows")
 	}
 	return q.accept(ctx, best, nil)
+}
+
+// measureTries is how often what turns out too slow is made faster.
+const measureTries = 3
+
+// fastEnough is the candidates of the wanted speed. Where speeds are measured
+// and the best is slower than the table says, the table is asked for as much more;
+// too slow for too long is fault.Unreachable.
+func (q *Quest) fastEnough(ctx context.Context) ([]*Candidate, error) {
+	wanted := q.Speedup
+	for try := 0; ; try++ {
+		q.stage = q.comparing()
+		list, err := q.rung(ctx, wanted, true)
+		if err != nil || len(list) == 0 || q.Measure == nil {
+			return list, err
+		}
+		best := list[0]
+		if err := q.build(best); err != nil {
+			return nil, err
+		}
+		ratio, err := q.Measure(ctx, best.graph)
+		if err != nil {
+			return nil, err
+		}
+		best.forget()
+		if ratio >= q.Speedup {
+			return list, nil
+		}
+		best.Outcome = fmt.Sprintf("too slow: %.2f times as fast as measured", ratio)
+		if try == measureTries {
+			return nil, fault.Newf(fault.Unreachable, "speed-up %.3g: what the latency table calls %.2f is %.2f as measured", q.Speedup, best.Speedup(), ratio).
+				WithHint("less --speedup, or a machine with nothing else to do")
+		}
+		wanted *= q.Speedup / ratio
+	}
 }
 
 // A ladder is models of rising speed or sparsity, from rung 1 on; rung 0 is
@@ -187,10 +265,13 @@ func (q *Quest) ladder() ladder {
 			settings, most = append(settings, s), zeros
 		}
 	}
+	made := make([]*Candidate, len(settings))
 	return ladder{len(settings), func(_ context.Context, k int, _ bool) ([]*Candidate, error) {
-		c := &Candidate{Name: "evenly", setting: settings[k-1], Outcome: "not judged"}
-		q.Tried = append(q.Tried, c)
-		return []*Candidate{c}, nil
+		if made[k-1] == nil {
+			made[k-1] = &Candidate{Name: "evenly", edit: q.edit, setting: settings[k-1], Outcome: "not judged"}
+			q.Tried = append(q.Tried, made[k-1])
+		}
+		return made[k-1 : k], nil
 	}}
 }
 
@@ -203,8 +284,10 @@ func (q *Quest) climb(ctx context.Context) (*Found, error) {
 	low, high := 0, ladder.rungs+1 // low passes, high does not
 	passed := map[int]*Candidate{}
 	var worst *Candidate
-	for done := 0; high-low > 1; done++ {
-		q.tell("searching", done, done+bitsFor(high-low))
+	looks := len(q.portfolio()) + 1 // at a rung: at each allocation, and with the metric
+	for done := 0; high-low > 1 && !q.stop(); done++ {
+		q.stage = progress{"searching", looks * done, looks * (done + bitsFor(high-low))}
+		q.tellTried(0)
 		mid := (low + high) / 2
 		list, err := ladder.at(ctx, mid, false)
 		if err != nil {
@@ -212,6 +295,7 @@ func (q *Quest) climb(ctx context.Context) (*Found, error) {
 		}
 		ok := false
 		if len(list) > 0 {
+			q.tellTried(looks - 1)
 			if ok, err = q.judged(ctx, list[0]); err != nil {
 				return nil, err
 			}
@@ -229,6 +313,7 @@ func (q *Quest) climb(ctx context.Context) (*Found, error) {
 		if passed[k] == nil {
 			continue
 		}
+		q.stage = q.comparing()
 		list, err := ladder.at(ctx, k, true)
 		if err != nil {
 			return nil, err
@@ -289,7 +374,7 @@ func (q *Quest) accept(ctx context.Context, best, safer *Candidate) (*Found, err
 		best.Outcome = "accepted"
 		return &Found{best.graph, best.recipe, best, v, false}, nil
 	}
-	best.Outcome = fmt.Sprintf("refused by the accept rows: %+.2f", v.Drop)
+	best.Outcome, q.refused = fmt.Sprintf("refused by the accept rows: %+.2f", v.Drop), true
 	if safer == nil || q.Reserve == nil {
 		return nil, q.unreachable(best, v, "on the accept rows")
 	}
@@ -311,59 +396,122 @@ func (q *Quest) accept(ctx context.Context, best, safer *Candidate) (*Found, err
 // unreachable says what rows said of c, and the best that was found; c is nil
 // where there was none.
 func (q *Quest) unreachable(c *Candidate, v *Verdict, where string) error {
+	hint := "allow a larger --max-drop, less --speedup, or fine-tune with the masks and prune again"
+	if q.Stopped {
+		hint = "there was no time to try everything: allow a larger --budget, or " + strings.TrimPrefix(hint, "allow ")
+	}
 	if c == nil || v == nil {
-		return fault.Newf(fault.Unreachable, "no pruned model stays inside the drop allowed").
-			WithHint("allow a larger --max-drop, or fine-tune and prune again")
+		return fault.Newf(fault.Unreachable, "no pruned model was found inside the drop allowed").WithHint("%s", hint)
 	}
 	best := "none that was inside"
-	if q.Best != nil {
+	if q.Best != nil && q.Best.Verdict != nil {
 		best = fmt.Sprintf("speed-up %.2f at a drop of %.2f", q.Best.Speedup(), q.Best.Verdict.Drop)
 	}
+	if v.Hopeless() {
+		where = fmt.Sprintf("%s, on the first %d of %d", where, v.Rows, v.Of)
+	}
 	return fault.Newf(fault.Unreachable, "speed-up %.2f costs %.2f points %s, more than is allowed; best found on the search rows: %s", c.Speedup(), v.Drop, where, best).
-		WithHint("allow a larger --max-drop, less --speedup, or fine-tune with the masks and prune again")
+		WithHint("%s", hint)
 }
 
 // judged looks at a candidate with the metric, once.
 func (q *Quest) judged(ctx context.Context, c *Candidate) (bool, error) {
 	if q.Search == nil {
+		q.prefer(c)
 		return true, nil
 	}
 	if c.Verdict == nil {
-		if err := q.build(c, nil); err != nil {
-			return false, err
-		}
-		v, err := q.Search(ctx, c.graph)
+		var answer judgedAs
+		err := q.recall(q.question(c, "verdict of "+q.Rows), &answer, func() error {
+			if err := q.build(c); err != nil {
+				return err
+			}
+			v, err := q.Search(ctx, c.graph)
+			if err == nil {
+				answer = judgedAs{*v, c.recipe.Sparsity}
+			}
+			return err
+		})
 		if err != nil {
 			return false, err
 		}
-		c.Verdict = v
+		c.heard(&answer)
+		if q.Heard != nil {
+			q.Heard(c.Verdict)
+		}
 		if !c.settled {
-			c.graph, c.recipe = nil, nil // a model is large, and is soon made again
+			c.forget()
 		}
-		c.Outcome = "outside"
-		if v.Inside {
-			c.Outcome = "inside"
-			if q.Best == nil || q.Best.Speedup() < c.Speedup() {
-				q.Best = c
-			}
-		}
+		q.prefer(c)
 	}
 	return c.Verdict.Inside, nil
 }
 
-// build writes a candidate's graph.
-func (q *Quest) build(c *Candidate, calibrate Calibrate) error {
-	if c.graph != nil && calibrate == nil {
+// heard takes what the search rows say.
+func (c *Candidate) heard(said *judgedAs) {
+	c.Verdict, c.Sparsity = &said.Verdict, said.Sparsity
+	c.Outcome = "inside"
+	if !c.Verdict.Inside {
+		c.Outcome = "outside"
+	}
+	if c.Verdict.Hopeless() {
+		c.Outcome = fmt.Sprintf("outside, after %d rows", c.Verdict.Rows)
+	}
+}
+
+// forget drops the weights: a model is large, and is soon made again.
+func (c *Candidate) forget() { c.graph, c.recipe = nil, nil }
+
+// prefer keeps c as the best so far if it is: of what is wanted, not known to
+// be outside.
+func (q *Quest) prefer(c *Candidate) {
+	if q.Search != nil && (c.Verdict == nil || !c.Verdict.Inside) {
+		return
+	}
+	if q.Best == nil || q.Speedup == 0 && c.Speedup() > q.Best.Speedup() || q.Speedup > 0 && c.better(q.Best) {
+		q.Best = c
+	}
+}
+
+// Kept is the best of a search that did not end, nil where there is none: what
+// the accept rows have refused is not. They have not been asked of it.
+func (q *Quest) Kept() (*Found, error) {
+	if q.Best == nil || q.refused {
+		return nil, nil
+	}
+	if err := q.build(q.Best); err != nil {
+		return nil, err
+	}
+	return &Found{Graph: q.Best.graph, Recipe: q.Best.recipe, Candidate: q.Best}, nil
+}
+
+// build writes a candidate's graph, unless it is there.
+func (q *Quest) build(c *Candidate) error {
+	if c.graph != nil {
 		return nil
 	}
 	g := q.Dense.Clone()
-	r, err := q.edit.write(g, c.setting, calibrate)
+	var calibrate Calibrate
+	var keep keep
+	if c.rebuilds(q) {
+		calibrate, keep = q.telling(c), q.keeper(c)
+	}
+	c.edit.turn(c.setting)
+	r, err := c.edit.writeMarked(g, calibrate, keep)
 	if err != nil {
 		return err
 	}
-	r.Method = q.Method.Name
 	c.graph, c.recipe, c.Sparsity = g, r, r.Sparsity
 	return nil
+}
+
+// telling is Calibrate that says which sublayer is rebuilt.
+func (q *Quest) telling(c *Candidate) Calibrate {
+	return func(g *ir.Graph, p *Pass) error {
+		at := slices.IndexFunc(c.edit.layers, func(l *sublayer) bool { return l.label == p.Block() })
+		q.tell(c.writing, max(0, at), len(c.edit.layers))
+		return q.Calibrate(g, p)
+	}
 }
 
 // finals is how many candidates of a rung are written anew.
@@ -374,18 +522,16 @@ const finals = 2
 // least damage.
 func (q *Quest) settle(ctx context.Context, list []*Candidate) (*Candidate, error) {
 	var best *Candidate
-	for i, c := range list[:min(finals, len(list))] {
+	list = list[:min(finals, len(list))]
+	for i, c := range list {
 		if i > 0 && q.stop() {
 			break
 		}
 		again := *c
 		again.Verdict, again.graph, again.settled = nil, nil, true
-		if q.Calibrate != nil {
+		again.writing = fmt.Sprintf("rebuilding %d of %d", i+1, len(list))
+		if again.rebuilds(q) {
 			again.Name += ", layer by layer"
-			q.tell("rebuilding", i, min(finals, len(list)))
-		}
-		if err := q.build(&again, q.Calibrate); err != nil {
-			return nil, err
 		}
 		if err := q.look(ctx, &again); err != nil {
 			return nil, err
@@ -394,19 +540,26 @@ func (q *Quest) settle(ctx context.Context, list []*Candidate) (*Candidate, erro
 		if _, err := q.judged(ctx, &again); err != nil {
 			return nil, err
 		}
+		loser := &again
 		if best == nil || again.better(best) {
-			best = &again
-		} else {
-			again.graph, again.recipe = nil, nil
+			best, loser = &again, best
+		}
+		if loser != nil && loser != q.Best { // which may be wanted in a hurry
+			loser.forget()
 		}
 	}
-	return best, nil
+	return best, q.build(best)
 }
 
 // better compares two candidates of one speed.
 func (c *Candidate) better(than *Candidate) bool {
-	if c.Verdict != nil && than.Verdict != nil && c.Verdict.Drop != than.Verdict.Drop {
-		return c.Verdict.Drop < than.Verdict.Drop
+	if v, w := c.Verdict, than.Verdict; v != nil && w != nil {
+		if v.Inside != w.Inside {
+			return v.Inside
+		}
+		if v.Drop != w.Drop {
+			return v.Drop < w.Drop
+		}
 	}
 	return c.Damage < than.Damage
 }
@@ -416,10 +569,22 @@ func (q *Quest) look(ctx context.Context, c *Candidate) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if q.Damage == nil {
-		return nil
-	}
-	d, err := q.Damage(ctx, c.graph)
-	c.Damage = d
+	var answer looked
+	err := q.recall(q.question(c, "damage"), &answer, func() error {
+		if err := q.build(c); err != nil {
+			return err
+		}
+		answer.Sparsity = c.recipe.Sparsity
+		if q.Damage == nil {
+			return nil
+		}
+		d, err := q.Damage(ctx, c.graph)
+		if math.IsNaN(d) || math.IsInf(d, 0) {
+			d = math.MaxFloat64 // outputs that overflow: nothing is worse
+		}
+		answer.Damage = d
+		return err
+	})
+	c.Damage, c.Sparsity = answer.Damage, answer.Sparsity
 	return err
 }

@@ -26,7 +26,7 @@ type moments struct {
 	n      int
 	sum    []float64     // [k] Σx
 	gram   linalg.Matrix // [k,k] Σx·xᵀ
-	buffer linalg.Matrix // [chunk,k]: rows that are not in the sums yet
+	buffer linalg.Matrix // [chunk,k], once there are rows that are not in the sums yet
 	held   int           // how many those are
 }
 
@@ -35,11 +35,14 @@ type moments struct {
 const chunk = 256
 
 func newMoments(k int) *moments {
-	return &moments{sum: make([]float64, k), gram: linalg.New(k, k), buffer: linalg.New(chunk, k)}
+	return &moments{sum: make([]float64, k), gram: linalg.New(k, k)}
 }
 
 // add counts one row.
 func (m *moments) add(x []float32) {
+	if m.buffer.Rows == 0 {
+		m.buffer = linalg.New(chunk, len(x))
+	}
 	row := m.buffer.Row(m.held)
 	for j, v := range x {
 		f := float64(v)

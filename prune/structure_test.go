@@ -300,10 +300,12 @@ func TestConstantWithoutABiasIsNotFree(t *testing.T) {
 		change(b.in.Arg("b"), func(x []float64) { x[i] = 100 })
 	}
 	b.out.SetArg("b", nil)
-	c, _ := fixed(t, g, nil, method(t, "neurons"), 0.1)
-	for i, gone := range deadOf(blocksOf(c)[1].out).columns {
-		if gone && i < 16 {
-			t.Errorf("neuron %d, which is 100 for every token, went", i)
+	for _, name := range []string{"neurons", "neurons:energy"} {
+		c, _ := fixed(t, g, nil, method(t, name), 0.1)
+		for i, gone := range deadOf(blocksOf(c)[1].out).columns {
+			if gone && i < 16 {
+				t.Errorf("%s: neuron %d, which is 100 for every token, went", name, i)
+			}
 		}
 	}
 }

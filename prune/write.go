@@ -19,37 +19,50 @@ type Calibrate func(g *ir.Graph, p *Pass) error
 // to there; without, it relies on the statistics of the dense model.
 func (e *Edit) write(g *ir.Graph, s Setting, calibrate Calibrate) (*Recipe, error) {
 	e.turn(s)
-	return e.writeMarked(g, calibrate)
+	return e.writeMarked(g, calibrate, nil)
 }
 
-// writeMarked is write for what is marked.
-func (e *Edit) writeMarked(g *ir.Graph, calibrate Calibrate) (*Recipe, error) {
-	r := &Recipe{Schema: recipeSchema}
+// writeMarked is write for what is marked. keep, if not nil, may know stages.
+func (e *Edit) writeMarked(g *ir.Graph, calibrate Calibrate, keep keep) (*Recipe, error) {
+	r := &Recipe{Schema: recipeSchema, Method: e.method}
 	zeros := 0
 	for _, l := range e.layers {
 		kept := l.kept()
-		for i, stage := range l.stages {
-			var p *Pass
-			if calibrate != nil && e.repairs(l, stage) {
-				var residual *matrix
-				if i == len(l.stages)-1 {
-					residual = l.residual
-				}
-				p = newPass(stage, residual)
-				if err := calibrate(g, p); err != nil {
-					return nil, err
-				}
+		for i := range l.stages {
+			records, err := e.keptStage(g, l, i, calibrate, keep, len(r.Matrices))
+			if err != nil {
+				return nil, err
 			}
-			for j, m := range stage {
-				record := e.writeMatrix(g.Ops[m.op], l, m, p, j)
+			for _, record := range records {
 				zeros += record.Zeros
-				r.Matrices = append(r.Matrices, record)
 			}
+			r.Matrices = append(r.Matrices, records...)
 		}
 		r.Layers = append(r.Layers, kept)
 	}
 	r.Sparsity = float64(zeros) / float64(e.entries())
 	return r, nil
+}
+
+// writeStage writes stage i of a sublayer.
+func (e *Edit) writeStage(g *ir.Graph, l *sublayer, i int, calibrate Calibrate) ([]Record, error) {
+	stage := l.stages[i]
+	var p *Pass
+	if calibrate != nil && e.repairs(l, stage) {
+		var residual *matrix
+		if i == len(l.stages)-1 {
+			residual = l.residual
+		}
+		p = newPass(stage, residual)
+		if err := calibrate(g, p); err != nil {
+			return nil, err
+		}
+	}
+	var records []Record
+	for j, m := range stage {
+		records = append(records, e.writeMatrix(g.Ops[m.op], l, m, p, j))
+	}
+	return records, nil
 }
 
 // repairs tells whether least squares have something to do in a stage.
@@ -105,13 +118,13 @@ func (e *Edit) writeMatrix(linear *ir.Op, l *sublayer, m *matrix, p *Pass, at in
 		a = &aim{mean: m.mean}
 		if patterns := m.patterns(); e.criterion.repair == leastSquares && m.seen != nil && len(patterns) > 0 {
 			a.h = m.covariance()
-			w = m.solve(old, a, damping, patterns)
+			w = m.solve(old, damping, patterns, a)[0]
 			r.Lambda, r.Target = damping, denseTarget
 		}
 	default:
 		a, r.Lambda, r.Target = m.bestAim(p, at, old, b)
 		if patterns := m.patterns(); len(patterns) > 0 {
-			w = m.solve(old, a, r.Lambda, patterns)
+			w = m.solve(old, r.Lambda, patterns, a)[0]
 		}
 	}
 	e.store(linear, m, &r, old, w, b, a)
@@ -209,21 +222,17 @@ func (m *matrix) bestAim(p *Pass, at int, w linalg.Matrix, b []float64) (a *aim,
 		return teacher.without(), damping, denseTarget
 	}
 	fit, check := p.fit.aim(at, m), p.check.aim(at, m)
+	aims, names := []*aim{fit.without(), fit}, []string{denseTarget, teacherTarget}
 	patterns := m.patterns()
 	best := 0.0
-	for _, t := range []string{denseTarget, teacherTarget} {
-		from := fit
-		if t == denseTarget {
-			from = fit.without()
-		}
-		for _, l := range lambdas {
-			tried := m.solve(w, from, l, patterns)
+	for _, l := range lambdas {
+		for i, tried := range m.solve(w, l, patterns, aims...) {
 			var bias []float64
 			if m.biased {
-				bias = from.refit(w, b, tried)
+				bias = aims[i].refit(w, b, tried)
 			}
 			if miss := check.miss(tried, bias); target == "" || miss < best {
-				best, lambda, target = miss, l, t
+				best, lambda, target = miss, l, names[i]
 			}
 		}
 	}

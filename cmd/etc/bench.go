@@ -119,21 +119,23 @@ func (p *program) bench(ctx context.Context, path string, f *benchFlags) error {
 	record := &benchRecord{Schema: 1, Plan: s.file.ID(), Device: s.Device().Name()}
 	record.Start.LoadMs = ms(time.Since(start))
 	start = time.Now()
-	if err := forward(s, randomRows(s.Program().Model.VocabSize, []int{min(firstTokens, longestBucket(s.Program()))})); err != nil {
+	if err := forward(s.Executor, randomRows(s.Program().Model.VocabSize, []int{min(firstTokens, longestBucket(s.Program()))})); err != nil {
 		return err
 	}
 	record.Start.FirstMs = ms(time.Since(start))
-	var other *session
+	var other *executor.Executor
 	if f.baseline != "" && baseline == nil {
-		if other, _, err = p.openBench(f.baseline, f); err != nil {
+		opened, _, err := p.openBench(f.baseline, f)
+		if err != nil {
 			return err
 		}
-		defer other.close()
+		defer opened.close()
+		other = opened.Executor
 	}
 	bar := p.newProgress("measuring")
 	for i, shape := range shapes {
 		bar.set(i, len(shapes))
-		c, err := measureCell(ctx, s, other, shape, f.seconds)
+		c, err := measureCell(ctx, s.Executor, other, shape, f.seconds)
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"etc/executor"
 	"etc/executor/cpu"
 	"etc/fault"
 	"etc/formats/plan"
@@ -133,21 +134,21 @@ func randomRows(vocabulary int, lengths []int) [][]int32 {
 }
 
 // forward runs one batch for the outputs that are always computed.
-func forward(s *session, ids [][]int32) error {
+func forward(s *executor.Executor, ids [][]int32) error {
 	_, err := s.Forward(ids, nil, s.Default()...)
 	return err
 }
 
-// measureCell runs a shape for the given time. With another session the two
+// measureCell runs a shape for the given time. With another model the two
 // take turns, so that what else the machine does hits both.
-func measureCell(ctx context.Context, s, other *session, sh shape, seconds float64) (*cell, error) {
+func measureCell(ctx context.Context, s, other *executor.Executor, sh shape, seconds float64) (*cell, error) {
 	vocabulary := s.Program().Model.VocabSize
 	if other != nil {
 		vocabulary = min(vocabulary, other.Program().Model.VocabSize)
 	}
 	ids := randomRows(vocabulary, sh.lengths)
 	c := &cell{Batch: sh.batch, SeqLen: sh.seqlen, tokens: sh.tokens()}
-	once := func(s *session, to *[]float64) error {
+	once := func(s *executor.Executor, to *[]float64) error {
 		start := time.Now()
 		err := forward(s, ids)
 		*to = append(*to, ms(time.Since(start)))
@@ -190,7 +191,7 @@ func measureCell(ctx context.Context, s, other *session, sh shape, seconds float
 const peakLoops = 20
 
 // measurePeak is the peak of a CPU in GFLOP/s, several times; none of others.
-func measurePeak(s *session) []float64 {
+func measurePeak(s *executor.Executor) []float64 {
 	if d, ok := s.Device().(*cpu.Device); ok {
 		return d.Peak(peakLoops)
 	}

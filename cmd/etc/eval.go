@@ -95,7 +95,7 @@ func limit(s *executor.Executor, data *rows.Data, n int) error {
 		return nil
 	}
 	if data.Text != "" && s.Program().Model.Task == plan.CausalLM {
-		windows, err := windowsOf(s, data.Text)
+		windows, err := windowsOf(s, data)
 		if err != nil {
 			return err
 		}

@@ -18,11 +18,7 @@ const synopsis = "testdata/cli.md"
 
 // later are the flags and commands of issues that are still open, with the
 // number of the issue. They are absent from the help, and unknown.
-var later = map[string]map[string]int{
-	"prune": {
-		"target": 7, "budget": 7, "keep-best": 7,
-	},
-}
+var later = map[string]map[string]int{}
 
 // besides are flags that the synopsis leaves to the text of the page: those of
 // all commands, those that belong to another one, and --device with its kin.

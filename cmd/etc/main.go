@@ -59,10 +59,36 @@ func run(args []string, in io.Reader, out, errOut io.Writer) int {
 		p.progress.clear()
 		return report(errOut, err, p.verbose)
 	case s := <-signals:
+		if p.keeper.take() {
+			return p.keeping(s, ended, signals)
+		}
 		cancel()
 		p.unfinished.stop()
 		return p.interrupted(s, ended, signals)
 	}
+}
+
+// keeping waits for a command that keeps what it has, for as long as that takes
+// or until a second signal comes.
+func (p *program) keeping(s os.Signal, ended <-chan error, again <-chan os.Signal) int {
+	if !p.quiet {
+		fmt.Fprintln(p.err, "interrupted: the best found so far will be written; once more ends at once")
+	}
+	select {
+	case err := <-ended:
+		p.progress.clear()
+		if err != nil {
+			report(p.err, err, p.verbose)
+			return signalCode(s)
+		}
+		if p.keeper.said == "" {
+			return 0
+		}
+		fmt.Fprintf(p.err, "etc: interrupted (%v); %s\n", s, p.keeper.said)
+	case <-again:
+		p.abandon(s)
+	}
+	return signalCode(s)
 }
 
 // interrupted waits for a cancelled command, a while or until a second signal
@@ -78,8 +104,18 @@ func (p *program) interrupted(s os.Signal, ended <-chan error, again <-chan os.S
 	case <-again:
 	case <-time.After(grace):
 	}
+	p.abandon(s)
+	return signalCode(s)
+}
+
+// abandon removes what is unfinished, and says so.
+func (p *program) abandon(s os.Signal) {
 	p.unfinished.discard()
 	fmt.Fprintf(p.err, "etc: interrupted (%v); nothing unfinished was left\n", s)
+}
+
+// signalCode is the exit code of a run that a signal ended.
+func signalCode(s os.Signal) int {
 	if s == syscall.SIGTERM {
 		return exitTerminate
 	}

@@ -24,6 +24,7 @@ type program struct {
 	force          bool
 	config         string
 	unfinished     unfinished
+	keeper         keeper
 	progress       *progress // what is shown now
 	told           bool      // which device was taken
 }

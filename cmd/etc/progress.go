@@ -17,6 +17,7 @@ type progress struct {
 	out     io.Writer
 	bar     bool
 	stage   string
+	also    string // what else is told, "" for nothing
 	start   time.Time
 	shown   time.Time
 	visible bool
@@ -39,6 +40,13 @@ func (p *program) newProgress(stage string) *progress {
 	now := time.Now()
 	p.progress = &progress{out: p.err, bar: bar, stage: stage, start: now, shown: now}
 	return p.progress
+}
+
+// tell adds something to what is shown from now on.
+func (g *progress) tell(also string) {
+	if g != nil {
+		g.also = also
+	}
 }
 
 // set says that done of total are done.
@@ -65,14 +73,17 @@ func (g *progress) set(done, total int) {
 	g.visible = true
 }
 
-// text is percent and time left, by the pace so far.
+// text is percent and time left, by the pace so far, and what else is told.
 func (g *progress) text(done, total int, spent time.Duration) string {
 	text := fmt.Sprintf("%s: %d%%", g.stage, 100*done/max(total, 1))
-	if done == 0 {
-		return text
+	if done > 0 {
+		left := time.Duration(float64(spent) / float64(done) * float64(total-done))
+		text = fmt.Sprintf("%s, %v left", text, left.Round(time.Second))
 	}
-	left := time.Duration(float64(spent) / float64(done) * float64(total-done))
-	return fmt.Sprintf("%s, %v left", text, left.Round(time.Second))
+	if g.also != "" {
+		text += ", " + g.also
+	}
+	return text
 }
 
 // clear takes the bar away.

@@ -11,6 +11,7 @@ import (
 
 	"etc/compiler/frontend"
 	"etc/eval"
+	"etc/executor/cpu"
 	"etc/fault"
 	"etc/formats/checkpoint"
 	"etc/formats/plan"
@@ -24,9 +25,11 @@ import (
 type pruneFlags struct {
 	output, calib, columns, task string
 	eval, maxDrop, method        string
+	target                       string
 	sparsity, speedup            float64
 	latencyTable, recipe, report string
-	measure                      bool
+	budget                       string
+	measure, keepBest            bool
 	seed                         uint64
 }
 
@@ -46,11 +49,14 @@ func pruneCommand(p *program) *cobra.Command {
 	c.Flags().StringVar(&f.maxDrop, "max-drop", "", "largest loss allowed: 1% is one point of the metric, 1%r relative")
 	c.Flags().Float64Var(&f.sparsity, "sparsity", 0, "share of zeros in the encoder's matrices, from 0 to 1")
 	c.Flags().Float64Var(&f.speedup, "speedup", 0, "how many times as fast as the dense model it must be, by the latency table")
+	c.Flags().StringVar(&f.target, "target", cpu.Target, "what it will run on: cpu:f32, cpu:int16, cpu:int8, or a GPU with --latency-table")
 	c.Flags().StringVar(&f.latencyTable, "latency-table", "", "what sublayers take on the target (default: the table shipped for this CPU level and model, else a prediction)")
 	c.Flags().StringVar(&f.recipe, "recipe", "", "etc-recipe.json of another fine-tune of this model: the same goes, repaired anew")
 	c.Flags().StringVar(&f.report, "report", "", "write a page, FILE.html, of what was asked, tried and reached")
 	c.Flags().BoolVar(&f.measure, "measure", false, "measure that table now, on this machine")
 	c.Flags().StringVar(&f.method, "method", prune.Methods()[0].Name, "what goes: "+prune.StructureNames()+"; with :CRITERION, in what order")
+	c.Flags().StringVar(&f.budget, "budget", "", "time for it all, such as 10m: then the search ends, and takes the best so far")
+	c.Flags().BoolVar(&f.keepBest, "keep-best", false, "on Ctrl-C, write the best that the search has found so far")
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "how --eval is split into search and accept rows")
 	p.addForce(c)
 	return c
@@ -62,6 +68,7 @@ type pruning struct {
 	flags     *pruneFlags
 	ctx       context.Context
 	method    prune.Method
+	target    string // of --target, with its storage type
 	ckpt      *checkpoint.Checkpoint
 	imported  *frontend.Imported
 	dense     *ir.Graph // as imported
@@ -70,15 +77,20 @@ type pruning struct {
 	data      *rows.Data      // of --eval, or nil
 	drop      *eval.Drop      // of --max-drop, or nil
 	sample    *sample         // of calibration rows, or nil
-	again     *sample         // those of them that layers are rebuilt with
 	stats     *prune.Statistics
+	memo      *memo          // answers of earlier runs
+	base      string         // what those depend on
+	budget    *budget        // of --budget, or nil
 	table     *latency.Table // that speeds were read from, or nil
+	measured  []float64      // ratios of times, dense to what was found, by its shapes; or nil
 	modelName string
 	tried     []*prune.Candidate
 	judged    []html.Judgement
 	metric    html.Metric
 	warnings  []string // what a reader of the report must know
 	lines     []string // what the judges saw, for the record
+	best      string   // so far, for people
+	cut       string   // why the search did not end by itself, "" where it did
 }
 
 func (p *program) prune(ctx context.Context, model string, f *pruneFlags) error {
@@ -89,7 +101,7 @@ func (p *program) prune(ctx context.Context, model string, f *pruneFlags) error 
 	if err != nil {
 		return err
 	}
-	r := &pruning{program: p, flags: f, ctx: ctx, method: method, modelName: filepath.Base(filepath.Clean(model))}
+	r := &pruning{program: p, flags: f, ctx: ctx, method: method, modelName: filepath.Base(filepath.Clean(model)), memo: openMemo("prune")}
 	if err := r.readFlags(); err != nil {
 		return err
 	}
@@ -107,7 +119,13 @@ func (p *program) prune(ctx context.Context, model string, f *pruneFlags) error 
 		return err
 	}
 	found, err := r.found()
+	if r.memo != nil && r.verbose {
+		r.note("cache %s: %d answers known, %d found", r.memo.folder, r.memo.known, r.memo.found)
+	}
 	if err != nil {
+		return err
+	}
+	if err := r.measureSpeed(found); err != nil {
 		return err
 	}
 	if err := r.write(found); err != nil {
@@ -138,6 +156,8 @@ func (f *pruneFlags) check(p *program) error {
 		return fault.Newf(fault.Usage, "how much to prune? --sparsity S, --speedup R, or --max-drop D with --eval FILE")
 	case f.maxDrop != "" && f.eval == "":
 		return fault.Newf(fault.Usage, "--max-drop %s: --eval FILE is wanted to judge it", f.maxDrop)
+	case (f.budget != "" || f.keepBest) && !f.searches():
+		return fault.Newf(fault.Usage, "--budget and --keep-best are for a search: want --speedup or --max-drop, and neither --sparsity nor --recipe")
 	case f.task != "" && !slices.Contains(taskNames(), f.task):
 		return unknownTask(f.task)
 	}
@@ -152,15 +172,18 @@ func (f *pruneFlags) check(p *program) error {
 	return checkFolder(filepath.Clean(f.output))
 }
 
+// searches tells whether what goes is searched for.
+func (f *pruneFlags) searches() bool { return f.recipe == "" && f.sparsity == 0 }
+
 // found is the pruned model by what was asked.
 func (r *pruning) found() (*prune.Found, error) {
 	switch {
+	case r.flags.searches():
+		return r.search()
 	case r.flags.recipe != "":
 		return r.replay()
-	case r.flags.sparsity > 0:
-		return r.fixed()
 	}
-	return r.search()
+	return r.fixed()
 }
 
 // importModel reads the checkpoint as a graph, and refuses one that is not of --task.
@@ -181,6 +204,13 @@ func (r *pruning) importModel() error {
 
 func (r *pruning) readFlags() error {
 	f := r.flags
+	var err error
+	if r.target, err = resolveTarget(f.target, ""); err != nil {
+		return err
+	}
+	if r.budget, err = newBudget(f.budget); err != nil {
+		return err
+	}
 	if f.maxDrop != "" {
 		drop, err := eval.ParseDrop(f.maxDrop)
 		if err != nil {
@@ -191,7 +221,6 @@ func (r *pruning) readFlags() error {
 	if f.eval == "" {
 		return nil
 	}
-	data, err := loadData("--eval", f.eval, rows.DataOptions{Columns: f.columns})
-	r.data = data
+	r.data, err = loadData("--eval", f.eval, rows.DataOptions{Columns: f.columns})
 	return err
 }

@@ -22,18 +22,35 @@ func (r *pruning) calibrate() error {
 		source = r.flags.calib
 	}
 	r.stats = &prune.Statistics{}
-	if data == nil {
+	if data != nil {
+		reader, err := r.newRowReader()
+		if err != nil {
+			return err
+		}
+		if r.sample, err = reader.take(data, r.flags.seed, calibrationRows, calibrationTokens); err != nil {
+			return err
+		}
+	}
+	var err error
+	if r.base, err = r.memoBase(); err != nil {
+		return err
+	}
+	if r.sample == nil {
 		r.warn("no calibration rows: scores are magnitudes, and nothing is repaired (--calib FILE does better)")
 		return nil
 	}
-	reader, err := r.newRowReader()
-	if err != nil {
+	if err := r.knownStatistics(r.collect); err != nil {
 		return err
 	}
-	if r.sample, err = reader.take(data, r.flags.seed, calibrationRows, calibrationTokens); err != nil {
-		return err
+	r.note("calibrated on %d rows, %d tokens of %s", len(r.sample.ids), r.stats.Tokens(), source)
+	if widest := r.widest(); r.stats.Tokens() < widest {
+		r.warn("only %d calibration tokens for products of %d inputs: repairs hold on to the old weights (--calib FILE with more text does better)", r.stats.Tokens(), widest)
 	}
-	r.again = r.sample.first(calibrationRows, rebuildTokens)
+	return nil
+}
+
+// collect makes statistics of the calibration rows.
+func (r *pruning) collect() error {
 	x, err := r.open(r.dense, func(name string, in cpu.Rows) {
 		for i := range in.Count {
 			r.stats.Add(name, in.Row(i))
@@ -44,19 +61,11 @@ func (r *pruning) calibrate() error {
 	}
 	defer x.Close()
 	bar, done := r.newProgress("calibrating"), 0
-	err = forwardSample(r.ctx, x, r.sample, func(rows int, _ [][]float32) {
+	defer bar.clear()
+	return forwardSample(r.ctx, x, r.sample, func(rows int, _ [][]float32) {
 		done += rows
 		bar.set(done, len(r.sample.ids))
 	})
-	bar.clear()
-	if err != nil {
-		return err
-	}
-	r.note("calibrated on %d rows, %d tokens of %s", len(r.sample.ids), r.stats.Tokens(), source)
-	if widest := r.widest(); r.stats.Tokens() < widest {
-		r.warn("only %d calibration tokens for products of %d inputs: repairs hold on to the old weights (--calib FILE with more text does better)", r.stats.Tokens(), widest)
-	}
-	return nil
 }
 
 // widest is the most inputs that a product of the encoder has.
@@ -73,20 +82,21 @@ func (r *pruning) widest() int {
 // forwardSample runs a sample batch by batch; see gets the number of rows and the
 // outputs of each.
 func forwardSample(ctx context.Context, x *executor.Executor, s *sample, see func(rows int, outputs [][]float32)) error {
-	return s.batches(func(ids, types [][]int32) error {
+	for ids, types := range s.batches() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		outputs, err := x.Forward(ids, types, x.Default()...)
-		if err == nil {
-			see(len(ids), outputs)
+		if err != nil {
+			return err
 		}
-		return err
-	})
+		see(len(ids), outputs)
+	}
+	return nil
 }
 
-// recalibrate shows p the calibration rows in the model as pruned so far,
-// beside the dense one.
+// recalibrate shows p calibration rows in the model as pruned so far, beside the
+// dense one: until it has seen enough, which where one token of a row is read takes all.
 func (r *pruning) recalibrate(ctx context.Context) prune.Calibrate {
 	return func(g *ir.Graph, p *prune.Pass) error {
 		see := func(dense bool) observer {
@@ -106,7 +116,10 @@ func (r *pruning) recalibrate(ctx context.Context) prune.Calibrate {
 			return err
 		}
 		defer dense.Close()
-		return r.again.batches(func(ids, types [][]int32) error {
+		for ids, types := range r.sample.batches() {
+			if p.Rows() >= rebuildTokens {
+				break
+			}
 			for _, x := range []*executor.Executor{pruned, dense} {
 				if err := ctx.Err(); err != nil {
 					return err
@@ -115,7 +128,10 @@ func (r *pruning) recalibrate(ctx context.Context) prune.Calibrate {
 					return err
 				}
 			}
-			return p.End()
-		})
+			if err := p.End(); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 }

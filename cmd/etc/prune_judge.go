@@ -8,7 +8,6 @@ import (
 	"etc/compiler/frontend"
 	"etc/eval"
 	"etc/executor"
-	"etc/executor/cpu"
 	"etc/fault"
 	"etc/formats/checkpoint"
 	"etc/formats/plan"
@@ -56,7 +55,7 @@ func (r *pruning) split() (search, accept, reserve *part, err error) {
 		data.Text, data.Examples = "", list
 		return &part{name: name, data: &data}
 	}
-	search = make("search rows", a)
+	search = make("search rows", eval.Shuffled(a, r.flags.seed)) // the first of them may be enough
 	search.searched = true
 	return search, make("accept rows", b), make("reserve rows", c), nil
 }
@@ -82,17 +81,22 @@ func (r *pruning) warnOfRows(examples []rows.Example) {
 }
 
 // warnOfNoise says when a drop allowed is less than what the rows can tell.
-func (r *pruning) warnOfNoise(p *part, c *eval.Comparison) {
-	allowed := r.drop.Points(p.dense.Primary())
-	if p.noted || c.HalfWidth() <= allowed {
+func (r *pruning) warnOfNoise(p *part, v *prune.Verdict) {
+	allowed, half := r.drop.Points(denseOf(v)), (v.High-v.Low)/2
+	if p.noted || v.Hopeless() || half <= allowed {
 		return
 	}
 	p.noted = true
 	need := "no number of rows would be enough"
-	if n, ok := eval.RowsNeeded(c.Rows, c.HalfWidth(), allowed); ok {
+	if n, ok := eval.RowsNeeded(v.Rows, half, allowed); ok {
 		need = fmt.Sprintf("about %d rows would tell", n)
 	}
-	r.warn("%s: --max-drop %v is below the noise of %d rows (±%.2f): %s", p.name, r.drop, c.Rows, c.HalfWidth(), need)
+	r.warn("%s: --max-drop %v is below the noise of %d rows (±%.2f): %s", p.name, r.drop, v.Rows, half, need)
+}
+
+// denseOf is the metric of the dense model on all rows.
+func denseOf(v *prune.Verdict) eval.Metric {
+	return eval.Metric{Name: v.Name, Value: v.Dense, Low: v.DenseLow, High: v.DenseHigh}
 }
 
 // warn notes what a reader of the report must know too.
@@ -102,50 +106,79 @@ func (r *pruning) warn(format string, args ...any) {
 	r.note("%s", line)
 }
 
-// judge compares pruned graphs with the dense model on a part.
+// heard is judge that tells what it finds at once.
+func (r *pruning) heard(p *part) prune.Judge {
+	judge := r.judge(p)
+	return func(ctx context.Context, g *ir.Graph) (*prune.Verdict, error) {
+		v, err := judge(ctx, g)
+		if err == nil {
+			r.hear(p, v)
+		}
+		return v, err
+	}
+}
+
+// judge compares pruned graphs with the dense model on a part. On rows that the
+// search may see, it goes no further than it takes to know that there is no hope.
 func (r *pruning) judge(p *part) prune.Judge {
 	return func(ctx context.Context, g *ir.Graph) (*prune.Verdict, error) {
 		if p.dense == nil {
 			var err error
-			if p.dense, err = r.reportOn(ctx, r.dense, p); err != nil {
+			if p.dense, err = r.reportOn(ctx, r.dense, p, nil); err != nil {
 				return nil, err
 			}
 		}
-		pruned, err := r.reportOn(ctx, g, p)
+		var enough look
+		if p.searched && r.drop != nil {
+			enough = func(soFar *eval.Report) (bool, error) { return eval.Hopeless(p.dense, soFar, *r.drop) }
+		}
+		pruned, err := r.reportOn(ctx, g, p, enough)
 		if err != nil {
 			return nil, err
 		}
-		c, err := eval.Compare(p.dense, pruned)
+		c, err := eval.ComparePrefix(p.dense, pruned)
 		if err != nil {
 			return nil, err
 		}
-		own := pruned.Primary()
-		v := &prune.Verdict{Inside: true, Metric: c.Pruned, MetricLow: own.Low, MetricHigh: own.High, Drop: c.Drop, Low: c.Low, High: c.High, Rows: c.Rows}
-		asked := ""
-		if r.drop != nil {
-			v.Inside = r.drop.Allows(p.dense.Primary(), pruned.Primary())
-			asked = fmt.Sprintf(", allowed %v: %s", r.drop, map[bool]string{true: "inside", false: "outside"}[v.Inside])
+		dense, own := p.dense.Primary(), pruned.Primary()
+		v := &prune.Verdict{
+			Inside: true, Name: c.Metric, Metric: c.Pruned, MetricLow: own.Low, MetricHigh: own.High,
+			Was: c.Dense, Dense: dense.Value, DenseLow: dense.Low, DenseHigh: dense.High,
+			Drop: c.Drop, Low: c.Low, High: c.High, P: c.P, Rows: c.Rows, Of: p.dense.Rows,
 		}
-		r.remember(p, c)
 		if r.drop != nil {
-			r.warnOfNoise(p, c)
+			v.Inside = !v.Hopeless() && r.drop.Allows(dense, own)
 		}
-		line := fmt.Sprintf("%s: %s %.5g, dense %.5g: drop %.2f (95 %% interval %.2f to %.2f, %d rows)%s",
-			p.name, c.Metric, c.Pruned, c.Dense, c.Drop, c.Low, c.High, c.Rows, asked)
-		r.lines = append(r.lines, line)
-		r.note("%s", line)
 		return v, nil
 	}
 }
 
-// remember keeps what the report says of a judgement: all of the rows that
+// hear tells and records a verdict.
+func (r *pruning) hear(p *part, v *prune.Verdict) {
+	r.remember(p, v)
+	asked := ""
+	if r.drop != nil {
+		r.warnOfNoise(p, v)
+		asked = fmt.Sprintf(", allowed %v: %s", r.drop, map[bool]string{true: "inside", false: "outside"}[v.Inside])
+	}
+	seen := fmt.Sprintf("%d rows", v.Rows)
+	if v.Hopeless() {
+		seen = fmt.Sprintf("the first %d of %d rows, without hope for the others", v.Rows, v.Of)
+	}
+	line := fmt.Sprintf("%s: %s %.5g, dense %.5g: drop %.2f (95 %% interval %.2f to %.2f, %s)%s",
+		p.name, v.Name, v.Metric, v.Was, v.Drop, v.Low, v.High, seen, asked)
+	r.lines = append(r.lines, line)
+	r.note("%s", line)
+}
+
+// remember keeps what the report says of a verdict: all of the rows that
 // accept, and of the search rows the metric of the dense model.
-func (r *pruning) remember(p *part, c *eval.Comparison) {
-	dense := p.dense.Primary()
+func (r *pruning) remember(p *part, v *prune.Verdict) {
 	if !p.searched {
-		r.judged = append(r.judged, html.Judgement{Name: p.name, Rows: c.Rows, Dense: c.Dense, Pruned: c.Pruned, Drop: c.Drop, Low: c.Low, High: c.High, P: c.P})
+		r.judged = append(r.judged, html.Judgement{Name: p.name, Rows: v.Rows, Dense: v.Was, Pruned: v.Metric, Drop: v.Drop, Low: v.Low, High: v.High, P: v.P})
 		return
 	}
+	dense := denseOf(v)
 	r.metric = html.Metric{Name: dense.Name, LowerIsBetter: dense.LowerIsBetter(), Dense: &html.Value{Value: dense.Value, Low: dense.Low, High: dense.High}}
 	if r.drop != nil {
 		points := r.drop.Points(dense) / 100
@@ -158,8 +191,8 @@ func (r *pruning) remember(p *part, c *eval.Comparison) {
 }
 
 // reportOn judges a graph on a part: by labels or scores, or by agreement with the
-// dense model where there are none.
-func (r *pruning) reportOn(ctx context.Context, g *ir.Graph, p *part) (*eval.Report, error) {
+// dense model where there are none. By labels, scores or a text, a look may end it.
+func (r *pruning) reportOn(ctx context.Context, g *ir.Graph, p *part, enough look) (*eval.Report, error) {
 	changed, err := frontend.WriteBack(g, r.ckpt)
 	if err != nil {
 		return nil, err
@@ -171,12 +204,13 @@ func (r *pruning) reportOn(ctx context.Context, g *ir.Graph, p *part) (*eval.Rep
 	defer x.Close()
 	search := r.progress
 	bar := r.newProgress("judging " + p.name)
+	bar.tell(r.best)
 	defer func() {
 		bar.clear()
 		r.progress = search // to be cleared before the next note
 	}()
 	if p.data.Target != rows.NoTarget || r.model.Task == plan.CausalLM {
-		return evaluate(ctx, x, p.data, bar)
+		return evaluateUntil(ctx, x, p.data, bar, enough)
 	}
 	got, err := answersOf(ctx, x, p.data, bar)
 	if err != nil {
@@ -188,13 +222,13 @@ func (r *pruning) reportOn(ctx context.Context, g *ir.Graph, p *part) (*eval.Rep
 	return got.agreement(p.own, r.model.Task)
 }
 
-// load compiles c in memory and opens it on all threads.
+// load compiles c in memory, for the CPU as its target computes, and opens it on all threads.
 func (r *pruning) load(c *checkpoint.Checkpoint) (*executor.Executor, error) {
-	result, err := compiler.Compile(c, compiler.Options{Targets: []string{cpu.Target}, Version: version})
+	result, err := compiler.Compile(c, compiler.Options{Targets: []string{r.executed()}, Version: version})
 	if err != nil {
 		return nil, err
 	}
-	return start(result, nil)
+	return start(result, r.executed(), nil)
 }
 
 // modelAnswers are what a model says to rows without labels.

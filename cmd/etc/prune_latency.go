@@ -73,18 +73,16 @@ func dimensionsOf(im *frontend.Imported) (latency.Dimensions, error) {
 	if im.Model.Task == plan.CausalLM {
 		d.Vocab = im.Model.VocabSize
 	}
-	s, err := sublayersOf(im.Graph)
-	if err != nil {
-		return d, err
-	}
-	for _, a := range s.attentions {
+	attentions, ffns, err := sublayersOf(im.Graph)
+	for _, p := range attentions {
+		a := p.Around.Attrs.(*ir.AttentionAttrs)
 		d.Heads, d.D, d.Dv = max(d.Heads, a.Heads), max(d.D, a.D), max(d.Dv, a.Dv)
 		d.Causal = d.Causal || a.Causal
 	}
-	for _, f := range s.ffns {
-		d.Inner = max(d.Inner, weightOf(f.in).Shape[0])
+	for _, p := range ffns {
+		d.Inner = max(d.Inner, weightOf(p.In).Shape[0])
 	}
-	return d, nil
+	return d, err
 }
 
 // picksToken reports whether what is always computed reads one token of each

@@ -11,6 +11,7 @@ import (
 	"etc/ir"
 	"etc/ir/sparse"
 	"etc/ir/tensor"
+	"etc/prune"
 	"etc/prune/latency"
 )
 
@@ -84,43 +85,21 @@ func widthsBelow(dense int) []int {
 	return numbers(latencyStep, last, latencyStep, mostWidthLevels-1)
 }
 
-// Sublayers are the products of a graph's encoder layers.
-type sublayers struct {
-	attentions []attentionProducts
-	ffns       []ffnProducts
-}
-
-type attentionProducts struct {
-	*ir.AttentionAttrs
-	q, k, v, o *ir.Op
-}
-
-type ffnProducts struct{ in, out *ir.Op }
-
-// sublayersOf finds them in a graph as imported.
-func sublayersOf(g *ir.Graph) (s sublayers, err error) {
-	for _, op := range g.Ops {
-		switch op.Kind {
-		case ir.Attention:
-			a := attentionProducts{op.Attrs.(*ir.AttentionAttrs), op.Args[0].Def, op.Args[1].Def, op.Args[2].Def, g.OnlyUser(op.Result())}
-			if isLinear(a.q) && isLinear(a.k) && isLinear(a.v) && isLinear(a.o) {
-				s.attentions = append(s.attentions, a)
-			}
-		case ir.Activation:
-			f := ffnProducts{op.Args[0].Def, g.OnlyUser(op.Result())}
-			if isLinear(f.in) && isLinear(f.out) && isResidual(g.OnlyUser(f.out.Result())) {
-				s.ffns = append(s.ffns, f)
-			}
+// sublayersOf are the products of a graph's encoder layers, by kind.
+func sublayersOf(g *ir.Graph) (attentions, ffns []prune.Products, err error) {
+	all, err := prune.Sublayers(g)
+	for _, p := range all {
+		if p.In == nil {
+			attentions = append(attentions, p)
+		} else {
+			ffns = append(ffns, p)
 		}
 	}
-	if len(s.attentions) == 0 || len(s.ffns) == 0 {
-		return s, fault.Newf(fault.Unsupported, "latency: the model has %d attention and %d feed-forward sublayers, want some of both", len(s.attentions), len(s.ffns))
+	if err == nil && (len(attentions) == 0 || len(ffns) == 0) {
+		err = fault.Newf(fault.Unsupported, "latency: the model has %d attention and %d feed-forward sublayers, want some of both", len(attentions), len(ffns))
 	}
-	return s, nil
+	return attentions, ffns, err
 }
-
-func isLinear(op *ir.Op) bool   { return op != nil && op.Kind == ir.Linear && weightOf(op).Data != nil }
-func isResidual(op *ir.Op) bool { return op != nil && op.Kind == ir.Add }
 
 func weightOf(linear *ir.Op) tensor.Tensor {
 	w, _ := linear.Arg("w").Data()
@@ -135,12 +114,17 @@ func atLevel(c *checkpoint.Checkpoint, l latencyLevel, layers int) (*checkpoint.
 	if err != nil {
 		return nil, err
 	}
-	s, err := sublayersOf(im.Graph)
+	attentions, ffns, err := sublayersOf(im.Graph)
 	if err != nil {
 		return nil, err
 	}
 	err = mapped.Guard(func() error { // weights are views of c's files
-		s.keep(l, layers)
+		for i, p := range attentions[:min(layers, len(attentions))] {
+			keepHeads(p, l, uint64(i))
+		}
+		for i, p := range ffns[:min(layers, len(ffns))] {
+			keepNeurons(p, l, uint64(i))
+		}
 		return nil
 	})
 	if err != nil {
@@ -153,36 +137,27 @@ func atLevel(c *checkpoint.Checkpoint, l latencyLevel, layers int) (*checkpoint.
 	return c.With(changed), nil
 }
 
-// keep brings the first layers to a level.
-func (s sublayers) keep(l latencyLevel, layers int) {
-	for i, a := range s.attentions[:min(layers, len(s.attentions))] {
-		a.keep(l, uint64(i))
-	}
-	for i, f := range s.ffns[:min(layers, len(s.ffns))] {
-		f.keep(l, uint64(i))
-	}
-}
-
-func (a attentionProducts) keep(l latencyLevel, layer uint64) {
+func keepHeads(p prune.Products, l latencyLevel, layer uint64) {
+	a := p.Around.Attrs.(*ir.AttentionAttrs)
 	score := func(i int) bool { return i/a.D < l.heads && i%a.D < l.d }
 	value := func(i int) bool { return i/a.Dv < l.heads && i%a.Dv < l.dv }
-	keepRows(a.q, score)
-	keepRows(a.k, score)
-	keepRows(a.v, value)
-	keepColumns(a.o, value)
+	keepRows(p.Q, score)
+	keepRows(p.K, score)
+	keepRows(p.V, value)
+	keepColumns(p.O, value)
 	if l.attentionTiles > 0 {
-		for i, op := range []*ir.Op{a.q, a.k, a.v, a.o} {
+		for i, op := range []*ir.Op{p.Q, p.K, p.V, p.O} {
 			keepTiles(op, l.attentionTiles, rand.New(rand.NewPCG(layer, uint64(i))))
 		}
 	}
 }
 
-func (f ffnProducts) keep(l latencyLevel, layer uint64) {
+func keepNeurons(p prune.Products, l latencyLevel, layer uint64) {
 	neuron := func(i int) bool { return i < l.width }
-	keepRows(f.in, neuron)
-	keepColumns(f.out, neuron)
+	keepRows(p.In, neuron)
+	keepColumns(p.Out, neuron)
 	if l.ffnTiles > 0 {
-		for i, op := range []*ir.Op{f.in, f.out} {
+		for i, op := range []*ir.Op{p.In, p.Out} {
 			keepTiles(op, l.ffnTiles, rand.New(rand.NewPCG(layer, uint64(i))))
 		}
 	}

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
-	"etc/executor/cpu"
 	"etc/formats/plan"
 	"etc/prune"
 	html "etc/prune/report"
@@ -21,7 +21,7 @@ func (r *pruning) reportPage(found *prune.Found) ([]byte, error) {
 	page := &html.Page{
 		Head: html.Head{
 			Model: r.modelName, Task: taskName(r.model.Task), Version: version, Source: fmt.Sprintf("%x", source),
-			Target: cpu.Target, Command: r.command(),
+			Target: r.target, Command: r.command(),
 		},
 		Verdict: html.Verdict{Judged: r.judged},
 		Metric:  r.metric,
@@ -35,17 +35,22 @@ func (r *pruning) reportPage(found *prune.Found) ([]byte, error) {
 	if r.flags.speedup > 0 {
 		page.Verdict.Speedup = &html.Goal{Asked: fmt.Sprint(r.flags.speedup), Reached: found.Candidate.Speedup() >= r.flags.speedup}
 	}
-	if r.drop != nil { // what is outside is not written
-		page.Verdict.Drop = &html.Goal{Asked: r.drop.String(), Reached: true}
+	if r.drop != nil { // what is outside is not written, but by an interrupt what nobody accepted
+		page.Verdict.Drop = &html.Goal{Asked: r.drop.String(), Reached: r.cut == ""}
 	}
 	if c := found.Candidate; c != nil && r.table != nil {
 		for i, s := range c.Speedups {
 			shape := r.table.Shapes[i]
-			page.Verdict.Shapes = append(page.Verdict.Shapes, html.Shape{Name: fmt.Sprintf("%d×%d", shape.Batch, shape.Tokens), Predicted: s})
+			of := html.Shape{Name: fmt.Sprintf("%d×%d", shape.Batch, shape.Tokens), Predicted: s}
+			if r.measured != nil {
+				of.Measured = &r.measured[i]
+			}
+			page.Verdict.Shapes = append(page.Verdict.Shapes, of)
 		}
 	}
+	rungs := rungsOf(r.tried)
 	for i, c := range r.tried {
-		page.Candidates = append(page.Candidates, candidateOf(c, i+1, c == found.Candidate))
+		page.Candidates = append(page.Candidates, candidateOf(c, rungs[i], c == found.Candidate))
 	}
 	var b bytes.Buffer
 	err = html.Write(&b, page)
@@ -92,20 +97,46 @@ func damageName(task plan.Task) string {
 	return "squared difference"
 }
 
-func candidateOf(c *prune.Candidate, number int, chosen bool) html.Candidate {
-	row := html.Candidate{Name: c.Name, Rung: number, Speedup: max(1, c.Speedup()), Sparsity: c.Sparsity, Outcome: html.NotJudged, Reason: c.Outcome}
+// rungsOf numbers the rungs that candidates were made for, the slowest 1; where
+// no speed was wanted each is a rung of its own.
+func rungsOf(list []*prune.Candidate) []int {
+	var wanted []float64
+	for _, c := range list {
+		wanted = append(wanted, c.Wanted)
+	}
+	slices.Sort(wanted)
+	wanted = slices.Compact(wanted)
+	var rungs []int
+	for i, c := range list {
+		at, _ := slices.BinarySearch(wanted, c.Wanted)
+		if c.Wanted == 0 {
+			at = i
+		}
+		rungs = append(rungs, 1+at)
+	}
+	return rungs
+}
+
+func candidateOf(c *prune.Candidate, rung int, chosen bool) html.Candidate {
+	row := html.Candidate{Name: c.Name, Rung: rung, Speedup: max(1, c.Speedup()), Sparsity: c.Sparsity, Outcome: html.NotJudged, Reason: c.Outcome}
 	if c.Damage != 0 {
 		row.Damage = &c.Damage
 	}
 	if v := c.Verdict; v != nil {
 		row.Metric = &html.Value{Value: v.Metric, Low: v.MetricLow, High: v.MetricHigh}
 		row.Outcome = html.Outside
-		if v.Inside {
+		switch {
+		case v.Inside:
 			row.Outcome = html.Inside
+		case v.Hopeless():
+			row.Outcome = html.EarlyStop
 		}
 	}
 	if chosen {
 		row.Outcome = html.Chosen
+	}
+	if row.Reason == string(row.Outcome) {
+		row.Reason = ""
 	}
 	return row
 }

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"iter"
 	"slices"
 
 	"etc/compiler"
-	"etc/eval"
 	"etc/fault"
 	"etc/formats/plan"
 	"etc/formats/rows"
@@ -26,11 +26,12 @@ func (s *sample) add(enc tokenizer.Encoding) {
 }
 
 // Calibration takes at most so many rows and tokens: enough to solve for the
-// widths of encoders (notes on pruning, 2).
+// widths of encoders (notes on pruning, 2), and in the last layer of a classifier,
+// which reads one token of each row.
 const (
-	calibrationRows   = 1024
+	calibrationRows   = 4096
 	calibrationTokens = 64 << 10
-	rebuildTokens     = 16 << 10 // of them, where each layer takes a run of its own
+	rebuildTokens     = 16 << 10 // inputs of a product, where each layer takes a run of its own
 )
 
 // A reader tokenises rows for a checkpoint.
@@ -65,20 +66,8 @@ func (r *rowReader) sentences(data *rows.Data) ([]*rows.Row, error) {
 	if r.task != plan.CausalLM {
 		return append(list, linesOf(data)...), nil
 	}
-	if data.Text == "" {
-		return list, nil
-	}
-	if r.tokenizer == nil {
-		return nil, fault.Newf(fault.Corrupt, "%s: text, but the model has no tokenizer", data.Name)
-	}
-	ids, err := r.tokenizer.NewEncoder().AppendIDs(nil, data.Text)
-	if err != nil {
-		return nil, err
-	}
-	for i, window := range eval.Windows(ids, r.longest) {
-		list = append(list, &rows.Row{Line: i + 1, IDs: window})
-	}
-	return list, nil
+	windows, err := cutText(data, r.tokenizer, r.longest)
+	return append(list, windows...), err
 }
 
 // take draws rows of a data file until there are enough: those whose SHA-256
@@ -157,18 +146,19 @@ func (s *sample) first(rows, tokens int) *sample {
 // batchTokens is about how many tokens of a sample run at once.
 const batchTokens = 2048
 
-// batches cuts a sample where batches are full, and calls f with each.
-func (s *sample) batches(f func(ids, types [][]int32) error) error {
-	for first := 0; first < len(s.ids); {
-		n, tokens := 0, 0
-		for first+n < len(s.ids) && (n == 0 || tokens+len(s.ids[first+n]) <= batchTokens) {
-			tokens += len(s.ids[first+n])
-			n++
+// batches cuts a sample where batches are full: ids and type ids of each.
+func (s *sample) batches() iter.Seq2[[][]int32, [][]int32] {
+	return func(yield func(ids, types [][]int32) bool) {
+		for first := 0; first < len(s.ids); {
+			n, tokens := 0, 0
+			for first+n < len(s.ids) && (n == 0 || tokens+len(s.ids[first+n]) <= batchTokens) {
+				tokens += len(s.ids[first+n])
+				n++
+			}
+			if !yield(s.ids[first:first+n], s.types[first:first+n]) {
+				return
+			}
+			first += n
 		}
-		if err := f(s.ids[first:first+n], s.types[first:first+n]); err != nil {
-			return err
-		}
-		first += n
 	}
-	return nil
 }

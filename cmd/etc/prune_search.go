@@ -1,13 +1,18 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
+	"time"
 
-	"etc/executor/cpu"
+	"etc/eval"
 	"etc/executor/cpu/kernel"
 	"etc/fault"
+	"etc/formats/plan"
+	"etc/ir"
 	"etc/prune"
 	"etc/prune/latency"
 )
@@ -33,7 +38,7 @@ func (r *pruning) gate(found *prune.Found, what string) (*prune.Found, error) {
 	if r.data == nil || r.drop == nil {
 		return found, nil
 	}
-	v, err := r.judge(&part{name: "all rows", data: r.data})(r.ctx, found.Graph)
+	v, err := r.heard(&part{name: "all rows", data: r.data})(r.ctx, found.Graph)
 	if err == nil && !v.Inside {
 		err = fault.Newf(fault.Unreachable, "%s costs more than --max-drop %v: %s", what, r.drop, r.lines[len(r.lines)-1]).
 			WithHint("nothing was written; less --sparsity, or --max-drop alone to find what stays inside")
@@ -75,25 +80,86 @@ func (r *pruning) search() (*prune.Found, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &prune.Quest{Dense: r.dense, Stats: r.stats, Method: r.method, Latency: table, Speedup: r.flags.speedup}
+	if r.target != r.executed() {
+		r.warn("%s is not here: pruned models are judged by the CPU, in float32", r.target)
+	}
+	q := &prune.Quest{Dense: r.dense, Stats: r.stats, Method: r.method, Latency: table, Speedup: r.flags.speedup, Recall: r.recall}
+	if err := r.setJudges(q); err != nil {
+		return nil, err
+	}
+	clear := r.tellProgress(q)
+	found, err := r.run(q)
+	clear()
+	r.tried = q.Tried
+	for _, c := range q.Tried {
+		r.note("tried %s: speed-up %.2f, sparsity %.3f, damage %.5f, %s", c.Name, c.Speedup(), c.Sparsity, c.Damage, c.Outcome)
+	}
+	if q.Stopped && err == nil {
+		r.warn("--budget %s ended the search: with more time it may find better", r.flags.budget)
+	}
+	return found, err
+}
+
+// run runs the search, until --budget is used up and, with --keep-best, until
+// an interrupt.
+func (r *pruning) run(q *prune.Quest) (*prune.Found, error) {
+	ctx, stop := context.WithCancel(r.ctx)
+	defer stop()
+	if r.flags.measure && plan.IsCPU(r.target) {
+		q.Measure = func(ctx context.Context, g *ir.Graph) (float64, error) {
+			ratios, err := r.ratios(ctx, g)
+			if err != nil {
+				return 0, err
+			}
+			return slices.Min(ratios), nil
+		}
+	}
 	if r.sample != nil {
+		began := time.Now()
 		g, err := r.newGuard()
 		if err != nil {
 			return nil, err
 		}
+		if r.budget != nil {
+			r.budget.setAside(r.finishing(time.Since(began).Seconds() / float64(g.sample.tokens)))
+		}
 		q.Damage = g.damage
-		q.Calibrate = r.recalibrate(r.ctx)
+		q.Calibrate = r.recalibrate(ctx)
 	}
-	if r.data != nil {
-		search, accept, reserve, err := r.split()
-		if err != nil {
-			return nil, err
-		}
-		q.Search, q.Accept = r.judge(search), r.judge(accept)
-		if len(reserve.data.Examples) > 0 {
-			q.Reserve = r.judge(reserve)
-		}
+	if r.budget != nil {
+		q.Stop = r.budget.over
 	}
+	if r.flags.keepBest {
+		r.keeper.offer(stop)
+	}
+	found, err := q.Run(ctx)
+	r.keeper.offer(nil)
+	if err == nil || r.ctx.Err() != nil || ctx.Err() == nil {
+		return found, err
+	}
+	return r.kept(q)
+}
+
+// setJudges has rows of --eval, if there are any, judge what q finds.
+func (r *pruning) setJudges(q *prune.Quest) error {
+	if r.data == nil {
+		return nil
+	}
+	search, accept, reserve, err := r.split()
+	if err != nil {
+		return err
+	}
+	q.Search, q.Accept = r.judge(search), r.heard(accept)
+	q.Heard = func(v *prune.Verdict) { r.hear(search, v) }
+	if len(reserve.data.Examples) > 0 {
+		q.Reserve = r.heard(reserve)
+	}
+	q.Rows, err = r.id(search)
+	return err
+}
+
+// tellProgress shows how far q is; clear ends that.
+func (r *pruning) tellProgress(q *prune.Quest) (clear func()) {
 	var bar *progress
 	stage := ""
 	q.Tell = func(s string, done, total int) {
@@ -101,24 +167,38 @@ func (r *pruning) search() (*prune.Found, error) {
 			bar.clear()
 			bar, stage = r.newProgress(s), s
 		}
+		if q.Best != nil {
+			r.best = bestSoFar(q.Best)
+		}
+		bar.tell(r.best)
 		bar.set(done, total)
 	}
-	found, err := q.Run(r.ctx)
-	bar.clear()
-	r.tried = q.Tried
-	for _, c := range q.Tried {
-		r.note("tried %s: speed-up %.2f, sparsity %.3f, damage %.5f, %s", c.Name, c.Speedup(), c.Sparsity, c.Damage, c.Outcome)
+	return func() { bar.clear() }
+}
+
+// bestSoFar is what people want to know of a candidate before the end.
+func bestSoFar(c *prune.Candidate) string {
+	text := fmt.Sprintf("best %.2f×", c.Speedup())
+	if c.Speedup() == 0 { // by zeros, not by time
+		text = fmt.Sprintf("best %.0f %% zeros", 100*c.Sparsity)
 	}
-	return found, err
+	v := c.Verdict
+	switch {
+	case v == nil:
+		return fmt.Sprintf("%s at damage %.3g", text, c.Damage)
+	case v.Name == eval.NamePerplexity:
+		return fmt.Sprintf("%s at %+.1f %% of perplexity", text, v.Drop)
+	}
+	return fmt.Sprintf("%s at %+.1f points", text, 0-v.Drop)
 }
 
 // latency is the table that speeds are read from: that of --latency-table, one
 // measured now with --measure, or the shipped one.
 func (r *pruning) latency() (*latency.Table, error) {
-	table, err := latencyTable(r.imported, cpu.Target, kernel.Best(), r.flags.latencyTable)
+	table, err := latencyTable(r.imported, r.target, kernel.Best(), r.flags.latencyTable)
 	if r.flags.measure {
 		bar := r.newProgress("measuring kernels")
-		table, err = measureLatency(r.ctx, r.ckpt, cpu.Target, kernel.Best(), bar.set)
+		table, err = measureLatency(r.ctx, r.ckpt, r.target, kernel.Best(), bar.set)
 		bar.clear()
 	}
 	if err != nil {

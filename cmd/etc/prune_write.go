@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"etc/compiler/frontend"
 	"etc/formats/checkpoint"
@@ -36,7 +35,8 @@ func (r *pruning) write(found *prune.Found) error {
 		Source  string   `json:"source"`
 		Table   string   `json:"latency_table,omitempty"` // the digest of the table that speeds were read from
 		Gates   []string `json:"gates,omitempty"`
-	}{found.Recipe, version, fmt.Sprintf("%x", source), r.tableDigest(), r.lines}, "", "\t")
+		Cut     string   `json:"cut,omitempty"` // why the search did not end by itself
+	}{found.Recipe, version, fmt.Sprintf("%x", source), r.tableDigest(), r.lines, r.cut}, "", "\t")
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (r *pruning) write(found *prune.Found) error {
 		return err
 	}
 	if c := found.Candidate; c != nil && len(c.Speedups) > 0 {
-		r.note("speed-up %.2f by the table at every shape (%s), %s", c.Speedup(), r.speeds(c), c.Name)
+		r.note("speed-up %.2f by the table at every shape (%s), %s", c.Speedup(), ratiosAt(r.table.Shapes, c.Speedups), c.Name)
 	}
 	r.note("%s: %.1f %% of the encoder's weights are zero (method %s)", r.flags.output, 100*found.Recipe.Sparsity, found.Recipe.Method)
 	return nil
@@ -62,15 +62,6 @@ func (r *pruning) tableDigest() string {
 		return ""
 	}
 	return r.table.Digest()
-}
-
-// speeds are the speed-ups of a candidate by shape.
-func (r *pruning) speeds(c *prune.Candidate) string {
-	var list []string
-	for i, s := range r.table.Shapes {
-		list = append(list, fmt.Sprintf("%d×%d: %.2f", s.Batch, s.Tokens, c.Speedups[i]))
-	}
-	return strings.Join(list, ", ")
 }
 
 // place writes the folder beside its place and renames it when it is whole.

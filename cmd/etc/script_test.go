@@ -22,7 +22,25 @@ import (
 // TestMain makes this test binary the command etc, for scripts and for tests
 // that need a process of its own.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"etc": main})
+	testscript.Main(cached{m}, map[string]func(){"etc": main})
+}
+
+// A cached runs tests with a cache of their own, in which only kernels that
+// were compiled before are.
+type cached struct{ tests *testing.M }
+
+func (c cached) Run() int {
+	kernels := filepath.Join(cacheFolder(), "nvrtc")
+	dir, err := os.MkdirTemp("", "etc-cache-")
+	if err == nil {
+		err = errors.Join(os.MkdirAll(kernels, 0o777), os.Symlink(kernels, filepath.Join(dir, "nvrtc")), os.Setenv("ETC_CACHE_DIR", dir))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	return c.tests.Run()
 }
 
 // scriptCommands are what scripts need besides etc itself.
@@ -53,10 +71,11 @@ func TestScripts(t *testing.T) {
 		"EMBEDDER=" + random(1, "BertModel"),
 		"DECODER=" + random(2, "GPT2LMHeadModel"),
 		"WIDE=" + frontendtest.Random(t, rand.New(rand.NewPCG(3, 0)), "BertModel", wide),
+		"ETC_CACHE_DIR=" + cacheFolder(),
 	}
 	helper := nvrtcHelper()
 	if helper != "" {
-		env = append(env, "ETC_NVRTC="+helper, "ETC_CACHE_DIR="+cacheFolder())
+		env = append(env, "ETC_NVRTC="+helper)
 	}
 	testscript.Run(t, testscript.Params{
 		Condition: func(name string) (bool, error) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What make prune-bench runs: real models are pruned, judged on all rows, and timed in turns with the dense ones.
 
-usage: prune/bench.py SHARED OUT DOC [NAME ...]
+usage: prune/bench.py SHARED OUT DOC [--speeds] [NAME ...]
 
 SHARED holds models and data, OUT gets checkpoints, plans and a record for each
 ask, DOC is the page whose table is written anew between its markers. Asks that
@@ -135,6 +135,16 @@ class Bench:
         print(row(record), f"{seconds:.0f} s", flush=True)
 
 
+    def time(self, name, ask):
+        path = self.out / f"{name}.json"
+        record = json.loads(path.read_text())
+        for dtype in ask["dtypes"]:
+            if dtype in record:
+                record[dtype]["speeds"] = self.speeds(self.plan(self.out / name, dtype), self.plan(self.shared / "models" / ask["model"], dtype))
+        path.write_text(json.dumps(record, indent=1))
+        print(row(record), flush=True)
+
+
 def drop(record, dtype, against):
     """In points, or percent of a perplexity, against the dense model in another dtype."""
     dense, pruned = record[against]["dense"], record[dtype]["pruned"]
@@ -182,12 +192,14 @@ def main():
         sys.exit(__doc__)
     shared, out, doc, names = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]), sys.argv[4:]
     all = asks()
+    only_speeds = "--speeds" in names
+    names = [n for n in names if n != "--speeds"]
     unknown = [n for n in names if n not in all]
     if unknown:
         sys.exit(f"{unknown}: want some of {', '.join(all)}")
     bench = Bench(shared, out)
     for name in names or all:
-        bench.ask(name, all[name])
+        (bench.time if only_speeds else bench.ask)(name, all[name])
     write(out, doc)
 
 

@@ -154,7 +154,7 @@ def drop(record, dtype, against):
 def row(record):
     ask = " ".join(record["flags"])
     if "f32" not in record:
-        return f"| {record['model']} | `{ask}` | exit 8 | | | | | |"
+        return f"| {record['model']} | `{ask}` | exit 8 | | | | | | | |"
     table = re.search(r"speed-up ([0-9.]+) by the table", record["said"])
     accept = re.findall(r"(?:accept|reserve) rows: .*drop (\S+) \(95 % interval (\S+) to (\S+), (\d+) rows\)", record["said"])
     speeds = "; ".join(f"{d} " + " ".join(f"{s:.2f}" for s in record[d]["speeds"]) for d in record["dtypes"])

@@ -40,21 +40,30 @@ func (e *Edit) menus(t *latency.Table) []menu {
 	var all []menu
 	for i, l := range e.layers {
 		m := menu{layer: l}
-		last := t.LastFFN
 		if l.ffn != nil {
 			m.options = e.widthOptions(l, t)
 		} else {
-			m.options, last = e.headOptions(l, t), t.LastAttention
+			m.options = e.headOptions(l, t)
 		}
-		if i >= len(e.layers)-2 { // of the last layer, a head may want one token only
-			for j := range m.options {
-				m.options[j].times = last(m.options[j].times)
-			}
+		for j := range m.options {
+			m.options[j].times = e.placed(i, m.options[j].times, t)
 		}
 		m.options = worthwhile(m.options)
 		all = append(all, m)
 	}
 	return all
+}
+
+// placed are the times of sublayer i of the model, where it takes us in the
+// middle: of the last layer, a head may want one token only.
+func (e *Edit) placed(i int, us []float64, t *latency.Table) []float64 {
+	switch {
+	case i < len(e.layers)-2:
+		return us
+	case e.layers[i].attention != nil:
+		return t.LastAttention(us)
+	}
+	return t.LastFFN(us)
 }
 
 // dialOf is the number of the dial of a kind in a sublayer.

@@ -62,14 +62,11 @@ func (e *Edit) densities(s Setting) []float64 {
 func (q *Quest) tileSpeedups(densities []float64) []float64 {
 	dense, pruned := slices.Clone(q.Latency.Rest), slices.Clone(q.Latency.Rest)
 	for i, m := range q.menus {
-		us, last := q.Latency.FFNTilesTime(densities[i]), q.Latency.LastFFN
+		us := q.Latency.FFNTilesTime(densities[i])
 		if m.layer.attention != nil {
-			us, last = q.Latency.AttentionTilesTime(densities[i]), q.Latency.LastAttention
+			us = q.Latency.AttentionTilesTime(densities[i])
 		}
-		if i >= len(q.menus)-2 {
-			us = last(us)
-		}
-		addTo(pruned, us)
+		addTo(pruned, q.edit.placed(i, us, q.Latency))
 		addTo(dense, m.options[0].times)
 	}
 	for i := range dense {

@@ -153,10 +153,10 @@ func (q *Quest) prepare(ctx context.Context) error {
 		return nil
 	}
 	q.menus = e.menus(q.Latency)
-	if err := q.rankSchemes(); err != nil {
+	if err := q.measureDamage(ctx); err != nil || !q.measured {
 		return err
 	}
-	return q.measureDamage(ctx)
+	return q.rankSchemes() // compared by damage only
 }
 
 // allocates tells whether sublayers are pruned each in its own way: by the

@@ -144,6 +144,29 @@ func readSurvivors(t *testing.T) map[string][]string {
 	return all
 }
 
+// kernelSurvivors are the record of a kernel, its figures first, with the PTX that it is of.
+type kernelSurvivors struct {
+	entry  string
+	ptx    []byte
+	record []string
+}
+
+// currentSurvivors are the records of today's PTX.
+func currentSurvivors(t *testing.T) []kernelSurvivors {
+	t.Helper()
+	var list []kernelSurvivors
+	for entry, record := range readSurvivors(t) {
+		ptx, err := goldenPTX(entry)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(record[0], digest(ptx)[:12]) {
+			list = append(list, kernelSurvivors{entry, ptx, record})
+		}
+	}
+	return list
+}
+
 func writeSurvivors(t *testing.T, all map[string][]string) {
 	t.Helper()
 	var b strings.Builder

@@ -90,12 +90,7 @@ generate: ## the generated files again
 	go generate ./...
 
 fuzz: ## every fuzz target for FUZZTIME
-	@set -e; for pkg in $$(go list ./...); do \
-	  dir=$$(go list -f '{{.Dir}}' $$pkg); \
-	  for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9]+' $$dir/*_test.go 2>/dev/null | cut -c6- | sort); do \
-	    echo "$$pkg $$target"; go test $$pkg -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x -parallel 2; \
-	  done; \
-	done
+	.ci/fuzz $(FUZZTIME)
 
 bench: build ## tokens a second, start-up and memory of BENCH_MODEL, pruned against dense
 	@mkdir -p out/bench

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"iter"
 
 	"etc/executor"
 	"etc/executor/cpu"
@@ -98,7 +99,9 @@ func forwardSample(ctx context.Context, x *executor.Executor, s *sample, see fun
 // recalibrate shows p calibration rows in the model as pruned so far, beside the
 // dense one: until it has seen enough, which where one token of a row is read takes all.
 func (r *pruning) recalibrate(ctx context.Context) prune.Calibrate {
+	pruned, dense := &walk{pruning: r}, &walk{pruning: r}
 	return func(g *ir.Graph, p *prune.Pass) error {
+		layer := layerOf(g, p.Block())
 		see := func(dense bool) observer {
 			return func(name string, in cpu.Rows) {
 				if p.Wants(name, in.Width) {
@@ -106,27 +109,31 @@ func (r *pruning) recalibrate(ctx context.Context) prune.Calibrate {
 				}
 			}
 		}
-		pruned, err := r.open(cut(g, p.Block()), see(false))
+		x, err := pruned.open(ctx, g, layer, see(false))
 		if err != nil {
 			return err
 		}
-		defer pruned.Close()
-		dense, err := r.open(cut(r.dense, p.Block()), see(true))
+		defer x.Close()
+		xd, err := dense.open(ctx, r.dense, layer, see(true))
 		if err != nil {
 			return err
 		}
-		defer dense.Close()
-		for ids, types := range r.sample.batches() {
+		defer xd.Close()
+		next, stop := iter.Pull2(dense.batches())
+		defer stop()
+		for ids, types := range pruned.batches() {
 			if p.Rows() >= rebuildTokens {
 				break
 			}
-			for _, x := range []*executor.Executor{pruned, dense} {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				if _, err := x.Forward(ids, types, x.Default()...); err != nil {
-					return err
-				}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if _, err := x.Forward(ids, types, x.Default()...); err != nil {
+				return err
+			}
+			ids, types, _ = next()
+			if _, err := xd.Forward(ids, types, xd.Default()...); err != nil {
+				return err
 			}
 			if err := p.End(); err != nil {
 				return err

@@ -28,6 +28,11 @@ func (r *pruning) executed() string {
 // in float32 and is compiled without looking for structure, so that products
 // have the widths of the dense model.
 func (r *pruning) open(g *ir.Graph, see observer) (*executor.Executor, error) {
+	return r.openAs(r.model, g, see)
+}
+
+// openAs is open with other facts of the model.
+func (r *pruning) openAs(model plan.Model, g *ir.Graph, see observer) (*executor.Executor, error) {
 	target := r.executed()
 	if see != nil {
 		target = cpu.Target
@@ -35,7 +40,7 @@ func (r *pruning) open(g *ir.Graph, see observer) (*executor.Executor, error) {
 	o := compiler.Options{Targets: []string{target}, Version: version, Dense: see != nil}
 	var result *compiler.Result
 	err := mapped.Guard(func() (err error) {
-		result, err = compiler.Lower(g, r.model, o)
+		result, err = compiler.Lower(g, model, o)
 		return err
 	})
 	if err != nil {

@@ -9,35 +9,41 @@ import (
 	"etc/fault"
 )
 
-// TestReplayOfASearch: a recipe that a search wrote layer by layer, with heads
-// and widths of its own in every sublayer, makes the same model.
+// TestReplayOfASearch: a recipe that a search wrote, layer by layer or at once,
+// with heads and widths of its own in every sublayer, makes the same model.
 func TestReplayOfASearch(t *testing.T) {
-	w := newWorld(t)
-	q := w.quest(99)
-	q.Speedup = 2.5
-	q.Calibrate = calibrator(t, w.dense)
-	f, err := q.Run(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(f.Recipe)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var r Recipe
-	if err := json.Unmarshal(text, &r); err != nil {
-		t.Fatal(err)
-	}
-	g := w.dense.Clone()
-	again, err := Replay(g, q.Stats, &r, q.Calibrate)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(bytesOf(g), bytesOf(f.Graph)) {
-		t.Error("the weights differ")
-	}
-	if text2, err := json.Marshal(again); err != nil || !bytes.Equal(text2, text) {
-		t.Errorf("the recipe became\n%s\nwas\n%s", text2, text)
+	for _, atOnce := range []bool{false, true} {
+		w := newWorld(t)
+		q := w.quest(99)
+		q.Speedup = 2.5
+		q.Calibrate = calibrator(t, w.dense)
+		w.favour(q, atOnce)
+		f, err := q.Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Recipe.AtOnce != atOnce {
+			t.Errorf("the recipe says at once: %v, want %v", f.Recipe.AtOnce, atOnce)
+		}
+		text, err := json.Marshal(f.Recipe)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var r Recipe
+		if err := json.Unmarshal(text, &r); err != nil {
+			t.Fatal(err)
+		}
+		g := w.dense.Clone()
+		again, err := Replay(g, q.Stats, &r, q.Calibrate)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(bytesOf(g), bytesOf(f.Graph)) {
+			t.Error("the weights differ")
+		}
+		if text2, err := json.Marshal(again); err != nil || !bytes.Equal(text2, text) {
+			t.Errorf("the recipe became\n%s\nwas\n%s", text2, text)
+		}
 	}
 }
 

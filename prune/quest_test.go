@@ -357,7 +357,7 @@ func calibrator(t *testing.T, dense *ir.Graph) Calibrate {
 }
 
 // TestQuestAtASpeed returns a model at least that fast, and none faster than
-// can be; layer by layer it is nearer to the dense model's outputs.
+// can be, as near to the dense model's outputs as what is written at once.
 func TestQuestAtASpeed(t *testing.T) {
 	for _, speed := range []float64{1.3, 2, 3} {
 		w := newWorld(t)
@@ -371,7 +371,7 @@ func TestQuestAtASpeed(t *testing.T) {
 		if got := slices.Min(speedOf(f.Graph)); got < speed {
 			t.Errorf("%v times as fast, want %v", got, speed)
 		}
-		if len(w.accept) != 1 || !strings.HasSuffix(f.Candidate.Name, "layer by layer") || f.Candidate.Outcome != "accepted" {
+		if len(w.accept) != 1 || f.Candidate.Outcome != "accepted" {
 			t.Errorf("%d looks at the accept rows, candidate %q %s", len(w.accept), f.Candidate.Name, f.Candidate.Outcome)
 		}
 		dense := outputs(t, w.dense)
@@ -497,6 +497,105 @@ func TestRefusedByTheAcceptRows(t *testing.T) {
 		refused(t, f, err, fmt.Sprintf("best found on the search rows: speed-up %.2f", q.Best.Speedup()))
 		if len(w.accept) != 1 || len(w.reserve) > 1 {
 			t.Errorf("%d and %d looks", len(w.accept), len(w.reserve))
+		}
+	}
+}
+
+// favour has the metric of q like models better that are written at once, or
+// that are not.
+func (w *world) favour(q *Quest, atOnce bool) {
+	judge := q.Search
+	q.Search = func(ctx context.Context, g *ir.Graph) (*Verdict, error) {
+		v, err := judge(ctx, g)
+		if err == nil && settledAs(w.t, q, g) == atOnce {
+			v.Drop += 1000
+		}
+		return v, err
+	}
+}
+
+// settledAs tells whether the graph of a candidate was written for good.
+func settledAs(t *testing.T, q *Quest, g *ir.Graph) bool {
+	i := slices.IndexFunc(q.Tried, func(c *Candidate) bool { return c.graph == g })
+	if i < 0 {
+		t.Fatal("a graph of no candidate is judged")
+	}
+	return q.Tried[i].settled
+}
+
+// TestWrittenAtOnce: what is written at once competes with the same layer by
+// layer, by the metric, and without one by the damage.
+func TestWrittenAtOnce(t *testing.T) {
+	for _, atOnce := range []bool{false, true} {
+		w := newWorld(t)
+		q := w.quest(99)
+		q.Speedup, q.Calibrate = 2, calibrator(t, w.dense)
+		w.favour(q, atOnce)
+		f, err := q.Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Candidate.settled == atOnce || len(w.search) != 2*finals {
+			t.Errorf("%q is found, %d looks", f.Candidate.Name, len(w.search))
+		}
+		w = newWorld(t)
+		q = w.quest(99)
+		q.Speedup, q.Calibrate, q.Search = 2, calibrator(t, w.dense), nil
+		damage, rebuilding := q.Damage, false
+		q.Tell = func(stage string, _, _ int) { rebuilding = strings.HasPrefix(stage, "rebuilding") }
+		q.Damage = func(ctx context.Context, g *ir.Graph) (float64, error) {
+			d, err := damage(ctx, g)
+			if rebuilding != atOnce {
+				d /= 1000
+			}
+			return d, err
+		}
+		if f, err = q.Run(t.Context()); err != nil || f.Candidate.settled == atOnce {
+			t.Errorf("by damage %q is found, %v", f.Candidate.Name, err)
+		}
+	}
+}
+
+// TestNextBestOfASpeed: where the accept rows refuse the best of the speed that
+// is wanted, the next that is inside tries the rows set aside, once.
+func TestNextBestOfASpeed(t *testing.T) {
+	refuse := func(looks *[]*ir.Graph) Judge {
+		return func(_ context.Context, g *ir.Graph) (*Verdict, error) {
+			*looks = append(*looks, g)
+			return &Verdict{Drop: 7.25}, nil
+		}
+	}
+	for name, set := range map[string]func(q *Quest, w *world){
+		"":                   func(*Quest, *world) {},
+		"on the accept rows": func(q *Quest, w *world) { q.Reserve = nil },
+		"on the rows set aside": func(q *Quest, w *world) {
+			q.Reserve = refuse(&w.reserve)
+		},
+		"on the accept rows, nothing else inside": func(q *Quest, w *world) {
+			judge := q.Search
+			q.Search = func(ctx context.Context, g *ir.Graph) (*Verdict, error) {
+				v, err := judge(ctx, g)
+				if len(w.search) > 1 {
+					v.Inside = false
+				}
+				return v, err
+			}
+		},
+	} {
+		w := newWorld(t)
+		q := w.quest(99)
+		q.Speedup, q.Accept = 2, refuse(&w.accept)
+		set(q, w)
+		f, err := q.Run(t.Context())
+		if where, _, _ := strings.Cut(name, ","); where != "" {
+			refused(t, f, err, "costs 7.25 points "+where)
+		} else if err != nil || !f.Reserved || f.Graph != w.reserve[0] || f.Candidate.Outcome != "accepted on the rows set aside" {
+			t.Errorf("found %+v, %v", f, err)
+		} else if slices.Min(speedOf(f.Graph)) < 2 || bytes.Equal(bytesOf(f.Graph), bytesOf(w.accept[0])) {
+			t.Error("what tries the rows set aside is too slow, or was refused before")
+		}
+		if len(w.accept) != 1 || len(w.reserve) > 1 {
+			t.Errorf("%s: %d and %d looks", name, len(w.accept), len(w.reserve))
 		}
 	}
 }

@@ -14,8 +14,9 @@ import (
 type Recipe struct {
 	Schema   int      `json:"schema"`
 	Method   string   `json:"method"`
-	Scores   string   `json:"scores"`   // what decided, for people
-	Sparsity float64  `json:"sparsity"` // share of zeros in the encoder's matrices
+	Scores   string   `json:"scores"`            // what decided, for people
+	AtOnce   bool     `json:"at_once,omitempty"` // repaired by what the dense model's products read, not layer by layer
+	Sparsity float64  `json:"sparsity"`          // share of zeros in the encoder's matrices
 	Layers   []Kept   `json:"layers"`
 	Matrices []Record `json:"matrices"`
 }

@@ -12,7 +12,8 @@ import (
 // fine-tune of the recipe's model, with the same names, shapes and heads. A
 // recipe of another model, or one whose marks do not fit together, is
 // fault.Corrupt, and g is as it was. The criterion is that of the recipe's
-// method, as far as it says what is repaired. calibrate may be nil.
+// method, as far as it says what is repaired. calibrate may be nil, and is not
+// asked where the recipe's model was repaired at once.
 func Replay(g *ir.Graph, stats *Statistics, r *Recipe, calibrate Calibrate) (*Recipe, error) {
 	if r.Schema != recipeSchema {
 		return nil, fault.Newf(fault.Corrupt, "recipe of schema %d, want %d: prune the first model again with this version", r.Schema, recipeSchema)
@@ -39,6 +40,9 @@ func Replay(g *ir.Graph, stats *Statistics, r *Recipe, calibrate Calibrate) (*Re
 	}
 	if err := e.checkLayers(r.Layers); err != nil {
 		return nil, err
+	}
+	if r.AtOnce {
+		calibrate = nil
 	}
 	return e.writeMarked(g, calibrate, nil)
 }

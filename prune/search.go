@@ -194,14 +194,20 @@ func (q *Quest) atSpeed(ctx context.Context) (*Found, error) {
 		return nil, fault.Newf(fault.Unreachable, "speed-up %.3g: the fastest model by the latency table is %.3g times as fast as the dense one", q.Speedup, q.fastest()).
 			WithHint("less --speedup, or another --target")
 	}
-	best, err := q.settle(ctx, finalists)
+	ranked, err := q.settle(ctx, finalists)
 	if err != nil {
 		return nil, err
 	}
+	best := ranked[0]
 	if best.Verdict != nil && !best.Verdict.Inside {
 		return nil, q.unreachable(best, best.Verdict, "on the search rows")
 	}
-	return q.accept(ctx, best, nil)
+	return q.accept(ctx, best, func() (*Candidate, error) {
+		if len(ranked) == 1 || !ranked[1].Verdict.Inside {
+			return nil, nil
+		}
+		return ranked[1], q.build(ranked[1])
+	})
 }
 
 // measureTries is how often what turns out too slow is made faster.
@@ -318,15 +324,26 @@ func (q *Quest) climb(ctx context.Context) (*Found, error) {
 		if err != nil {
 			return nil, err
 		}
-		best, err := q.settle(ctx, list)
+		ranked, err := q.settle(ctx, list)
 		if err != nil {
 			return nil, err
 		}
+		best := ranked[0]
 		if best.Verdict != nil && !best.Verdict.Inside { // what is written anew is judged anew
 			worst = best
 			continue
 		}
-		return q.accept(ctx, best, q.safer(passed, k))
+		return q.accept(ctx, best, func() (*Candidate, error) {
+			safer := q.safer(passed, k)
+			if safer == nil {
+				return nil, nil
+			}
+			ranked, err := q.settle(ctx, []*Candidate{safer})
+			if err != nil {
+				return nil, err
+			}
+			return ranked[0], nil
+		})
 	}
 	if worst == nil {
 		return nil, q.unreachable(nil, nil, "")
@@ -361,8 +378,9 @@ func (q *Quest) fastest() float64 {
 }
 
 // accept has the rows decide that the search did not see. They are looked at
-// once; if they refuse, a model known to lose less may try those set aside.
-func (q *Quest) accept(ctx context.Context, best, safer *Candidate) (*Found, error) {
+// once; if they refuse, another model may try those set aside: one known to lose
+// less, or the next best of a speed. nil where there is none.
+func (q *Quest) accept(ctx context.Context, best *Candidate, another func() (*Candidate, error)) (*Found, error) {
 	if q.Accept == nil {
 		return &Found{Graph: best.graph, Recipe: best.recipe, Candidate: best}, nil
 	}
@@ -375,22 +393,25 @@ func (q *Quest) accept(ctx context.Context, best, safer *Candidate) (*Found, err
 		return &Found{best.graph, best.recipe, best, v, false}, nil
 	}
 	best.Outcome, q.refused = fmt.Sprintf("refused by the accept rows: %+.2f", v.Drop), true
-	if safer == nil || q.Reserve == nil {
+	if q.Reserve == nil {
 		return nil, q.unreachable(best, v, "on the accept rows")
 	}
-	settled, err := q.settle(ctx, []*Candidate{safer})
+	next, err := another()
 	if err != nil {
 		return nil, err
 	}
-	if v, err = q.Reserve(ctx, settled.graph); err != nil {
+	if next == nil {
+		return nil, q.unreachable(best, v, "on the accept rows")
+	}
+	if v, err = q.Reserve(ctx, next.graph); err != nil {
 		return nil, err
 	}
 	if !v.Inside {
-		settled.Outcome = fmt.Sprintf("refused by the rows set aside: %+.2f", v.Drop)
-		return nil, q.unreachable(settled, v, "on the rows set aside")
+		next.Outcome = fmt.Sprintf("refused by the rows set aside: %+.2f", v.Drop)
+		return nil, q.unreachable(next, v, "on the rows set aside")
 	}
-	settled.Outcome = "accepted on the rows set aside"
-	return &Found{settled.graph, settled.recipe, settled, v, true}, nil
+	next.Outcome = "accepted on the rows set aside"
+	return &Found{next.graph, next.recipe, next, v, true}, nil
 }
 
 // unreachable says what rows said of c, and the best that was found; c is nil
@@ -518,10 +539,10 @@ func (q *Quest) telling(c *Candidate) Calibrate {
 const finals = 2
 
 // settle writes the best of some candidates anew, each layer on top of what is
-// already pruned, and picks the one that the metric likes best, or that does
-// least damage.
-func (q *Quest) settle(ctx context.Context, list []*Candidate) (*Candidate, error) {
-	var best *Candidate
+// already pruned, and ranks the outcomes, together with what was written at once:
+// first the one that the metric likes best, or that does least damage.
+func (q *Quest) settle(ctx context.Context, list []*Candidate) ([]*Candidate, error) {
+	var ranked []*Candidate
 	list = list[:min(finals, len(list))]
 	for i, c := range list {
 		if i > 0 && q.stop() {
@@ -532,6 +553,10 @@ func (q *Quest) settle(ctx context.Context, list []*Candidate) (*Candidate, erro
 		again.writing = fmt.Sprintf("rebuilding %d of %d", i+1, len(list))
 		if again.rebuilds(q) {
 			again.Name += ", layer by layer"
+			if _, err := q.judged(ctx, c); err != nil {
+				return nil, err
+			}
+			ranked = append(ranked, c)
 		}
 		if err := q.look(ctx, &again); err != nil {
 			return nil, err
@@ -540,15 +565,26 @@ func (q *Quest) settle(ctx context.Context, list []*Candidate) (*Candidate, erro
 		if _, err := q.judged(ctx, &again); err != nil {
 			return nil, err
 		}
-		loser := &again
-		if best == nil || again.better(best) {
-			best, loser = &again, best
-		}
-		if loser != nil && loser != q.Best { // which may be wanted in a hurry
-			loser.forget()
+		ranked = append(ranked, &again)
+		slices.SortStableFunc(ranked, byVerdict)
+		for _, c := range ranked[1:] {
+			if c != q.Best { // which may be wanted in a hurry
+				c.forget()
+			}
 		}
 	}
-	return best, q.build(best)
+	return ranked, q.build(ranked[0])
+}
+
+// byVerdict puts the better of two candidates of one speed first.
+func byVerdict(a, b *Candidate) int {
+	switch {
+	case a.better(b):
+		return -1
+	case b.better(a):
+		return 1
+	}
+	return 0
 }
 
 // better compares two candidates of one speed.

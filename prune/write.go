@@ -24,7 +24,7 @@ func (e *Edit) write(g *ir.Graph, s Setting, calibrate Calibrate) (*Recipe, erro
 
 // writeMarked is write for what is marked. keep, if not nil, may know stages.
 func (e *Edit) writeMarked(g *ir.Graph, calibrate Calibrate, keep keep) (*Recipe, error) {
-	r := &Recipe{Schema: recipeSchema, Method: e.method}
+	r := &Recipe{Schema: recipeSchema, Method: e.method, AtOnce: calibrate == nil && !e.stats.Empty()}
 	zeros := 0
 	for _, l := range e.layers {
 		kept := l.kept()

@@ -19,6 +19,7 @@ import (
 // package that is not listed does not exist. Tests are free within the module.
 const importRules = `
 fault:
+memo:
 
 ir/tensor:
 ir/sparse:            ir/tensor fault
@@ -52,7 +53,7 @@ compiler/schedule:    formats/plan ir ir/tensor
 codegen:              compiler/schedule formats/plan formats/plan/layout ir ir/tensor
 codegen/cuda/kernels: formats/plan/launch
 codegen/cuda/emit:    executor/gpu formats/plan formats/plan/launch ir/tensor
-codegen/cuda/nvrtc:   fault
+codegen/cuda/nvrtc:   fault memo
 codegen/cuda:         codegen codegen/cuda/kernels codegen/cuda/nvrtc compiler/cost compiler/schedule fault formats/plan formats/plan/launch formats/plan/layout ir ir/tensor
 codegen/cpu:          codegen compiler/schedule fault formats/plan formats/plan/layout ir ir/tensor
 compiler:             codegen codegen/cpu codegen/cuda compiler/cost compiler/frontend compiler/schedule compiler/transform fault formats/checkpoint formats/mapped formats/plan formats/tokenizer ir ir/pass ir/tensor

@@ -17,6 +17,7 @@ import (
 	"etc/formats/plan"
 	"etc/formats/rows"
 	"etc/ir"
+	"etc/memo"
 	"etc/prune"
 	"etc/prune/latency"
 	html "etc/prune/report"
@@ -78,7 +79,7 @@ type pruning struct {
 	drop      *eval.Drop      // of --max-drop, or nil
 	sample    *sample         // of calibration rows, or nil
 	stats     *prune.Statistics
-	memo      *memo          // answers of earlier runs
+	memo      *memo.Memo     // answers of earlier runs
 	base      string         // what those depend on
 	budget    *budget        // of --budget, or nil
 	table     *latency.Table // that speeds were read from, or nil
@@ -101,7 +102,7 @@ func (p *program) prune(ctx context.Context, model string, f *pruneFlags) error 
 	if err != nil {
 		return err
 	}
-	r := &pruning{program: p, flags: f, ctx: ctx, method: method, modelName: filepath.Base(filepath.Clean(model)), memo: openMemo("prune")}
+	r := &pruning{program: p, flags: f, ctx: ctx, method: method, modelName: filepath.Base(filepath.Clean(model)), memo: openMemo()}
 	if err := r.readFlags(); err != nil {
 		return err
 	}
@@ -120,7 +121,8 @@ func (p *program) prune(ctx context.Context, model string, f *pruneFlags) error 
 	}
 	found, err := r.found()
 	if r.memo != nil && r.verbose {
-		r.note("cache %s: %d answers known, %d found", r.memo.folder, r.memo.known, r.memo.found)
+		known, kept := r.memo.Counts()
+		r.note("cache %s: %d answers known, %d found", r.memo.Folder(), known, kept)
 	}
 	if err != nil {
 		return err

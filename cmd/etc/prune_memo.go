@@ -7,9 +7,13 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"os"
+	"path/filepath"
+	"sync"
 
 	"etc/executor/cpu"
 	"etc/executor/cpu/kernel"
+	"etc/memo"
 	"etc/prune"
 )
 
@@ -20,10 +24,46 @@ func (r *pruning) memoBase() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return r.memo.ask("calibrated", hex.EncodeToString(source[:]), r.sample.digest(), cpu.Target, kernel.Best().String()).String(), nil
+	return ask("calibrated", hex.EncodeToString(source[:]), r.sample.digest(), cpu.Target, kernel.Best().String()).String(), nil
 }
 
-func (q question) String() string { return hex.EncodeToString(q[:]) }
+// memoLimit bounds the memo, in bytes: statistics of a model of 12 layers and
+// width 768 take half a GiB.
+const memoLimit = 4 << 30
+
+// openMemo opens the answers of prunings in the cache folder, and drops what was
+// not used for longest where they are too large. nil where there is no cache.
+func openMemo() *memo.Memo {
+	if _, err := ownDigest(); err != nil || cacheFolder() == "" {
+		return nil
+	}
+	m := memo.Open(filepath.Join(cacheFolder(), "prune"))
+	m.Trim(memoLimit)
+	return m
+}
+
+// ownDigest is that of the running program's file: other code may have other
+// answers, even of the same version.
+var ownDigest = sync.OnceValues(func() (string, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return hex.EncodeToString(h.Sum(nil)), err
+})
+
+// ask makes a question to this program of its parts.
+func ask(parts ...string) memo.Question {
+	own, _ := ownDigest() // without, there is no memo to ask
+	return memo.Ask(append([]string{own}, parts...)...)
+}
 
 // digest names the rows of a sample, nil for none.
 func (s *sample) digest() string {
@@ -46,8 +86,8 @@ func (s *sample) digest() string {
 // knownStatistics are those of an earlier run, or find collects them and they
 // are kept.
 func (r *pruning) knownStatistics(find func() error) error {
-	q := r.memo.ask("statistics", r.base)
-	known := r.memo.load(q, func(from io.Reader, size int64) error {
+	q := ask("statistics", r.base)
+	known := r.memo.Load(q, func(from io.Reader, size int64) error {
 		stats, err := prune.ReadStatistics(bufio.NewReaderSize(from, 1<<20), size)
 		if err == nil {
 			r.stats = stats
@@ -60,7 +100,7 @@ func (r *pruning) knownStatistics(find func() error) error {
 	if err := find(); err != nil {
 		return err
 	}
-	r.memo.store(q, func(to io.Writer) error {
+	r.memo.Store(q, func(to io.Writer) error {
 		w := bufio.NewWriterSize(to, 1<<20)
 		if err := r.stats.Write(w); err != nil {
 			return err
@@ -72,7 +112,7 @@ func (r *pruning) knownStatistics(find func() error) error {
 
 // recall is prune.Recall for this model and these calibration rows.
 func (r *pruning) recall(text string, answer any, find func() error) error {
-	return r.memo.recall(r.memo.ask("pruned", r.base, r.executed(), text), answer, find)
+	return r.memo.Recall(ask("pruned", r.base, r.executed(), text), answer, find)
 }
 
 // id names the rows of a part and what may be lost on them.
@@ -85,5 +125,5 @@ func (r *pruning) id(p *part) (string, error) {
 	if r.drop != nil {
 		asked = r.drop.String()
 	}
-	return r.memo.ask("rows", string(text), asked).String(), nil
+	return ask("rows", string(text), asked).String(), nil
 }

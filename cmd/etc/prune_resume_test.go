@@ -66,6 +66,21 @@ func wantSameFolder(t *testing.T, what, a, b string) {
 	}
 }
 
+// filesIn are the files of a folder and those inside it.
+func filesIn(t *testing.T, folder string) (files []string) {
+	t.Helper()
+	err := filepath.WalkDir(folder, func(path string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
 // TestPruneFromCache: with an empty cache, a full one, one in which every file
 // is damaged, and none at all, the same bytes come out; a full one leaves
 // nothing to find.

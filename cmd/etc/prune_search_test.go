@@ -95,7 +95,6 @@ func TestMemoBase(t *testing.T) {
 		"other rows":    {ckpt: c, sample: &sample{ids: [][]int32{{1}, {2, 3}}, types: [][]int32{{0}, {0, 0}}}},
 		"other weights": {ckpt: c.With(map[string]tensor.Tensor{name: x}), sample: one},
 	} {
-		r.memo = openMemo("test")
 		base, err := r.memoBase()
 		if err != nil {
 			t.Fatal(err)

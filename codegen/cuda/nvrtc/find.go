@@ -42,7 +42,7 @@ func Find(o Options) (*Compiler, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Compiler{helper: helper, library: library, build: buildOf(library), cache: o.Cache, timeout: Timeout, context: o.Context}
+	c := &Compiler{helper: helper, library: library, build: buildOf(library), cache: cacheIn(o.Cache), timeout: Timeout, context: o.Context}
 	if c.context == nil {
 		c.context = context.Background()
 	}

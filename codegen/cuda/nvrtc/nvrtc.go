@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"etc/fault"
+	"etc/memo"
 )
 
 // A Job is one kernel to compile for one architecture.
@@ -53,7 +54,7 @@ type Code struct {
 // A Compiler runs helpers.
 type Compiler struct {
 	helper, library string
-	cache           string // a folder; empty: none
+	cache           *memo.Memo // nil: none
 	version         string
 	build           string // tells builds of one version of the library apart
 	timeout         time.Duration

@@ -179,13 +179,13 @@ func TestCache(t *testing.T) {
 			t.Errorf("%v: asked %d times, want %d", &other, asked(), i+2)
 		}
 	}
-	path, before := c.path(&j), asked()
+	path, before := entry(cache, c, &j), asked()
 	good, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	flipped := append([]byte{}, good...)
-	flipped[len(flipped)-2] ^= 1 // the last digit of a number: JSON still
+	flipped[len(flipped)-3] ^= 1 // the last digit of a number: JSON still
 	for i, bad := range [][]byte{nil, good[:10], good[:len(good)-1], flipped} {
 		if err := os.WriteFile(path, bad, 0o666); err != nil {
 			t.Fatal(err)
@@ -195,7 +195,7 @@ func TestCache(t *testing.T) {
 		}
 	}
 	other := job("k", "2") // whole, but not of this kernel
-	foreign, err := os.ReadFile(c.path(&other))
+	foreign, err := os.ReadFile(entry(cache, c, &other))
 	if err == nil {
 		err = os.WriteFile(path, foreign, 0o666)
 	}
@@ -211,6 +211,12 @@ func TestCache(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".unfinished-*")); left != nil {
 		t.Errorf("left behind: %v", left)
 	}
+}
+
+// entry is the file of a job's code.
+func entry(cache string, c *Compiler, j *Job) string {
+	name := c.question(j).String()
+	return filepath.Join(cache, "nvrtc", name[:2], name)
 }
 
 // TestCacheThatCannotBeWritten is as good as none.

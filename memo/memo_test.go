@@ -1,4 +1,4 @@
-package main
+package memo
 
 import (
 	"bytes"
@@ -11,15 +11,15 @@ import (
 )
 
 // keepAnswer stores one answer of so many bytes.
-func keepAnswer(m *memo, q question, size int) []byte {
+func keepAnswer(m *Memo, q Question, size int) []byte {
 	answer := bytes.Repeat([]byte{7}, size)
-	m.store(q, func(to io.Writer) error { _, err := to.Write(answer); return err })
+	m.Store(q, func(to io.Writer) error { _, err := to.Write(answer); return err })
 	return answer
 }
 
 // answerTo is what a memo knows of a question, or nil.
-func answerTo(m *memo, q question) (answer []byte) {
-	m.load(q, func(from io.Reader, size int64) (err error) {
+func answerTo(m *Memo, q Question) (answer []byte) {
+	m.Load(q, func(from io.Reader, size int64) (err error) {
 		answer, err = io.ReadAll(from)
 		if int64(len(answer)) != size {
 			err = errors.New("another size")
@@ -29,35 +29,29 @@ func answerTo(m *memo, q question) (answer []byte) {
 	return answer
 }
 
-// filesIn are the files of a folder and those inside it.
-func filesIn(t *testing.T, folder string) (files []string) {
+// files are those of a memo.
+func files(t *testing.T, m *Memo) []string {
 	t.Helper()
-	err := filepath.WalkDir(folder, func(path string, d os.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			files = append(files, path)
-		}
-		return err
-	})
+	all, err := filepath.Glob(filepath.Join(m.folder, "*", "*"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return files
+	return all
 }
 
 // TestMemo: an answer comes back whole, to its own question; one that was
 // changed, cut off or put in the place of another is none, and is replaced.
 func TestMemo(t *testing.T) {
-	t.Setenv("ETC_CACHE_DIR", t.TempDir())
-	m := openMemo("test")
-	one, two := m.ask("a", "bc"), m.ask("ab", "c")
-	if one == two || one == (&memo{folder: m.folder}).ask("a", "bc") {
-		t.Fatal("different questions of different programs have one digest")
+	m := Open(filepath.Join(t.TempDir(), "test"))
+	one, two := Ask("a", "bc"), Ask("ab", "c")
+	if one == two {
+		t.Fatal("different questions have one digest")
 	}
 	want := keepAnswer(m, one, 100)
 	if !bytes.Equal(answerTo(m, one), want) || answerTo(m, two) != nil {
 		t.Fatal("an answer was lost, or is that to another question")
 	}
-	path := filesIn(t, m.folder)[0]
+	path := files(t, m)[0]
 	file, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -89,11 +83,11 @@ func TestMemo(t *testing.T) {
 	if answerTo(m, two) != nil {
 		t.Error("the answer to another question was taken")
 	}
-	m.store(two, func(io.Writer) error { return errors.New("full") })
-	if answerTo(m, two) != nil || len(filesIn(t, m.folder)) != 2 {
-		t.Errorf("half an answer was left: %q", filesIn(t, m.folder))
+	m.Store(two, func(io.Writer) error { return errors.New("full") })
+	if answerTo(m, two) != nil || len(files(t, m)) != 2 {
+		t.Errorf("half an answer was left: %q", files(t, m))
 	}
-	var none *memo
+	var none *Memo
 	keepAnswer(none, one, 1)
 	if answerTo(none, one) != nil {
 		t.Error("no memo knows something")
@@ -103,8 +97,8 @@ func TestMemo(t *testing.T) {
 // TestMemoIsBounded: what was not used for longest goes first, and small files
 // count too.
 func TestMemoIsBounded(t *testing.T) {
-	m := &memo{folder: t.TempDir()}
-	questions := []question{m.ask("0"), m.ask("1"), m.ask("2"), m.ask("3")}
+	m := Open(t.TempDir())
+	questions := []Question{Ask("0"), Ask("1"), Ask("2"), Ask("3")}
 	for i, q := range questions {
 		keepAnswer(m, q, 1000*(1+i))
 		old := time.Now().Add(time.Duration(i-10) * time.Hour)
@@ -113,7 +107,7 @@ func TestMemoIsBounded(t *testing.T) {
 		}
 	}
 	answerTo(m, questions[0])
-	m.trim(leastFile * 5 / 2)
+	m.Trim(leastFile * 5 / 2)
 	for i, want := range []bool{true, false, false, true} {
 		if got := answerTo(m, questions[i]) != nil; got != want {
 			t.Errorf("answer %d is there: %v", i, got)

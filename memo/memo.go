@@ -1,4 +1,8 @@
-package main
+// Package memo keeps what took long to find out, across runs: a file for each
+// answer, named by the digest of all that the answer depends on. What is
+// damaged, or stands in the place of another, counts as absent. Deleting a
+// folder of answers changes nothing but time.
+package memo
 
 import (
 	"bytes"
@@ -13,88 +17,65 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// A memo keeps what took long to find out, across runs: a file for each answer,
-// named by the digest of all that the answer depends on, this program included.
-// It is as good as none where it cannot be read or written. Deleting it
-// changes nothing but time. A nil memo knows nothing.
-type memo struct {
+// A Memo is a folder of answers. It is as good as none where it cannot be read
+// or written; a nil Memo knows nothing. Goroutines and processes may share one.
+type Memo struct {
 	folder       string
-	program      [sha256.Size]byte
-	known, found int // answers
+	known, found atomic.Int64
 }
-
-// memoLimit bounds a memo, in bytes: statistics of a model of 12 layers and
-// width 768 take half a GiB.
-const memoLimit = 4 << 30
 
 // leastFile is what a file counts for at least, so that there are never too
 // many to look through.
 const leastFile = 64 << 10
 
-// openMemo opens that of a name in the cache folder, and drops what was not
-// used for longest where it is too large.
-func openMemo(name string) *memo {
-	program, err := ownDigest()
-	if err != nil || cacheFolder() == "" {
+// Open opens the memo of a folder, which need not be there yet; nil for none.
+func Open(folder string) *Memo {
+	if folder == "" {
 		return nil
 	}
-	m := &memo{folder: filepath.Join(cacheFolder(), name), program: program}
-	m.trim(memoLimit)
-	return m
+	return &Memo{folder: folder}
 }
 
-// ownDigest is that of the running program's file: other code may have other
-// answers, even of the same version.
-var ownDigest = sync.OnceValues(func() (sum [sha256.Size]byte, err error) {
-	path, err := os.Executable()
-	if err != nil {
-		return sum, err
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return sum, err
-	}
-	defer f.Close()
-	h := sha256.New()
-	_, err = io.Copy(h, f)
-	return [sha256.Size]byte(h.Sum(nil)), err
-})
+// Folder is where the answers are.
+func (m *Memo) Folder() string { return m.folder }
 
-// A question is the digest of all that an answer depends on.
-type question [sha256.Size]byte
+// Counts are how many answers were known, and how many were not and are kept.
+func (m *Memo) Counts() (known, found int64) { return m.known.Load(), m.found.Load() }
 
-// ask makes a question of its parts.
-func (m *memo) ask(parts ...string) question {
+// A Question is the digest of all that an answer depends on.
+type Question [sha256.Size]byte
+
+// Ask makes a question of its parts.
+func Ask(parts ...string) Question {
 	h := sha256.New()
-	if m != nil {
-		h.Write(m.program[:])
-	}
 	for _, part := range parts {
 		fmt.Fprintf(h, "%d %s\n", len(part), part)
 	}
-	return question(h.Sum(nil))
+	return Question(h.Sum(nil))
 }
 
-func (m *memo) path(q question) string {
-	name := hex.EncodeToString(q[:])
+func (q Question) String() string { return hex.EncodeToString(q[:]) }
+
+func (m *Memo) path(q Question) string {
+	name := q.String()
 	return filepath.Join(m.folder, name[:2], name)
 }
 
 // sum begins the digest that stands before an answer: of the question and of
 // the answer.
-func (q question) sum() hash.Hash {
+func (q Question) sum() hash.Hash {
 	h := sha256.New()
 	h.Write(q[:])
 	return h
 }
 
-// load has read take the answer to q, size bytes, and tells whether there was
+// Load has read take the answer to q, size bytes, and tells whether there was
 // one. What is not whole, or to another question, is none.
-func (m *memo) load(q question, read func(from io.Reader, size int64) error) bool {
+func (m *Memo) Load(q Question, read func(from io.Reader, size int64) error) bool {
 	if m == nil {
 		return false
 	}
@@ -116,17 +97,17 @@ func (m *memo) load(q question, read func(from io.Reader, size int64) error) boo
 		return false
 	}
 	now := time.Now()
-	os.Chtimes(f.Name(), now, now) // used: trim
-	m.known++
+	os.Chtimes(f.Name(), now, now) // used: Trim
+	m.known.Add(1)
 	return true
 }
 
-// store keeps what write writes as the answer to q, whole or not at all.
-func (m *memo) store(q question, write func(to io.Writer) error) {
+// Store keeps what write writes as the answer to q, whole or not at all.
+func (m *Memo) Store(q Question, write func(to io.Writer) error) {
 	if m == nil {
 		return
 	}
-	m.found++
+	m.found.Add(1)
 	path := m.path(q)
 	if os.MkdirAll(filepath.Dir(path), 0o777) != nil {
 		return
@@ -149,10 +130,10 @@ func (m *memo) store(q question, write func(to io.Writer) error) {
 	}
 }
 
-// recall gives answer, a pointer, the one to q, or has find set it and keeps
+// Recall gives answer, a pointer, the one to q, or has find set it and keeps
 // that.
-func (m *memo) recall(q question, answer any, find func() error) error {
-	known := m.load(q, func(from io.Reader, _ int64) error {
+func (m *Memo) Recall(q Question, answer any, find func() error) error {
+	known := m.Load(q, func(from io.Reader, _ int64) error {
 		text, err := io.ReadAll(from)
 		if err != nil {
 			return err
@@ -165,13 +146,13 @@ func (m *memo) recall(q question, answer any, find func() error) error {
 	if err := find(); err != nil {
 		return err
 	}
-	m.store(q, func(to io.Writer) error { return json.NewEncoder(to).Encode(answer) })
+	m.Store(q, func(to io.Writer) error { return json.NewEncoder(to).Encode(answer) })
 	return nil
 }
 
-// trim drops files, those unused for longest first, until no more than limit
+// Trim drops files, those unused for longest first, until no more than limit
 // bytes are left.
-func (m *memo) trim(limit int64) {
+func (m *Memo) Trim(limit int64) {
 	type file struct {
 		path string
 		size int64

@@ -35,11 +35,16 @@ func newSurgery(w, h linalg.Matrix) *surgery {
 			clear(s.w.Row(j))
 		}
 	}
-	hw := linalg.New(w.Cols, w.Rows)
-	linalg.AddProduct(hw, 1, h, s.w, false, false)
-	s.total = dot(hw, s.w)
+	s.total = varianceOf(s.w, h)
 	s.a = linalg.InvertCholesky(damped(h, damping))
 	return s
+}
+
+// varianceOf is that of the outputs together, w [k,n] and h [k,k] of the inputs.
+func varianceOf(w, h linalg.Matrix) float64 {
+	hw := linalg.New(w.Rows, w.Cols)
+	linalg.AddProduct(hw, 1, h, w, false, false)
+	return dot(hw, w)
 }
 
 // damped is the Cholesky factor of H + λ·mean(diag H)·I, with more where that

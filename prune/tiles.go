@@ -1,8 +1,12 @@
 package prune
 
 import (
+	"math"
+	"slices"
+
 	"etc/fault"
 	"etc/ir/sparse"
+	"etc/prune/linalg"
 )
 
 // Tiles zeroes 16×16 tiles of every matrix, a tile at the edge with those
@@ -60,7 +64,7 @@ func (m *matrix) zeroTile(row, column int) {
 func (e *Edit) tileScores(m *matrix) []float64 {
 	down, across := tilesIn(m.n), tilesIn(m.k)
 	scores := make([]float64, down*across)
-	if !e.criterion.surgeon || m.k%sparse.Tile != 0 {
+	if !e.criterion.surgeon {
 		for i := range m.n {
 			for j, energy := range m.energies(i) {
 				scores[i/sparse.Tile*across+j/sparse.Tile] += energy
@@ -68,18 +72,80 @@ func (e *Edit) tileScores(m *matrix) []float64 {
 		}
 		return scores
 	}
-	w, h := m.dense(), m.covariance()
+	h := m.covariance()
+	s := newSurgery(m.dense(), h)
 	fault.Parallel(down, func(r int) {
-		rows := w
-		rows.Data = w.Data[r*sparse.Tile*w.Stride:]
-		rows.Rows = min(sparse.Tile, m.n-r*sparse.Tile)
-		s := newSurgery(rows, h)
-		order, loss := s.order(1, sparse.Tile, 0)
+		w := linalg.Select(s.w, nil, span(r*sparse.Tile, min(sparse.Tile, m.n-r*sparse.Tile)))
+		left := varianceOf(w, h) // damping takes more than there is
+		order, costs := tileOrder(w, s.a)
 		most := 0.0
-		for rank, tile := range order[0] {
-			most = max(most, (loss[rank+1]-loss[rank])*s.total)
+		for rank, tile := range order {
+			cost := min(left, costs[rank])
+			most, left = max(most, cost), left-cost
 			scores[r*across+tile] = most
 		}
 	})
 	return scores
+}
+
+// tileOrder removes groups of 16 inputs of y = W·x, w [k,n] and a [k,k] being
+// those of a surgery, and returns them in the order they go, with what each loses.
+//
+// It does what surgery does, but rewrites no copy of A, which all rows of tiles
+// share: with R = A_P as it is by then and X = (R_P)⁻¹·R,
+//
+//	A after P₁, ..., Pₛ have gone is A − Σ Rₜᵀ·Xₜ
+//
+// and of that only the blocks of tiles on the diagonal are kept up to date, and
+// the rows of a tile made when it goes.
+func tileOrder(w, a linalg.Matrix) (order []int, costs []float64) {
+	k := a.Rows
+	left := span(0, tilesIn(k))
+	inputs, blocks := make([][]int, len(left)), make([]linalg.Matrix, len(left))
+	for c := range left {
+		inputs[c] = span(c*sparse.Tile, min(sparse.Tile, k-c*sparse.Tile))
+		blocks[c] = linalg.Select(a, inputs[c], inputs[c])
+	}
+	r, x := linalg.New(k, k), linalg.New(k, k) // of what has gone, one below the other
+	for gone := 0; len(left) > 0; {
+		at, least := 0, math.Inf(1)
+		for i, c := range left {
+			wp := linalg.Select(w, inputs[c], nil)
+			y := wp.Clone()
+			linalg.SolveCholesky(damped(blocks[c], 0), y)
+			if cost := max(0, dot(y, wp)); cost < least {
+				at, least = i, cost
+			}
+		}
+		p := left[at]
+		left = slices.Delete(left, at, at+1)
+		order, costs = append(order, p), append(costs, least)
+
+		size := len(inputs[p])
+		mine, so := below(r, gone, size), below(x, gone, size)
+		copyMatrix(mine, linalg.Select(a, inputs[p], nil))
+		linalg.AddProduct(mine, -1, linalg.Select(below(r, 0, gone), nil, inputs[p]), below(x, 0, gone), true, false)
+		copyMatrix(so, mine)
+		factor := damped(blocks[p], 0)
+		linalg.SolveCholesky(factor, so)
+		y := linalg.Select(w, inputs[p], nil)
+		linalg.SolveCholesky(factor, y)
+		linalg.AddProduct(w, -1, mine, y, true, false)
+		for _, c := range left {
+			linalg.AddProduct(blocks[c], -1, linalg.Select(mine, nil, inputs[c]), linalg.Select(so, nil, inputs[c]), true, false)
+		}
+		gone += size
+	}
+	return order, costs
+}
+
+// below is n rows of m from one on, in its memory.
+func below(m linalg.Matrix, from, n int) linalg.Matrix {
+	return linalg.Matrix{Rows: n, Cols: m.Cols, Stride: m.Stride, Data: m.Data[from*m.Stride : (from+n)*m.Stride]}
+}
+
+func copyMatrix(to, from linalg.Matrix) {
+	for i := range to.Rows {
+		copy(to.Row(i), from.Row(i))
+	}
 }

@@ -16,14 +16,21 @@ func Fixed(g *ir.Graph, stats *Statistics, m Method, sparsity float64, calibrate
 	if err != nil {
 		return nil, err
 	}
-	total := e.entries()
-	l := level(sort.Search(int(levels), func(l int) bool {
-		return float64(e.zerosAt(e.at(level(l)))) >= sparsity*float64(total)
-	}))
-	s := e.at(l)
-	if zeros := e.zerosAt(s); float64(zeros) < sparsity*float64(total) {
-		return nil, fault.Newf(fault.Unreachable, "sparsity %.3g: method %s reaches %.3g at most", sparsity, m.Name, float64(zeros)/float64(total)).
+	l, err := e.evenly(sparsity)
+	if err != nil {
+		return nil, err
+	}
+	return e.write(g, e.at(l), calibrate)
+}
+
+// evenly is the lowest level of all dials that reaches a sparsity.
+func (e *Edit) evenly(sparsity float64) (level, error) {
+	total := float64(e.entries())
+	reached := func(l level) float64 { return float64(e.zerosAt(e.at(l))) }
+	l := level(sort.Search(int(levels), func(l int) bool { return reached(level(l)) >= sparsity*total }))
+	if zeros := reached(l); zeros < sparsity*total {
+		return 0, fault.Newf(fault.Unreachable, "sparsity %.3g: method %s reaches %.3g at most", sparsity, e.method, zeros/total).
 			WithHint("another --method, or less --sparsity")
 	}
-	return e.write(g, s, calibrate)
+	return l, nil
 }

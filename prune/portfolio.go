@@ -83,15 +83,21 @@ func (q *Quest) portfolio() []allocation {
 		}},
 	}
 	if q.measured {
-		all = append(all,
-			allocation{"knapsack over end-to-end damage", func(w float64) choice {
-				return fitting(q.menus, rest, w, func(o *option) float64 { return o.damage })
-			}},
-			allocation{"knapsack over damage, none large", func(w float64) choice {
-				return fitting(q.menus, rest, w, func(o *option) float64 { return o.damage * o.damage })
-			}})
+		all = append(all, q.overDamage(rest)...)
 	}
 	return all
+}
+
+// overDamage are the allocations by what sublayers lose end to end.
+func (q *Quest) overDamage(rest []float64) []allocation {
+	return []allocation{
+		{"knapsack over end-to-end damage", func(w float64) choice {
+			return fitting(q.menus, rest, w, func(o *option) float64 { return o.damage })
+		}},
+		{"knapsack over damage, none large", func(w float64) choice {
+			return fitting(q.menus, rest, w, func(o *option) float64 { return o.damage * o.damage })
+		}},
+	}
 }
 
 // uniform gives all layers the least share of neurons less, and of heads at a

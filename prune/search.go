@@ -51,6 +51,7 @@ type Quest struct {
 	Method    Method
 	Latency   *latency.Table
 	Speedup   float64                                                 // wanted; 0: as much as the metric allows
+	Sparsity  float64                                                 // share of zeros wanted instead, without a judge or a table
 	Damage    func(ctx context.Context, g *ir.Graph) (float64, error) // nil: nothing to compare outputs on
 	Calibrate Calibrate                                               // nil: repairs rely on the dense model's statistics
 	Search    Judge                                                   // on rows that the search may see; nil: the metric has no say
@@ -126,6 +127,9 @@ func (q *Quest) Run(ctx context.Context) (*Found, error) {
 	if err := q.prepare(ctx); err != nil {
 		return nil, err
 	}
+	if q.Sparsity > 0 {
+		return q.atSparsity(ctx)
+	}
 	if q.Speedup > 0 {
 		if !q.allocates() {
 			return nil, fault.Newf(fault.Usage, "--speedup with --method %s: its speeds are not in the latency table; want %s by its default criterion", q.Method.Name, Structured.name)
@@ -163,7 +167,7 @@ func (q *Quest) prepare(ctx context.Context) error {
 // structure for which the latency table has every level, in an order that says
 // what each level loses.
 func (q *Quest) allocates() bool {
-	return q.Method.structure.name == Structured.name && q.Method.criterion.surgeon
+	return q.Sparsity == 0 && q.Method.structure.name == Structured.name && q.Method.criterion.surgeon
 }
 
 func (q *Quest) tell(stage string, done, total int) {
@@ -489,7 +493,8 @@ func (q *Quest) prefer(c *Candidate) {
 	if q.Search != nil && (c.Verdict == nil || !c.Verdict.Inside) {
 		return
 	}
-	if q.Best == nil || q.Speedup == 0 && c.Speedup() > q.Best.Speedup() || q.Speedup > 0 && c.better(q.Best) {
+	climbs := q.Speedup == 0 && q.Sparsity == 0
+	if q.Best == nil || climbs && c.Speedup() > q.Best.Speedup() || !climbs && c.better(q.Best) {
 		q.Best = c
 	}
 }

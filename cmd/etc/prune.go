@@ -30,7 +30,7 @@ type pruneFlags struct {
 	sparsity, speedup            float64
 	latencyTable, recipe, report string
 	budget                       string
-	measure, keepBest            bool
+	measure, keepBest, spread    bool
 	seed                         uint64
 }
 
@@ -49,6 +49,7 @@ func pruneCommand(p *program) *cobra.Command {
 	c.Flags().StringVar(&f.task, "task", "", "the task it must be: "+strings.Join(taskNames(), ", "))
 	c.Flags().StringVar(&f.maxDrop, "max-drop", "", "largest loss allowed: 1% is one point of the metric, 1%r relative")
 	c.Flags().Float64Var(&f.sparsity, "sparsity", 0, "share of zeros in the encoder's matrices, from 0 to 1")
+	c.Flags().BoolVar(&f.spread, "spread", false, "with --sparsity, not evenly: by what each sublayer loses end to end")
 	c.Flags().Float64Var(&f.speedup, "speedup", 0, "how many times as fast as the dense model it must be, by the latency table")
 	c.Flags().StringVar(&f.target, "target", cpu.Target, "what it will run on: cpu:f32, cpu:int16, cpu:int8, or a GPU with --latency-table")
 	c.Flags().StringVar(&f.latencyTable, "latency-table", "", "what sublayers take on the target (default: the table shipped for this CPU level and model, else a prediction)")
@@ -160,6 +161,10 @@ func (f *pruneFlags) check(p *program) error {
 		return fault.Newf(fault.Usage, "--max-drop %s: --eval FILE is wanted to judge it", f.maxDrop)
 	case (f.budget != "" || f.keepBest) && !f.searches():
 		return fault.Newf(fault.Usage, "--budget and --keep-best are for a search: want --speedup or --max-drop, and neither --sparsity nor --recipe")
+	case f.spread && f.sparsity == 0:
+		return fault.Newf(fault.Usage, "--spread is for --sparsity; a search spreads anyway")
+	case f.spread && f.calib == "" && f.eval == "":
+		return fault.Newf(fault.Usage, "--spread measures what sublayers lose: --calib FILE is wanted")
 	case f.task != "" && !slices.Contains(taskNames(), f.task):
 		return unknownTask(f.task)
 	}

@@ -19,6 +19,19 @@ import (
 
 // fixed prunes to --sparsity; --max-drop, if given, is a gate over all rows.
 func (r *pruning) fixed() (*prune.Found, error) {
+	find := r.evenly
+	if r.flags.spread {
+		find = r.spread
+	}
+	found, err := find()
+	if err != nil {
+		return nil, err
+	}
+	return r.gate(found, fmt.Sprintf("sparsity %.3g", found.Recipe.Sparsity))
+}
+
+// evenly prunes all places alike.
+func (r *pruning) evenly() (*prune.Found, error) {
 	g := r.dense.Clone()
 	var calibrate prune.Calibrate
 	if r.sample != nil {
@@ -30,7 +43,29 @@ func (r *pruning) fixed() (*prune.Found, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.gate(&prune.Found{Graph: g, Recipe: recipe}, fmt.Sprintf("sparsity %.3g", recipe.Sparsity))
+	return &prune.Found{Graph: g, Recipe: recipe}, nil
+}
+
+// spread prunes sublayers by what each of them loses end to end.
+func (r *pruning) spread() (*prune.Found, error) {
+	g, err := r.newGuard()
+	if err != nil {
+		return nil, err
+	}
+	q := &prune.Quest{Dense: r.dense, Stats: r.stats, Method: r.method, Sparsity: r.flags.sparsity, Damage: g.damage, Calibrate: r.recalibrate(r.ctx), Recall: r.recall}
+	clear := r.tellProgress(q)
+	found, err := q.Run(r.ctx)
+	clear()
+	r.noteTried(q)
+	return found, err
+}
+
+// noteTried tells and keeps what a quest has tried.
+func (r *pruning) noteTried(q *prune.Quest) {
+	r.tried = q.Tried
+	for _, c := range q.Tried {
+		r.note("tried %s: speed-up %.2f, sparsity %.3f, damage %.5f, %s", c.Name, c.Speedup(), c.Sparsity, c.Damage, c.Outcome)
+	}
 }
 
 // gate has all rows of --eval judge what was found without a search.
@@ -90,10 +125,7 @@ func (r *pruning) search() (*prune.Found, error) {
 	clear := r.tellProgress(q)
 	found, err := r.run(q)
 	clear()
-	r.tried = q.Tried
-	for _, c := range q.Tried {
-		r.note("tried %s: speed-up %.2f, sparsity %.3f, damage %.5f, %s", c.Name, c.Speedup(), c.Sparsity, c.Damage, c.Outcome)
-	}
+	r.noteTried(q)
 	if q.Stopped && err == nil {
 		r.warn("--budget %s ended the search: with more time it may find better", r.flags.budget)
 	}

@@ -42,8 +42,10 @@ def asks():
     ask("sst2-2.5", "minilm-sst2", SST2, ["--speedup", "2.5"], 2.5, True)
     ask("distil-1.8", "distil-minilm-sst2", SST2, ["--speedup", "1.8"], 1.5, True)
     ask("gpt2-narrow", "gpt2-wikitext", TEXT | {"metric": "perplexity"}, ["--method", "narrow", "--sparsity", "0.3"], 8)
-    for tiles in ["tiles", "tiles:magnitude"]:
-        ask("sst2-" + tiles.replace(":", "-"), "minilm-sst2", SST2, ["--method", tiles, "--sparsity", "0.3"], 1.5 if tiles == "tiles" else None, dtypes=["f32"])
+    tiles = ["--sparsity", "0.3"]
+    ask("sst2-tiles", "minilm-sst2", SST2, ["--method", "tiles:obs", *tiles, "--spread"], 1.5, dtypes=["f32"])
+    ask("sst2-tiles-evenly", "minilm-sst2", SST2, ["--method", "tiles:obs", *tiles], dtypes=["f32"])
+    ask("sst2-tiles-magnitude", "minilm-sst2", SST2, ["--method", "tiles:magnitude", *tiles], dtypes=["f32"])
     for preset in ["et-tile", "et-aware1", "et-aware2"]:
         for percent in [50, 70, 80]:
             for criterion in ["", ":magnitude"]:

@@ -64,7 +64,11 @@ func (r *pruning) spread() (*prune.Found, error) {
 func (r *pruning) noteTried(q *prune.Quest) {
 	r.tried = q.Tried
 	for _, c := range q.Tried {
-		r.note("tried %s: speed-up %.2f, sparsity %.3f, damage %.5f, %s", c.Name, c.Speedup(), c.Sparsity, c.Damage, c.Outcome)
+		speed := ""
+		if c.Speedup() > 0 { // not of what is chosen by zeros
+			speed = fmt.Sprintf("speed-up %.2f, ", c.Speedup())
+		}
+		r.note("tried %s: %ssparsity %.3f, damage %.5f, %s", c.Name, speed, c.Sparsity, c.Damage, c.Outcome)
 	}
 }
 

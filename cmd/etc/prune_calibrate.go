@@ -109,34 +109,20 @@ func (r *pruning) recalibrate(ctx context.Context) prune.Calibrate {
 				}
 			}
 		}
-		x, err := pruned.open(ctx, g, layer, see(false))
-		if err != nil {
-			return err
-		}
-		defer x.Close()
-		xd, err := dense.open(ctx, r.dense, layer, see(true))
-		if err != nil {
-			return err
-		}
-		defer xd.Close()
-		next, stop := iter.Pull2(dense.batches())
+		next, stop := iter.Pull2(dense.batches(ctx, r.dense, layer, see(true)))
 		defer stop()
-		for ids, types := range pruned.batches() {
-			if p.Rows() >= rebuildTokens {
-				break
-			}
-			if err := ctx.Err(); err != nil {
+		for _, err := range pruned.batches(ctx, g, layer, see(false)) {
+			if err != nil {
 				return err
 			}
-			if _, err := x.Forward(ids, types, x.Default()...); err != nil {
-				return err
-			}
-			ids, types, _ = next()
-			if _, err := xd.Forward(ids, types, xd.Default()...); err != nil {
+			if _, err, _ := next(); err != nil {
 				return err
 			}
 			if err := p.End(); err != nil {
 				return err
+			}
+			if p.Rows() >= rebuildTokens {
+				break
 			}
 		}
 		return nil

@@ -24,73 +24,105 @@ type walk struct {
 	hidden []float32 // [T,H] over the tokens of all rows; nil before the first layer
 }
 
-// open opens a layer of g with an observer, once the walk stands before it. What
-// lies below must not change any more; after a step back, or in another graph, the
-// walk begins anew.
-func (w *walk) open(ctx context.Context, g *ir.Graph, layer int, see observer) (*executor.Executor, error) {
-	if w.g != g || w.layer > layer {
-		*w = walk{pruning: w.pruning, g: g}
-	}
-	if w.layer < layer {
-		if err := w.advance(ctx, layer); err != nil {
-			return nil, err
+// chunkTokens is how many tokens' hidden states are in one table: it is copied
+// as a model is compiled.
+const chunkTokens = 16 << 10
+
+// batches runs a layer of g with an observer on the sample, batch by batch, and
+// yields what it puts out, valid until the next one. What lies below the layer must
+// not change any more; after a step back, or in another graph, the walk begins anew.
+func (w *walk) batches(ctx context.Context, g *ir.Graph, layer int, see observer) iter.Seq2[[][]float32, error] {
+	return func(yield func([][]float32, error) bool) {
+		if w.g != g || w.layer > layer {
+			*w = walk{pruning: w.pruning, g: g}
 		}
+		if w.layer < layer {
+			if err := w.advance(ctx, layer); err != nil {
+				yield(nil, err)
+				return
+			}
+		}
+		w.run(ctx, layer, see, yield)
 	}
-	return w.compile(layer, see)
 }
 
 // advance goes on to a layer.
-func (w *walk) advance(ctx context.Context, layer int) error {
-	x, err := w.compile(layer-1, func(string, cpu.Rows) {}) // as products that are observed compute
-	if err != nil {
-		return err
-	}
-	defer x.Close()
-	var hidden []float32
-	for ids, types := range w.batches() {
-		if err := ctx.Err(); err != nil {
-			return err
+func (w *walk) advance(ctx context.Context, layer int) (err error) {
+	hidden := make([]float32, 0, w.sample.tokens*w.model.Hidden)
+	unseen := func(string, cpu.Rows) {} // the model is compiled as one that is observed
+	w.run(ctx, layer-1, unseen, func(out [][]float32, failed error) bool {
+		if err = failed; err == nil {
+			hidden = append(hidden, out[0]...)
 		}
-		out, err := x.Forward(ids, types, "hidden")
-		if err != nil {
-			return err
-		}
-		hidden = append(hidden, out[0]...)
+		return err == nil
+	})
+	if err == nil {
+		w.layer, w.hidden = layer, hidden
 	}
-	w.layer, w.hidden = layer, hidden
-	return nil
+	return err
 }
 
-// compile opens the layers from where the walk stands to last.
-func (w *walk) compile(last int, see observer) (*executor.Executor, error) {
-	hidden := tensor.FromFloat32s([]int{w.sample.tokens, w.model.Hidden}, w.hidden)
+// run runs the layers from where the walk stands to last.
+func (w *walk) run(ctx context.Context, last int, see observer, yield func([][]float32, error) bool) {
+	var x *executor.Executor
+	defer func() {
+		if x != nil {
+			x.Close()
+		}
+	}()
+	first, end, next := 0, 0, 0 // tokens in x's table, and that of the batch
+	for ids, types := range w.sample.batches() {
+		n := 0
+		for _, row := range ids {
+			n += len(row)
+		}
+		err := ctx.Err()
+		if err == nil && (x == nil || w.hidden != nil && next+n > end) {
+			if x != nil {
+				x.Close()
+			}
+			first, end = next, min(next+max(n, chunkTokens), w.sample.tokens)
+			x, err = w.compile(last, first, end, see)
+		}
+		var out [][]float32
+		if err == nil {
+			if w.hidden != nil {
+				ids, types = numbered(ids, next-first), nil
+			}
+			out, err = x.Forward(ids, types, x.Default()...)
+		}
+		next += n
+		if !yield(out, err) || err != nil {
+			return
+		}
+	}
+}
+
+// numbered are rows as long as those given, of tokens that count on from a number.
+func numbered(rows [][]int32, from int) [][]int32 {
+	numbers := make([][]int32, len(rows))
+	for i, row := range rows {
+		for range row {
+			numbers[i] = append(numbers[i], int32(from))
+			from++
+		}
+	}
+	return numbers
+}
+
+// compile opens the layers from where the walk stands to last, for the tokens
+// from first to end.
+func (w *walk) compile(last, first, end int, see observer) (*executor.Executor, error) {
+	var hidden tensor.Tensor
+	if w.hidden != nil {
+		width := w.model.Hidden
+		hidden = tensor.FromFloat32s([]int{end - first, width}, w.hidden[first*width:end*width])
+	}
 	g, model, err := between(w.g, w.model, w.layer, last, hidden)
 	if err != nil {
 		return nil, err
 	}
 	return w.openAs(model, g, see)
-}
-
-// batches are those of the sample. Behind the first layer, a token's id is its number.
-func (w *walk) batches() iter.Seq2[[][]int32, [][]int32] {
-	if w.hidden == nil {
-		return w.sample.batches()
-	}
-	return func(yield func(ids, types [][]int32) bool) {
-		next := int32(0)
-		for ids := range w.sample.batches() {
-			numbers := make([][]int32, len(ids))
-			for i, row := range ids {
-				for range row {
-					numbers[i] = append(numbers[i], next)
-					next++
-				}
-			}
-			if !yield(numbers, nil) {
-				return
-			}
-		}
-	}
 }
 
 // between is the layers of g from first to last, both included, as a model of

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"etc/compiler/frontend/frontendtest"
-	"etc/executor"
 	"etc/executor/cpu"
 	"etc/formats/checkpoint"
 	"etc/formats/tokenizer"
@@ -39,9 +38,9 @@ func TestWalk(t *testing.T) {
 			if err := r.importModel(); err != nil {
 				t.Fatal(err)
 			}
-			for _, n := range []int{3, 1, 16, 7} {
+			for r.sample.tokens < chunkTokens*3/2 {
 				var enc tokenizer.Encoding
-				for range n {
+				for range 1 + rng.IntN(40) {
 					enc.IDs, enc.TypeIDs = append(enc.IDs, int32(rng.IntN(r.model.VocabSize))), append(enc.TypeIDs, int32(rng.IntN(max(1, r.model.TypeVocabSize))))
 				}
 				r.sample.add(enc)
@@ -51,19 +50,18 @@ func TestWalk(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			runBatch(t, x, r.sample.ids, r.sample.types)
-			x.Close()
+			defer x.Close()
+			if err := forwardSample(t.Context(), x, r.sample, func(int, [][]float32) {}); err != nil {
+				t.Fatal(err)
+			}
 			w := &walk{pruning: r}
 			for _, layer := range []int{0, 1, 3, 2, 3, 3} {
 				part := inputsOf{}
-				x, err := w.open(t.Context(), r.dense, layer, part.see)
-				if err != nil {
-					t.Fatal(err)
+				for _, err := range w.batches(t.Context(), r.dense, layer, part.see) {
+					if err != nil {
+						t.Fatal(err)
+					}
 				}
-				for ids, types := range w.batches() {
-					runBatch(t, x, ids, types)
-				}
-				x.Close()
 				if w.layer != layer || (w.hidden == nil) != (layer == 0) {
 					t.Errorf("stands before layer %d with %d values, want %d", w.layer, len(w.hidden), layer)
 				}
@@ -77,19 +75,11 @@ func TestWalk(t *testing.T) {
 				}
 			}
 			other := r.dense.Clone()
-			x, err = w.open(t.Context(), other, 0, inputsOf{}.see)
-			if err != nil || w.g != other || w.hidden != nil {
-				t.Fatalf("another model goes on where the first one stood (%v)", err)
+			for _, err := range w.batches(t.Context(), other, 0, inputsOf{}.see) {
+				if err != nil || w.g != other || w.hidden != nil {
+					t.Fatalf("another model goes on where the first one stood (%v)", err)
+				}
 			}
-			x.Close()
 		})
-	}
-}
-
-// runBatch runs a batch for what the observer sees.
-func runBatch(t *testing.T, x *executor.Executor, ids, types [][]int32) {
-	t.Helper()
-	if _, err := x.Forward(ids, types, x.Default()...); err != nil {
-		t.Fatal(err)
 	}
 }

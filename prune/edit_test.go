@@ -30,6 +30,41 @@ func TestResiduals(t *testing.T) {
 	}
 }
 
+// TestResidualsAreMadeUpForAtTheEnd: what a block's residual stream has lost is
+// made up for by the last product of the block, which is added to it, and by no
+// other.
+func TestResidualsAreMadeUpForAtTheEnd(t *testing.T) {
+	g := encoder()
+	m, err := MethodNamed("elements")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := m.rank(g, statistics(t, g))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[*matrix]*matrix{}
+	for _, l := range e.layers {
+		if l.attention != nil {
+			want[l.q], want[l.o] = nil, l.q
+		} else {
+			want[l.in], want[l.out] = nil, l.in
+		}
+	}
+	seen := 0
+	calibrate := calibrator(t, g.Clone())
+	_, err = e.write(g, e.at(levels/2), func(g *ir.Graph, p *Pass) error {
+		seen++
+		if residual, ok := want[p.stage[0]]; !ok || p.residual != residual {
+			t.Errorf("%s: residual %v, want %v", p.stage[0].name, p.residual, residual)
+		}
+		return calibrate(g, p)
+	})
+	if err != nil || seen != len(want) {
+		t.Errorf("%d passes, want %d: %v", seen, len(want), err)
+	}
+}
+
 // TestMomentsOfUnbiased: a mean that no bias can take over counts.
 func TestMomentsOfUnbiased(t *testing.T) {
 	g := encoder()

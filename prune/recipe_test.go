@@ -75,6 +75,9 @@ func TestForgedBitsAreRefused(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, marks, err)
 		}
 	}
+	if marks, err := decodeBits(packedBits([]byte{1, 2, 3, 0}), 21); marks != nil || fault.KindOf(err) != fault.Corrupt {
+		t.Errorf("a byte beyond the last, which is not whole: %v, %v", marks, err)
+	}
 	if marks, err := decodeBits(packedBits([]byte{1, 2, 1 << 5}), 21); marks != nil || fault.KindOf(err) != fault.Corrupt {
 		t.Errorf("a bit beyond the last: %v, %v", marks, err)
 	}

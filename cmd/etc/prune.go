@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -95,10 +96,18 @@ type pruning struct {
 	cut       string   // why the search did not end by itself, "" where it did
 }
 
+// pruneGC has garbage collected at half of what is in use, not at as much again:
+// what is in use are some large arrays, in which there is nothing to look for.
+const pruneGC = 50
+
 func (p *program) prune(ctx context.Context, model string, f *pruneFlags) error {
 	if err := f.check(p); err != nil {
 		return err
 	}
+	if err := f.check(p); err != nil {
+		return err
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(pruneGC))
 	method, err := prune.MethodNamed(f.method)
 	if err != nil {
 		return err

@@ -46,20 +46,27 @@ func (w *walk) batches(ctx context.Context, g *ir.Graph, layer int, see observer
 	}
 }
 
-// advance goes on to a layer.
+// advance goes on to a layer. Hidden states are replaced where they lie: a table
+// of those that a batch reads is a copy.
 func (w *walk) advance(ctx context.Context, layer int) (err error) {
-	hidden := make([]float32, 0, w.sample.tokens*w.model.Hidden)
+	hidden := w.hidden
+	if hidden == nil {
+		hidden = make([]float32, w.sample.tokens*w.model.Hidden)
+	}
+	done := 0
 	unseen := func(string, cpu.Rows) {} // the model is compiled as one that is observed
 	w.run(ctx, layer-1, unseen, func(out [][]float32, failed error) bool {
 		if err = failed; err == nil {
-			hidden = append(hidden, out[0]...)
+			done += copy(hidden[done:], out[0])
 		}
 		return err == nil
 	})
-	if err == nil {
-		w.layer, w.hidden = layer, hidden
+	if err != nil {
+		w.g = nil // to begin anew: some are of another layer
+		return err
 	}
-	return err
+	w.layer, w.hidden = layer, hidden
+	return nil
 }
 
 // run runs the layers from where the walk stands to last.

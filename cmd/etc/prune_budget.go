@@ -42,9 +42,9 @@ func (b *budget) over() bool {
 }
 
 // rebuildPasses is what rebuilding takes for each layer and token, in forward
-// passes of the dense model: one through half of the layers of both models for
-// each stage, the sums of what was seen, and least squares. On minilm-sst2 it was
-// 3.5.
+// passes of the dense model: of both models, a layer once for all calibration
+// tokens and once for each stage; the sums of what was seen; and least squares.
+// On minilm-sst2 it was 4.
 const rebuildPasses = 4
 
 // finishing is about what is left to do once a search is cut short, when a token

@@ -31,7 +31,7 @@ var explainFlags = []string{"seqlen-buckets", "target", "dtype", "max-batch-toke
 
 // ownFlags are further flags that the synopsis leaves out.
 var ownFlags = map[string][]string{
-	"bench": {"json"}, "explain": explainFlags, "tokenize": {"input"}, "tune": {"device"},
+	"bench": {"json"}, "explain": explainFlags, "prune": {"spread"}, "tokenize": {"input"}, "tune": {"device"},
 }
 
 // synopses reads the line of each command.

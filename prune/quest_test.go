@@ -462,17 +462,19 @@ func refused(t *testing.T, f *Found, err error, text string) {
 	}
 }
 
+// refuse is a judge that allows nothing.
+func refuse(looks *[]*ir.Graph) Judge {
+	return func(_ context.Context, g *ir.Graph) (*Verdict, error) {
+		*looks = append(*looks, g)
+		return &Verdict{Drop: 7.25}, nil
+	}
+}
+
 // TestRefusedByTheAcceptRows: a safer model tries the rows aside, once. Where
 // there are none, or they refuse too, nothing is found, and the error names
 // what was best and what it cost on those rows.
 func TestRefusedByTheAcceptRows(t *testing.T) {
 	const limit = 2.2
-	refuse := func(looks *[]*ir.Graph) Judge {
-		return func(_ context.Context, g *ir.Graph) (*Verdict, error) {
-			*looks = append(*looks, g)
-			return &Verdict{Drop: 7.25}, nil
-		}
-	}
 	w := newWorld(t)
 	q := w.quest(limit)
 	q.Accept = refuse(&w.accept)
@@ -559,12 +561,6 @@ func TestWrittenAtOnce(t *testing.T) {
 // TestNextBestOfASpeed: where the accept rows refuse the best of the speed that
 // is wanted, the next that is inside tries the rows set aside, once.
 func TestNextBestOfASpeed(t *testing.T) {
-	refuse := func(looks *[]*ir.Graph) Judge {
-		return func(_ context.Context, g *ir.Graph) (*Verdict, error) {
-			*looks = append(*looks, g)
-			return &Verdict{Drop: 7.25}, nil
-		}
-	}
 	for name, set := range map[string]func(q *Quest, w *world){
 		"":                   func(*Quest, *world) {},
 		"on the accept rows": func(q *Quest, w *world) { q.Reserve = nil },

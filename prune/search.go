@@ -397,12 +397,11 @@ func (q *Quest) accept(ctx context.Context, best *Candidate, another func() (*Ca
 		return &Found{best.graph, best.recipe, best, v, false}, nil
 	}
 	best.Outcome, q.refused = fmt.Sprintf("refused by the accept rows: %+.2f", v.Drop), true
-	if q.Reserve == nil {
-		return nil, q.unreachable(best, v, "on the accept rows")
-	}
-	next, err := another()
-	if err != nil {
-		return nil, err
+	var next *Candidate
+	if q.Reserve != nil {
+		if next, err = another(); err != nil {
+			return nil, err
+		}
 	}
 	if next == nil {
 		return nil, q.unreachable(best, v, "on the accept rows")

@@ -131,9 +131,11 @@ func tileOrder(w, a linalg.Matrix) (order []int, costs []float64) {
 
 		size := len(inputs[p])
 		mine, so := below(r, gone, size), below(x, gone, size)
-		copyMatrix(mine, linalg.Select(a, inputs[p], nil))
+		for i, j := range inputs[p] {
+			copy(mine.Row(i), a.Row(j))
+		}
 		linalg.AddProduct(mine, -1, linalg.Select(below(r, 0, gone), nil, inputs[p]), below(x, 0, gone), true, false)
-		copyMatrix(so, mine)
+		copy(so.Data, mine.Data) // both lie without gaps
 		factor := damped(blocks[p], 0)
 		linalg.SolveCholesky(factor, so)
 		y := linalg.Select(w, inputs[p], nil)
@@ -150,10 +152,4 @@ func tileOrder(w, a linalg.Matrix) (order []int, costs []float64) {
 // below is n rows of m from one on, in its memory.
 func below(m linalg.Matrix, from, n int) linalg.Matrix {
 	return linalg.Matrix{Rows: n, Cols: m.Cols, Stride: m.Stride, Data: m.Data[from*m.Stride : (from+n)*m.Stride]}
-}
-
-func copyMatrix(to, from linalg.Matrix) {
-	for i := range to.Rows {
-		copy(to.Row(i), from.Row(i))
-	}
 }

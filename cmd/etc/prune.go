@@ -104,9 +104,6 @@ func (p *program) prune(ctx context.Context, model string, f *pruneFlags) error 
 	if err := f.check(p); err != nil {
 		return err
 	}
-	if err := f.check(p); err != nil {
-		return err
-	}
 	defer debug.SetGCPercent(debug.SetGCPercent(pruneGC))
 	method, err := prune.MethodNamed(f.method)
 	if err != nil {

@@ -97,8 +97,12 @@ func forwardSample(ctx context.Context, x *executor.Executor, s *sample, see fun
 }
 
 // recalibrate shows p calibration rows in the model as pruned so far, beside the
-// dense one: until it has seen enough, which where one token of a row is read takes all.
+// dense one: until it has seen enough, which where one token of a row is read takes all. Without
+// calibration rows it is nil.
 func (r *pruning) recalibrate(ctx context.Context) prune.Calibrate {
+	if r.sample == nil {
+		return nil
+	}
 	pruned, dense := &walk{pruning: r}, &walk{pruning: r}
 	return func(g *ir.Graph, p *prune.Pass) error {
 		layer := layerOf(g, p.Block())

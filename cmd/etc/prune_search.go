@@ -33,12 +33,8 @@ func (r *pruning) fixed() (*prune.Found, error) {
 // evenly prunes all places alike.
 func (r *pruning) evenly() (*prune.Found, error) {
 	g := r.dense.Clone()
-	var calibrate prune.Calibrate
-	if r.sample != nil {
-		calibrate = r.recalibrate(r.ctx)
-	}
 	bar := r.newProgress("pruning")
-	recipe, err := prune.Fixed(g, r.stats, r.method, r.flags.sparsity, calibrate)
+	recipe, err := prune.Fixed(g, r.stats, r.method, r.flags.sparsity, r.recalibrate(r.ctx))
 	bar.clear()
 	if err != nil {
 		return nil, err
@@ -99,11 +95,7 @@ func (r *pruning) replay() (*prune.Found, error) {
 		return nil, fault.Newf(fault.Corrupt, "%s: %w", r.flags.recipe, err)
 	}
 	g := r.dense.Clone()
-	var calibrate prune.Calibrate
-	if r.sample != nil {
-		calibrate = r.recalibrate(r.ctx)
-	}
-	again, err := prune.Replay(g, r.stats, &recipe, calibrate)
+	again, err := prune.Replay(g, r.stats, &recipe, r.recalibrate(r.ctx))
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"etc/formats/checkpoint"
 	"etc/ir/tensor"
+	"etc/memo"
 	"etc/prune"
 )
 
@@ -86,6 +87,9 @@ func TestMemoBase(t *testing.T) {
 	x.Data = bytes.Clone(x.Data)
 	x.Data[0] ^= 1
 	one := &sample{ids: [][]int32{{1, 2}, {3}}, types: [][]int32{{0, 0}, {0}}}
+	if ask("a", "bc") == memo.Ask("a", "bc") {
+		t.Error("a question is the same for all programs")
+	}
 	seen := map[string]string{}
 	for what, r := range map[string]*pruning{
 		"one":           {ckpt: c, sample: one},

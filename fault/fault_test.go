@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"etc/fault"
 )
@@ -35,6 +38,21 @@ func TestHintIsTheSecondLine(t *testing.T) {
 	err := fault.Newf(fault.Usage, "no %s", "output").WithHint("-o %s is wanted", "PATH")
 	if got, want := err.Error(), "no output\n-o PATH is wanted"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// TestParallelIsBounded: calls that take memory of their own are no more than threads.
+func TestParallelIsBounded(t *testing.T) {
+	var now, most atomic.Int64
+	fault.Parallel(64, func(int) {
+		n := now.Add(1)
+		for was := most.Load(); n > was && !most.CompareAndSwap(was, n); was = most.Load() {
+		}
+		time.Sleep(time.Millisecond)
+		now.Add(-1)
+	})
+	if threads := int64(runtime.GOMAXPROCS(0)); most.Load() > threads {
+		t.Errorf("%d calls at once, want at most %d", most.Load(), threads)
 	}
 }
 

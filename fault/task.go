@@ -2,8 +2,10 @@ package fault
 
 import (
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 )
 
 // A Task is a goroutine that cannot crash the process. All goroutines of etc
@@ -27,17 +29,25 @@ func Go(f func() error) *Task {
 // Wait returns what f returned. It may be called once.
 func (t *Task) Wait() error { return <-t.done }
 
-// Parallel calls f for 0 to n-1 on goroutines of their own and waits for all.
-// A panic in one is a panic of the caller, and so is a fault in mapped memory,
-// which the caller may be guarded against.
+// Parallel calls f for 0 to n-1, as many at once as there are threads of Go's,
+// and waits for all: calls may not wait for each other. A panic in one is a
+// panic of the caller once those that run have ended, and so is a fault in
+// mapped memory, which the caller may be guarded against.
 func Parallel(n int, f func(i int)) {
 	var wait sync.WaitGroup
-	panics := make([]any, n)
-	for i := range n {
+	var next atomic.Int64
+	panics := make([]any, min(n, runtime.GOMAXPROCS(0)))
+	for worker := range panics {
 		wait.Go(func() {
-			defer func() { panics[i] = recover() }()
+			defer func() {
+				if panics[worker] = recover(); panics[worker] != nil {
+					next.Store(int64(n)) // nobody begins another
+				}
+			}()
 			debug.SetPanicOnFault(true)
-			f(i)
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(i)
+			}
 		})
 	}
 	wait.Wait()

@@ -39,6 +39,7 @@ def asks():
     ask("stsb-2", "all-MiniLM-L6-v2", STSB, ["--speedup", "2"], 1.5, True)
     ask("sst2-1.5", "minilm-sst2", SST2, ["--speedup", "1.5", "--max-drop", "1%"], 1, True)
     ask("sst2-2", "minilm-sst2", SST2, ["--speedup", "2"], 1.5, True)
+    ask("sst2-2-int8", "minilm-sst2", SST2, ["--speedup", "2", "--target", "cpu:int8"], 1.5, True)
     ask("sst2-2.5", "minilm-sst2", SST2, ["--speedup", "2.5"], 2.5, True)
     ask("distil-1.8", "distil-minilm-sst2", SST2, ["--speedup", "1.8"], 1.5, True)
     ask("gpt2-narrow", "gpt2-wikitext", TEXT | {"metric": "perplexity"}, ["--method", "narrow", "--sparsity", "0.3"], 8)

@@ -2,9 +2,7 @@ package prune
 
 import (
 	"math"
-	"runtime"
 	"slices"
-	"sync/atomic"
 
 	"etc/fault"
 	"etc/ir/sparse"
@@ -76,7 +74,7 @@ func (e *Edit) tileScores(m *matrix) []float64 {
 	}
 	h := m.covariance()
 	s := newSurgery(m.dense(), h)
-	score := func(r int) {
+	fault.Parallel(down, func(r int) { // each takes the memory of two matrices like A
 		w := linalg.Select(s.w, nil, span(r*sparse.Tile, min(sparse.Tile, m.n-r*sparse.Tile)))
 		left := varianceOf(w, h) // damping takes more than there is
 		order, costs := tileOrder(w, s.a)
@@ -85,12 +83,6 @@ func (e *Edit) tileScores(m *matrix) []float64 {
 			cost := min(left, costs[rank])
 			most, left = max(most, cost), left-cost
 			scores[r*across+tile] = most
-		}
-	}
-	var next atomic.Int64
-	fault.Parallel(min(down, runtime.GOMAXPROCS(0)), func(int) { // each takes the memory of two matrices like A
-		for r := int(next.Add(1)) - 1; r < down; r = int(next.Add(1)) - 1 {
-			score(r)
 		}
 	})
 	return scores

@@ -135,7 +135,7 @@ func (p *program) bench(ctx context.Context, path string, f *benchFlags) error {
 	bar := p.newProgress("measuring")
 	for i, shape := range shapes {
 		bar.set(i, len(shapes))
-		c, err := measureCell(ctx, s.Executor, other, shape, f.seconds)
+		c, err := measureCell(ctx, s.Executor, other, shape, pace{warmup: warmup, time: time.Duration(f.seconds * float64(time.Second))})
 		if err != nil {
 			return err
 		}

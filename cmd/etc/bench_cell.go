@@ -139,9 +139,16 @@ func forward(s *executor.Executor, ids [][]int32) error {
 	return err
 }
 
-// measureCell runs a shape for the given time. With another model the two
+// A pace is how long a cell runs: to warm up, and then for a time, three runs at
+// least and, unless it is 0, so many at most.
+type pace struct {
+	warmup, time time.Duration
+	runs         int
+}
+
+// measureCell runs a shape at a pace. With another model the two
 // take turns, so that what else the machine does hits both.
-func measureCell(ctx context.Context, s, other *executor.Executor, sh shape, seconds float64) (*cell, error) {
+func measureCell(ctx context.Context, s, other *executor.Executor, sh shape, p pace) (*cell, error) {
 	vocabulary := s.Program().Model.VocabSize
 	if other != nil {
 		vocabulary = min(vocabulary, other.Program().Model.VocabSize)
@@ -165,7 +172,7 @@ func measureCell(ctx context.Context, s, other *executor.Executor, sh shape, sec
 		}
 		return once(s, &c.times)
 	}
-	for end := time.Now().Add(warmup); time.Now().Before(end); {
+	for end := time.Now().Add(p.warmup); time.Now().Before(end); {
 		if err := both(); err != nil {
 			return nil, err
 		}
@@ -173,7 +180,7 @@ func measureCell(ctx context.Context, s, other *executor.Executor, sh shape, sec
 	c.times, c.otherTime = nil, nil
 	peak := measurePeak(s)
 	before := s.Device().Counters().MultiplyAdds
-	for end := time.Now().Add(time.Duration(seconds * float64(time.Second))); len(c.times) < 3 || time.Now().Before(end); {
+	for end := time.Now().Add(p.time); len(c.times) < 3 || time.Now().Before(end) && len(c.times) != p.runs; {
 		if err := both(); err != nil {
 			return nil, err
 		}

@@ -28,10 +28,16 @@ func evaluateUntil(ctx context.Context, s *executor.Executor, data *rows.Data, b
 	if err != nil {
 		return nil, err
 	}
+	return e.run(ctx, s, data.Name, bar, enough)
+}
+
+// run has s answer all rows, or those until a look is enough, and reports on them.
+func (e *evaluation) run(ctx context.Context, s *executor.Executor, name string, bar *progress, enough look) (*eval.Report, error) {
+	var err error
 	if enough == nil {
-		err = each(ctx, s, data.Name, e.list, bar, e.take)
+		err = each(ctx, s, name, e.list, bar, e.take)
 	} else {
-		err = eachWindow(ctx, s, data.Name, e.list, bar, e.rowsEach*lookRows, e.looking(enough))
+		err = eachWindow(ctx, s, name, e.list, bar, e.rowsEach*lookRows, e.looking(enough))
 	}
 	if err != nil && !errors.Is(err, errEnough) {
 		return nil, err

@@ -191,7 +191,7 @@ func (r *pruning) remember(p *part, v *prune.Verdict) {
 }
 
 // reportOn judges a graph on a part: by labels or scores, or by agreement with the
-// dense model where there are none. By labels, scores or a text, a look may end it.
+// dense model where there are none. A look may end it.
 func (r *pruning) reportOn(ctx context.Context, g *ir.Graph, p *part, enough look) (*eval.Report, error) {
 	changed, err := frontend.WriteBack(g, r.ckpt)
 	if err != nil {
@@ -212,14 +212,11 @@ func (r *pruning) reportOn(ctx context.Context, g *ir.Graph, p *part, enough loo
 	if p.data.Target != rows.NoTarget || r.model.Task == plan.CausalLM {
 		return evaluateUntil(ctx, x, p.data, bar, enough)
 	}
-	got, err := answersOf(ctx, x, p.data, bar)
-	if err != nil {
-		return nil, err
-	}
+	got := &modelAnswers{}
 	if p.own == nil {
 		p.own = got // the dense model is the first to be asked
 	}
-	return got.agreement(p.own, r.model.Task)
+	return evaluateAgreement(got, p.own, r.model.Task, p.data).run(ctx, x, p.data.Name, bar, enough)
 }
 
 // load compiles c in memory, for the CPU as its target computes, and opens it on all threads.
@@ -238,9 +235,11 @@ type modelAnswers struct {
 	vectors [][]float32
 }
 
-func answersOf(ctx context.Context, x *executor.Executor, data *rows.Data, bar *progress) (*modelAnswers, error) {
+// evaluateAgreement judges answers by the dense model's, which are there before
+// or are the same. Both sentences of a pair are rows of their own to an embedding.
+func evaluateAgreement(a, dense *modelAnswers, task plan.Task, data *rows.Data) *evaluation {
 	list := rowsOf(data)
-	if x.Program().Model.Task == plan.Embedding {
+	if task == plan.Embedding {
 		list = nil
 		for i := range data.Examples {
 			e := &data.Examples[i]
@@ -250,22 +249,21 @@ func answersOf(ctx context.Context, x *executor.Executor, data *rows.Data, bar *
 			}
 		}
 	}
-	a := &modelAnswers{}
-	err := each(ctx, x, data.Name, list, bar, func(_ int, r *executor.Result) {
-		a.classes = append(a.classes, r.Class)
-		a.scores = append(a.scores, float64(r.Score))
-		a.vectors = append(a.vectors, append([]float32(nil), r.Vector...))
-	})
-	return a, err
-}
-
-// agreement is how far answers are the dense model's.
-func (a *modelAnswers) agreement(dense *modelAnswers, task plan.Task) (*eval.Report, error) {
-	switch task {
-	case plan.Classification:
-		return eval.ClassAgreement(a.classes, dense.classes)
-	case plan.Embedding:
-		return eval.VectorAgreement(a.vectors, dense.vectors)
+	return &evaluation{
+		list: list, rowsEach: 1,
+		answer: func(_ int, r *executor.Result) {
+			a.classes = append(a.classes, r.Class)
+			a.scores = append(a.scores, float64(r.Score))
+			a.vectors = append(a.vectors, append([]float32(nil), r.Vector...))
+		},
+		report: func(n int) (*eval.Report, error) {
+			switch task {
+			case plan.Classification:
+				return eval.ClassAgreement(a.classes[:n], dense.classes[:n])
+			case plan.Embedding:
+				return eval.VectorAgreement(a.vectors[:n], dense.vectors[:n])
+			}
+			return eval.ScoreAgreement(a.scores[:n], dense.scores[:n])
+		},
 	}
-	return eval.ScoreAgreement(a.scores, dense.scores)
 }

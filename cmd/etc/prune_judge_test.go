@@ -7,9 +7,11 @@ import (
 	"testing"
 
 	"etc/eval"
+	"etc/executor/cpu"
 	"etc/formats/checkpoint"
 	"etc/formats/rows"
 	"etc/ir"
+	"etc/prune"
 )
 
 // wrong is the tiny model with the sign of the last product turned, so that it
@@ -85,5 +87,83 @@ func TestJudgeGivesUp(t *testing.T) {
 	r.drop = nil
 	if v, err := r.judge(search)(t.Context(), bad); err != nil || !v.Inside || v.Hopeless() {
 		t.Errorf("with nothing asked: %+v, %v", v, err)
+	}
+}
+
+// TestAgreementGivesUp: without labels too, a model that says the contrary is
+// given up after 64 rows, with the answer that these give by themselves.
+func TestAgreementGivesUp(t *testing.T) {
+	c, err := checkpoint.Open(tinyModel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	data, err := loadData("--eval", devRows, rows.DataOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range data.Examples {
+		data.Examples[i].Label = ""
+	}
+	data.Target = rows.NoTarget
+	var said bytes.Buffer
+	r := &pruning{program: &program{err: &said}, flags: &pruneFlags{}, ctx: t.Context(), ckpt: c, data: data, drop: &eval.Drop{Percent: 1}}
+	if err := r.importModel(); err != nil {
+		t.Fatal(err)
+	}
+	search, accept, _, err := r.split()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := wrong(t, r.dense)
+	v, err := r.judge(search)(t.Context(), bad)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.Name != eval.NameAgreement || v.Inside || !v.Hopeless() || v.Rows != lookRows || v.Of != len(search.data.Examples) || v.Was != 1 || v.Metric > 0.2 {
+		t.Errorf("of the contrary: %+v", v)
+	}
+	if v, err := r.judge(search)(t.Context(), r.dense); err != nil || !v.Inside || v.Rows != len(search.data.Examples) || v.Metric != 1 {
+		t.Errorf("of the dense model: %+v, %v", v, err)
+	}
+	if v, err := r.judge(accept)(t.Context(), bad); err != nil || v.Inside || v.Hopeless() || v.Rows != len(accept.data.Examples) {
+		t.Errorf("on the accept rows: %+v, %v", v, err)
+	}
+}
+
+// TestNoTimeIsSaid: zeros that make nothing faster are called that, a gain at
+// one shape is not, and a page without a table has a column of what was measured.
+func TestNoTimeIsSaid(t *testing.T) {
+	c, err := checkpoint.Open(tinyModel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var said bytes.Buffer
+	r := &pruning{program: &program{err: &said}, flags: &pruneFlags{}, ctx: t.Context(), ckpt: c, target: cpu.Target}
+	if err := r.importModel(); err != nil {
+		t.Fatal(err)
+	}
+	found := &prune.Found{Graph: r.dense, Recipe: &prune.Recipe{Sparsity: 0.25}}
+	if err := r.measureSpeed(found); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.measured); n == 0 || n != len(latencyShapes(&r.model)) || !strings.Contains(said.String(), "measured in turns with the dense model: 1×") {
+		t.Errorf("%d ratios measured, told %q", n, said.String())
+	}
+	for _, s := range r.speedsOf(found) {
+		if s.Predicted != nil || s.Measured == nil {
+			t.Errorf("without a table: %+v", s)
+		}
+	}
+	for _, x := range []struct {
+		ratios []float64
+		said   bool
+	}{{[]float64{0.9, 1.04, 1}, true}, {[]float64{0.9, 1.06, 1}, false}} {
+		r.measured, r.warnings = x.ratios, nil
+		r.warnOfNoGain(found)
+		if got := len(r.warnings) == 1 && strings.HasPrefix(r.warnings[0], "25 % of zeros bring no time on cpu:f32"); got != x.said {
+			t.Errorf("%v: told %q", x.ratios, r.warnings)
+		}
 	}
 }

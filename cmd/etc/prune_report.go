@@ -38,16 +38,7 @@ func (r *pruning) reportPage(found *prune.Found) ([]byte, error) {
 	if r.drop != nil { // what is outside is not written, but by an interrupt what nobody accepted
 		page.Verdict.Drop = &html.Goal{Asked: r.drop.String(), Reached: r.cut == ""}
 	}
-	if c := found.Candidate; c != nil && r.table != nil {
-		for i, s := range c.Speedups {
-			shape := r.table.Shapes[i]
-			of := html.Shape{Name: fmt.Sprintf("%d×%d", shape.Batch, shape.Tokens), Predicted: s}
-			if r.measured != nil {
-				of.Measured = &r.measured[i]
-			}
-			page.Verdict.Shapes = append(page.Verdict.Shapes, of)
-		}
-	}
+	page.Verdict.Shapes = r.speedsOf(found)
 	rungs := rungsOf(r.tried)
 	for i, c := range r.tried {
 		page.Candidates = append(page.Candidates, candidateOf(c, rungs[i], c == found.Candidate))
@@ -55,6 +46,25 @@ func (r *pruning) reportPage(found *prune.Found) ([]byte, error) {
 	var b bytes.Buffer
 	err = html.Write(&b, page)
 	return b.Bytes(), err
+}
+
+// speedsOf are the speed-ups that the table has for what was found, and those measured.
+func (r *pruning) speedsOf(found *prune.Found) (list []html.Shape) {
+	predicted := found.Candidate != nil && found.Candidate.Speedups != nil
+	if !predicted && r.measured == nil {
+		return nil
+	}
+	for i, s := range r.shapes() {
+		of := html.Shape{Name: fmt.Sprintf("%d×%d", s.Batch, s.Tokens)}
+		if predicted {
+			of.Predicted = &found.Candidate.Speedups[i]
+		}
+		if r.measured != nil {
+			of.Measured = &r.measured[i]
+		}
+		list = append(list, of)
+	}
+	return list
 }
 
 // writeReport writes it, if it is wanted.

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"runtime"
-	"sync/atomic"
 
 	"etc/codegen"
 	"etc/fault"
@@ -103,11 +101,8 @@ func (p *packer) round(t tensor.Tensor, name string) []uint16 {
 	const part = 1 << 16 // elements: their float32 stay in the cache
 	parts := (len(w) + part - 1) / part
 	infinite := make([]int, parts) // index of the first in each part, -1: none
-	var next atomic.Int64
-	fault.Parallel(min(parts, runtime.GOMAXPROCS(0)), func(int) {
-		for i := int(next.Add(1)) - 1; i < parts; i = int(next.Add(1)) - 1 {
-			infinite[i] = p.roundPart(w[i*part:min((i+1)*part, len(w))], elements(t, i*part, min((i+1)*part, len(w))))
-		}
+	fault.Parallel(parts, func(i int) {
+		infinite[i] = p.roundPart(w[i*part:min((i+1)*part, len(w))], elements(t, i*part, min((i+1)*part, len(w))))
 	})
 	for i, at := range infinite {
 		if at >= 0 && p.err == nil {

@@ -16,7 +16,7 @@ func realistic() *Page {
 		},
 		Verdict: Verdict{
 			Speedup: &Goal{"2", true}, Drop: &Goal{"1.5%", true},
-			Shapes: []Shape{{"1×32", 2.04, pointer(1.97)}, {"1×128", 2.11, pointer(2.09)}, {"8×128", 2.15, pointer(2.18)}},
+			Shapes: []Shape{{"1×32", pointer(2.04), pointer(1.97)}, {"1×128", pointer(2.11), pointer(2.09)}, {"8×128", pointer(2.15), pointer(2.18)}},
 			Judged: []Judgement{{"accept half", 348, 0.9052, 0.8966, 0.86, -1.15, 2.87, pointer(0.4531)}},
 		},
 		Metric: Metric{Name: "accuracy", Damage: "KL", Dense: &Value{0.9026, 0.8671, 0.9293}, Allowed: pointer(0.8876)},

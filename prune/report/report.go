@@ -47,9 +47,9 @@ type Goal struct {
 
 // A Shape is a batch that speed is told for.
 type Shape struct {
-	Name      string   `json:"name"`               // batch and tokens, as 8×128
-	Predicted float64  `json:"predicted"`          // ratio dense/pruned by the table
-	Measured  *float64 `json:"measured,omitempty"` // nil where it was not
+	Name      string   `json:"name"`                // batch and tokens, as 8×128
+	Predicted *float64 `json:"predicted,omitempty"` // ratio dense/pruned by the table; nil where none was read
+	Measured  *float64 `json:"measured,omitempty"`  // nil where it was not
 }
 
 // A Judgement compares the pruned model with the dense one on some rows, as

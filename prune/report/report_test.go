@@ -43,7 +43,7 @@ func small() *Page {
 		Head: Head{"tiny-sst2", "text-classification", "0.1", "abcd", "cpu:f32", "shipped, avx2", "ef01", "etc prune tiny-sst2 -o out --speedup 1.5"},
 		Verdict: Verdict{
 			Speedup: &Goal{"1.5", true}, Drop: &Goal{"1%", false},
-			Shapes: []Shape{{"1×32", 1.6, nil}, {"8×128", 1.7, pointer(1.75)}},
+			Shapes: []Shape{{"1×32", pointer(1.6), nil}, {"8×128", pointer(1.7), pointer(1.75)}},
 			Judged: []Judgement{{"accept half", 40, 0.8, 0.775, 2.5, -2.5, 7.5, pointer(0.5)}},
 		},
 		Metric: Metric{"accuracy", false, "KL", &Value{0.8, 0.75, 0.85}, pointer(0.79)},

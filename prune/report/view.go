@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 )
 
@@ -23,24 +24,19 @@ func (v *Verdict) Reached() bool {
 	return (v.Speedup == nil || v.Speedup.Reached) && (v.Drop == nil || v.Drop.Reached)
 }
 
+// HasPredicted tells whether a column for it is wanted.
+func (v *Verdict) HasPredicted() bool {
+	return slices.ContainsFunc(v.Shapes, func(s Shape) bool { return s.Predicted != nil })
+}
+
 // HasMeasured tells whether a column for it is wanted.
 func (v *Verdict) HasMeasured() bool {
-	for _, s := range v.Shapes {
-		if s.Measured != nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(v.Shapes, func(s Shape) bool { return s.Measured != nil })
 }
 
 // HasP tells whether a column for it is wanted.
 func (v *Verdict) HasP() bool {
-	for _, j := range v.Judged {
-		if j.P != nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(v.Judged, func(j Judgement) bool { return j.P != nil })
 }
 
 // scale is what values are multiplied by to be shown.

@@ -103,7 +103,8 @@ func (r *pruning) recalibrate(ctx context.Context) prune.Calibrate {
 	if r.sample == nil {
 		return nil
 	}
-	pruned, dense := &walk{pruning: r}, &walk{pruning: r}
+	pruned := &walk{pruning: r, sample: r.sample, observed: true}
+	dense := &walk{pruning: r, sample: r.sample, observed: true}
 	return func(g *ir.Graph, p *prune.Pass) error {
 		layer := layerOf(g, p.Block())
 		see := func(dense bool) observer {

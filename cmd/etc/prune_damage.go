@@ -22,34 +22,40 @@ const (
 type guard struct {
 	*pruning
 	sample *sample
-	dense  [][]float32 // by output, of all rows
+	want   [][]float32 // of the dense model, by output, of all rows
+	walk   *walk       // through the dense model: pruned ones are often the same below a layer
 }
 
 func (r *pruning) newGuard() (*guard, error) {
 	s := r.sample.first(guardRows, guardTokens)
-	g := &guard{pruning: r, sample: s}
-	dense, err := g.outputs(r.ctx, r.dense)
-	g.dense = dense
+	g := &guard{pruning: r, sample: s, walk: &walk{pruning: r, sample: s}}
+	var err error
+	g.want, err = g.outputs(r.ctx, r.dense)
 	return g, err
 }
 
-// outputs are those of a graph on all rows, one after another.
+// outputs are those of a graph on all rows, one after another. It is the dense
+// model or a clone of it: the layers below the first that differs are not run
+// again, as long as the guard is asked from the first layer up. A language
+// model's loss wants the tokens, which only a whole model has.
 func (g *guard) outputs(ctx context.Context, graph *ir.Graph) ([][]float32, error) {
-	x, err := g.open(graph, nil)
-	if err != nil {
-		return nil, err
+	layer, w := firstChanged(g.dense, graph), g.walk
+	if layer < w.layer || g.model.Task == plan.CausalLM {
+		layer, w = 0, &walk{pruning: g.pruning, sample: g.sample}
 	}
-	defer x.Close()
 	var all [][]float32
-	err = forwardSample(ctx, x, g.sample, func(_ int, outputs [][]float32) {
+	for outputs, err := range w.outputs(ctx, g.dense, graph, layer) {
+		if err != nil {
+			return nil, err
+		}
 		if all == nil {
 			all = make([][]float32, len(outputs))
 		}
 		for i, o := range outputs {
 			all[i] = append(all[i], o...)
 		}
-	})
-	return all, err
+	}
+	return all, nil
 }
 
 // damage is how far a graph's outputs are from the dense model's.
@@ -60,12 +66,12 @@ func (g *guard) damage(ctx context.Context, graph *ir.Graph) (float64, error) {
 	}
 	n := len(g.sample.ids)
 	if g.model.Task == plan.CausalLM {
-		return (lossOf(pruned[0]) - lossOf(g.dense[0])) / float64(g.sample.tokens), nil
+		return (lossOf(pruned[0]) - lossOf(g.want[0])) / float64(g.sample.tokens), nil
 	}
-	far, width := distanceOf(g.model.Task), len(g.dense[0])/n
+	far, width := distanceOf(g.model.Task), len(g.want[0])/n
 	total := 0.0
 	for i := range n {
-		total += far(g.dense[0][i*width:(i+1)*width], pruned[0][i*width:(i+1)*width])
+		total += far(g.want[0][i*width:(i+1)*width], pruned[0][i*width:(i+1)*width])
 	}
 	return total / float64(n), nil
 }

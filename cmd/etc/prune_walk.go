@@ -14,14 +14,16 @@ import (
 	"etc/ir/tensor"
 )
 
-// A walk takes the calibration rows through a model layer by layer and keeps
+// A walk takes rows through a model layer by layer and keeps
 // what the last one put out, so that whoever asks for the layers in order has
 // each computed for itself, not with all that lie below it.
 type walk struct {
 	*pruning
-	g      *ir.Graph // nil: not begun
-	layer  int       // where it stands: hidden is what this one reads
-	hidden []float32 // [T,H] over the tokens of all rows; nil before the first layer
+	sample   *sample
+	observed bool      // layers are compiled as those that are observed
+	g        *ir.Graph // nil: not begun
+	layer    int       // where it stands: hidden is what this one reads
+	hidden   []float32 // [T,H] over the tokens of all rows; nil before the first layer
 }
 
 // chunkTokens is how many tokens' hidden states are in one table: it is copied
@@ -30,20 +32,38 @@ const chunkTokens = 16 << 10
 
 // batches runs a layer of g with an observer on the sample, batch by batch, and
 // yields what it puts out, valid until the next one. What lies below the layer must
-// not change any more; after a step back, or in another graph, the walk begins anew.
+// not change any more.
 func (w *walk) batches(ctx context.Context, g *ir.Graph, layer int, see observer) iter.Seq2[[][]float32, error] {
 	return func(yield func([][]float32, error) bool) {
-		if w.g != g || w.layer > layer {
-			*w = walk{pruning: w.pruning, g: g}
+		if err := w.to(ctx, g, layer); err != nil {
+			yield(nil, err)
+			return
 		}
-		if w.layer < layer {
-			if err := w.advance(ctx, layer); err != nil {
-				yield(nil, err)
-				return
-			}
-		}
-		w.run(ctx, layer, see, yield)
+		w.run(ctx, g, layer, see, yield)
 	}
+}
+
+// outputs runs g from a layer on, batch by batch, and yields what it puts out.
+// Below the layer it is as dense, which the walk goes through.
+func (w *walk) outputs(ctx context.Context, dense, g *ir.Graph, layer int) iter.Seq2[[][]float32, error] {
+	return func(yield func([][]float32, error) bool) {
+		if err := w.to(ctx, dense, layer); err != nil {
+			yield(nil, err)
+			return
+		}
+		w.run(ctx, g, len(boundaries(g))-2, nil, yield)
+	}
+}
+
+// to goes to a layer of g. After a step back, or in another graph, the walk begins anew.
+func (w *walk) to(ctx context.Context, g *ir.Graph, layer int) error {
+	if w.g != g || w.layer > layer {
+		*w = walk{pruning: w.pruning, sample: w.sample, observed: w.observed, g: g}
+	}
+	if w.layer == layer {
+		return nil
+	}
+	return w.advance(ctx, layer)
 }
 
 // advance goes on to a layer. Hidden states are replaced where they lie: a table
@@ -54,8 +74,11 @@ func (w *walk) advance(ctx context.Context, layer int) (err error) {
 		hidden = make([]float32, w.sample.tokens*w.model.Hidden)
 	}
 	done := 0
-	unseen := func(string, cpu.Rows) {} // the model is compiled as one that is observed
-	w.run(ctx, layer-1, unseen, func(out [][]float32, failed error) bool {
+	var unseen observer
+	if w.observed {
+		unseen = func(string, cpu.Rows) {}
+	}
+	w.run(ctx, w.g, layer-1, unseen, func(out [][]float32, failed error) bool {
 		if err = failed; err == nil {
 			done += copy(hidden[done:], out[0])
 		}
@@ -69,8 +92,8 @@ func (w *walk) advance(ctx context.Context, layer int) (err error) {
 	return nil
 }
 
-// run runs the layers from where the walk stands to last.
-func (w *walk) run(ctx context.Context, last int, see observer, yield func([][]float32, error) bool) {
+// run runs the layers of g from where the walk stands to last.
+func (w *walk) run(ctx context.Context, g *ir.Graph, last int, see observer, yield func([][]float32, error) bool) {
 	var x *executor.Executor
 	defer func() {
 		if x != nil {
@@ -89,7 +112,7 @@ func (w *walk) run(ctx context.Context, last int, see observer, yield func([][]f
 				x.Close()
 			}
 			first, end = next, min(next+max(n, chunkTokens), w.sample.tokens)
-			x, err = w.compile(last, first, end, see)
+			x, err = w.compile(g, last, first, end, see)
 		}
 		var out [][]float32
 		if err == nil {
@@ -117,19 +140,19 @@ func numbered(rows [][]int32, from int) [][]int32 {
 	return numbers
 }
 
-// compile opens the layers from where the walk stands to last, for the tokens
-// from first to end.
-func (w *walk) compile(last, first, end int, see observer) (*executor.Executor, error) {
+// compile opens the layers of g from where the walk stands to last, for the
+// tokens from first to end.
+func (w *walk) compile(g *ir.Graph, last, first, end int, see observer) (*executor.Executor, error) {
 	var hidden tensor.Tensor
 	if w.hidden != nil {
 		width := w.model.Hidden
 		hidden = tensor.FromFloat32s([]int{end - first, width}, w.hidden[first*width:end*width])
 	}
-	g, model, err := between(w.g, w.model, w.layer, last, hidden)
+	part, model, err := between(g, w.model, w.layer, last, hidden)
 	if err != nil {
 		return nil, err
 	}
-	return w.openAs(model, g, see)
+	return w.openAs(model, part, see)
 }
 
 // between is the layers of g from first to last, both included, as a model of
@@ -184,8 +207,32 @@ func readsTokens(g *ir.Graph, number *ir.Op) bool {
 
 // layerOf is the number of the layer that a block is in.
 func layerOf(g *ir.Graph, block string) int {
-	at := slices.IndexFunc(g.Ops, func(op *ir.Op) bool { return op.Label == block })
+	return layerAt(g, slices.IndexFunc(g.Ops, func(op *ir.Op) bool { return op.Label == block }))
+}
+
+// layerAt is the number of the layer that operator number at is in; below the
+// layers it is -1, above them -2.
+func layerAt(g *ir.Graph, at int) int {
 	return slices.IndexFunc(boundaries(g), func(v *ir.Value) bool { return slices.Index(g.Ops, v.Def) > at }) - 1
+}
+
+// firstChanged is the number of the first layer in which a clone of dense has
+// other weights; 0 where it has none, or has them outside of layers.
+func firstChanged(dense, g *ir.Graph) int {
+	first := len(g.Ops)
+	for i, op := range g.Ops {
+		if op.Kind != ir.Weight {
+			continue
+		}
+		was, is := dense.Ops[i].Attrs.(*ir.WeightAttrs).Data.Data, op.Attrs.(*ir.WeightAttrs).Data.Data
+		if len(is) > 0 && &was[0] == &is[0] {
+			continue
+		}
+		for _, user := range g.Users(op.Result()) {
+			first = min(first, slices.Index(g.Ops, user))
+		}
+	}
+	return max(0, layerAt(g, first))
 }
 
 // boundaries are what layers read, in order, and at the end what the last puts out.

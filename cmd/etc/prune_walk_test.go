@@ -9,7 +9,10 @@ import (
 	"etc/compiler/frontend/frontendtest"
 	"etc/executor/cpu"
 	"etc/formats/checkpoint"
+	"etc/formats/plan"
 	"etc/formats/tokenizer"
+	"etc/ir"
+	"etc/ir/tensor"
 )
 
 // inputsOf are the inputs of products, by name and width, as executors show them
@@ -23,28 +26,42 @@ func (in inputsOf) see(name string, x cpu.Rows) {
 	}
 }
 
+// randomModel is one of four layers.
+func randomModel(t *testing.T, rng *rand.Rand, class string) *checkpoint.Checkpoint {
+	t.Helper()
+	c, err := checkpoint.Open(frontendtest.Random(t, rng, class, frontendtest.Options{Layers: 4, Heads: 2, HeadSize: 8, Inner: 48}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// randomSample is rows of 1 to 40 tokens, at least so many tokens in all.
+func randomSample(rng *rand.Rand, model *plan.Model, tokens int) *sample {
+	s := &sample{}
+	for s.tokens < tokens {
+		var enc tokenizer.Encoding
+		for range 1 + rng.IntN(40) {
+			enc.IDs, enc.TypeIDs = append(enc.IDs, int32(rng.IntN(model.VocabSize))), append(enc.TypeIDs, int32(rng.IntN(max(1, model.TypeVocabSize))))
+		}
+		s.add(enc)
+	}
+	return s
+}
+
 // TestWalk: layer by layer, and in any order, products read the very bits that
 // they read in the whole model, rows of all lengths together.
 func TestWalk(t *testing.T) {
 	for _, class := range []string{"BertForSequenceClassification", "BertModel", "DistilBertForSequenceClassification", "GPT2LMHeadModel", "TransformerModel"} {
 		t.Run(class, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(5, 0))
-			c, err := checkpoint.Open(frontendtest.Random(t, rng, class, frontendtest.Options{Layers: 4, Heads: 2, HeadSize: 8, Inner: 48}))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer c.Close()
-			r := &pruning{program: &program{quiet: true}, flags: &pruneFlags{}, ctx: t.Context(), ckpt: c, sample: &sample{}}
+			c := randomModel(t, rng, class)
+			r := &pruning{program: &program{quiet: true}, flags: &pruneFlags{}, ctx: t.Context(), ckpt: c}
 			if err := r.importModel(); err != nil {
 				t.Fatal(err)
 			}
-			for r.sample.tokens < chunkTokens*3/2 {
-				var enc tokenizer.Encoding
-				for range 1 + rng.IntN(40) {
-					enc.IDs, enc.TypeIDs = append(enc.IDs, int32(rng.IntN(r.model.VocabSize))), append(enc.TypeIDs, int32(rng.IntN(max(1, r.model.TypeVocabSize))))
-				}
-				r.sample.add(enc)
-			}
+			r.sample = randomSample(rng, &r.model, chunkTokens*3/2)
 			whole := inputsOf{}
 			x, err := r.open(r.dense, whole.see)
 			if err != nil {
@@ -54,7 +71,7 @@ func TestWalk(t *testing.T) {
 			if err := forwardSample(t.Context(), x, r.sample, func(int, [][]float32) {}); err != nil {
 				t.Fatal(err)
 			}
-			w := &walk{pruning: r}
+			w := &walk{pruning: r, sample: r.sample, observed: true}
 			for _, layer := range []int{0, 1, 3, 2, 3, 3} {
 				part := inputsOf{}
 				for _, err := range w.batches(t.Context(), r.dense, layer, part.see) {
@@ -82,4 +99,77 @@ func TestWalk(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestGuardLeavesOutLayers: what a model puts out that is as the dense one below
+// a layer has the bits of the whole model, for all targets and in any order of
+// layers, though those below are not run again.
+func TestGuardLeavesOutLayers(t *testing.T) {
+	for _, class := range []string{"BertForSequenceClassification", "BertModel", "DistilBertForSequenceClassification", "GPT2LMHeadModel"} {
+		for _, target := range []string{cpu.Target, "cpu:int16", "cpu:int8"} {
+			t.Run(class+" "+target, func(t *testing.T) {
+				rng := rand.New(rand.NewPCG(6, 0))
+				r := &pruning{program: &program{quiet: true}, flags: &pruneFlags{}, ctx: t.Context(), ckpt: randomModel(t, rng, class), target: target}
+				if err := r.importModel(); err != nil {
+					t.Fatal(err)
+				}
+				r.sample = randomSample(rng, &r.model, guardTokens)
+				g, err := r.newGuard()
+				if err != nil {
+					t.Fatal(err)
+				}
+				stands := 0
+				for _, layer := range []int{0, 1, 1, 3, 2, 3} {
+					pruned := halved(t, r.dense, layer)
+					if got := firstChanged(r.dense, pruned); got != layer {
+						t.Fatalf("layer %d changed, found %d", layer, got)
+					}
+					x, err := r.open(pruned, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					var want [][]float32
+					if err := forwardSample(t.Context(), x, g.sample, func(_ int, outputs [][]float32) {
+						want = append(want, slices.Clone(outputs[0]))
+					}); err != nil {
+						t.Fatal(err)
+					}
+					x.Close()
+					got, err := g.outputs(t.Context(), pruned)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if !slices.Equal(got[0], slices.Concat(want...)) || slices.Equal(got[0], g.want[0]) {
+						t.Errorf("layer %d: other outputs than those of the whole model, or those of the dense one", layer)
+					}
+					if r.model.Task != plan.CausalLM {
+						stands = max(stands, layer)
+					}
+					if g.walk.layer != stands {
+						t.Errorf("layer %d: the walk stands before layer %d, want %d", layer, g.walk.layer, stands)
+					}
+				}
+			})
+		}
+	}
+}
+
+// halved is a clone in which the last weight matrix of a layer is half as large.
+func halved(t *testing.T, dense *ir.Graph, layer int) *ir.Graph {
+	t.Helper()
+	g := dense.Clone()
+	for i, op := range slices.Backward(g.Ops) {
+		if op.Kind != ir.Linear || layerAt(g, i) != layer {
+			continue
+		}
+		a := op.Arg("w").Def.Attrs.(*ir.WeightAttrs)
+		x := a.Data.Float64s()
+		for j := range x {
+			x[j] /= 2
+		}
+		a.Data = tensor.FromFloat64s(a.Data.Shape, x).Convert(a.Data.DType)
+		return g
+	}
+	t.Fatalf("no product in layer %d", layer)
+	return nil
 }

@@ -53,13 +53,13 @@ func TestResidualsAreMadeUpForAtTheEnd(t *testing.T) {
 	}
 	seen := 0
 	calibrate := calibrator(t, g.Clone())
-	_, err = e.write(g, e.at(levels/2), func(g *ir.Graph, p *Pass) error {
+	_, err = e.write(g, e.at(levels/2), &Rebuild{Damage: func(*ir.Graph) (float64, error) { return 0, nil }, Calibrate: func(g *ir.Graph, p *Pass) error {
 		seen++
 		if residual, ok := want[p.stage[0]]; !ok || p.residual != residual {
 			t.Errorf("%s: residual %v, want %v", p.stage[0].name, p.residual, residual)
 		}
 		return calibrate(g, p)
-	})
+	}})
 	if err != nil || seen != len(want) {
 		t.Errorf("%d passes, want %d: %v", seen, len(want), err)
 	}

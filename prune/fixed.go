@@ -9,9 +9,9 @@ import (
 
 // Fixed prunes g so that at least the given sparsity, the share of zeros in
 // the encoder's matrices, is reached, and no more than needed: all dials are
-// turned evenly. Zeros that were there count. calibrate may be nil. A method
+// turned evenly. Zeros that were there count. rebuild may be nil. A method
 // that cannot reach it is fault.Unreachable.
-func Fixed(g *ir.Graph, stats *Statistics, m Method, sparsity float64, calibrate Calibrate) (*Recipe, error) {
+func Fixed(g *ir.Graph, stats *Statistics, m Method, sparsity float64, rebuild *Rebuild) (*Recipe, error) {
 	e, err := m.rank(g, stats)
 	if err != nil {
 		return nil, err
@@ -20,7 +20,13 @@ func Fixed(g *ir.Graph, stats *Statistics, m Method, sparsity float64, calibrate
 	if err != nil {
 		return nil, err
 	}
-	return e.write(g, e.at(l), calibrate)
+	return e.write(g, e.at(l), rebuild)
+}
+
+// write prunes g, the graph of the edit or a clone of it, to a setting.
+func (e *Edit) write(g *ir.Graph, s Setting, rebuild *Rebuild) (*Recipe, error) {
+	e.turn(s)
+	return (&writer{Edit: e, g: g, rebuild: rebuild}).write()
 }
 
 // evenly is the lowest level of all dials that reaches a sparsity.

@@ -2,28 +2,39 @@ package prune
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"hash/fnv"
 	"math/rand/v2"
 	"testing"
 
 	"etc/fault"
+	"etc/ir"
 )
 
-// TestReplayOfASearch: a recipe that a search wrote, layer by layer or at once,
-// with heads and widths of its own in every sublayer, makes the same model.
+// lots is a damage that hangs on every bit of a graph in no order.
+func lots(g *ir.Graph) float64 {
+	h := fnv.New64a()
+	h.Write(bytesOf(g))
+	return float64(h.Sum64() >> 11)
+}
+
+// TestReplayOfASearch: a recipe that a search wrote, with heads and widths of its
+// own in every sublayer and stages repaired in all ways, makes the same model.
 func TestReplayOfASearch(t *testing.T) {
-	for _, atOnce := range []bool{false, true} {
+	targets := map[way]int{}
+	for speed := 1.4; speed < 2.8; speed += 0.2 {
 		w := newWorld(t)
 		q := w.quest(99)
-		q.Speedup = 2.5
+		q.Speedup = speed
 		q.Calibrate = calibrator(t, w.dense)
-		w.favour(q, atOnce)
+		q.Damage = func(_ context.Context, g *ir.Graph) (float64, error) { return lots(g), nil }
 		f, err := q.Run(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f.Recipe.AtOnce != atOnce {
-			t.Errorf("the recipe says at once: %v, want %v", f.Recipe.AtOnce, atOnce)
+		for _, m := range f.Recipe.Matrices {
+			targets[m.Target]++
 		}
 		text, err := json.Marshal(f.Recipe)
 		if err != nil {
@@ -44,6 +55,34 @@ func TestReplayOfASearch(t *testing.T) {
 		if text2, err := json.Marshal(again); err != nil || !bytes.Equal(text2, text) {
 			t.Errorf("the recipe became\n%s\nwas\n%s", text2, text)
 		}
+	}
+	for _, way := range append(ways, atOnce) {
+		if targets[way] == 0 {
+			t.Errorf("no matrix of any recipe is repaired by %q: the examples show less than they should", way)
+		}
+	}
+}
+
+// TestTargetsThatDoNotFit: a way that there is not, or two in one stage, are refused.
+func TestTargetsThatDoNotFit(t *testing.T) {
+	dense := encoder()
+	m, err := MethodNamed("heads")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Fixed(dense.Clone(), statistics(t, dense), m, 0.1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, targets := range [][2]way{{"backwards", ""}, {toDense, toTeacher}, {atOnce, toWhole}} {
+		r.Matrices[0].Target, r.Matrices[2].Target = targets[0], targets[1]
+		if _, err := Replay(dense.Clone(), nil, r, nil); fault.KindOf(err) != fault.Corrupt {
+			t.Errorf("%q: error %v", targets, err)
+		}
+	}
+	r.Matrices[0].Target, r.Matrices[2].Target = toTeacher, toTeacher
+	if _, err := Replay(dense.Clone(), nil, r, nil); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -14,9 +14,8 @@ import (
 type Recipe struct {
 	Schema   int      `json:"schema"`
 	Method   string   `json:"method"`
-	Scores   string   `json:"scores"`            // what decided, for people
-	AtOnce   bool     `json:"at_once,omitempty"` // repaired by what the dense model's products read, not layer by layer
-	Sparsity float64  `json:"sparsity"`          // share of zeros in the encoder's matrices
+	Scores   string   `json:"scores"`   // what decided, for people
+	Sparsity float64  `json:"sparsity"` // share of zeros in the encoder's matrices
 	Layers   []Kept   `json:"layers"`
 	Matrices []Record `json:"matrices"`
 }
@@ -40,12 +39,12 @@ type Record struct {
 	Rows    int     `json:"zero_rows"`        // rows without another entry
 	Columns int     `json:"zero_columns"`     // columns without another entry
 	Lambda  float64 `json:"lambda,omitempty"` // the pull towards the old weights, as a part of the mean variance of an input
-	Target  string  `json:"target,omitempty"` // what least squares aimed at
+	Target  way     `json:"target,omitempty"` // what least squares went by and aimed at
 	Mask    Mask    `json:"mask"`
 }
 
 // recipeSchema is the version of the JSON shape.
-const recipeSchema = 2
+const recipeSchema = 3
 
 // A Mask is what goes from a matrix, each part empty where nothing does: bits
 // in rows of bytes, the first in the lowest, deflated, in base64.

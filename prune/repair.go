@@ -37,15 +37,15 @@ type pattern struct {
 	stay []int // columns, ascending
 }
 
-// patterns are those of the rows that keep something but not everything, in
-// the order of their first rows. Where something goes, zeros that were there
+// patterns are those of the rows that keep something but, unless whole, not
+// everything, in the order of their first rows. Zeros that were there
 // are not kept either.
-func (m *matrix) patterns() []pattern {
+func (m *matrix) patterns(whole bool) []pattern {
 	var all []pattern
 	byMask := map[string]int{}
 	goes, key := make([]bool, m.k), make([]byte, m.k)
 	for i := range m.n {
-		if m.goes(i, goes); !slices.Contains(goes, true) {
+		if m.goes(i, goes); !whole && !slices.Contains(goes, true) {
 			continue
 		}
 		m.absent(i, goes)

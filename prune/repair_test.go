@@ -123,7 +123,7 @@ func TestSolveIsTheNormalEquation(t *testing.T) {
 				goal = normals(rng, k, n)
 				a.g, a.want = goal, make([]float64, n)
 			}
-			patterns := m.patterns()
+			patterns := m.patterns(false)
 			if len(patterns) != 3 {
 				t.Fatalf("%d patterns, want 3", len(patterns))
 			}
@@ -156,7 +156,7 @@ func TestRowsThatKeepEverythingStay(t *testing.T) {
 	m := product(rng, 20, 5, true)
 	masked(m, []int{2}, nil)
 	w, a := m.dense(), &aim{h: correlated(rng, 5)}
-	solved := m.solve(w, 0, m.patterns(), a)[0]
+	solved := m.solve(w, 0, m.patterns(false), a)[0]
 	if !slices.Equal(solved.Row(1), w.Row(1)) || slices.Equal(solved.Row(0), w.Row(0)) {
 		t.Errorf("rows %v and %v, were %v and %v", solved.Row(0), solved.Row(1), w.Row(0), w.Row(1))
 	}
@@ -173,7 +173,7 @@ func TestPullKeepsWeights(t *testing.T) {
 	a := &aim{h: correlated(rng, k), g: normals(rng, k, n), want: make([]float64, n), mean: make([]float64, k)}
 	last := 0.0
 	for step, lambda := range []float64{0, 1e-2, 1, 1e2, 1e9} {
-		far, solved := 0.0, m.solve(w, lambda, m.patterns(), a)[0]
+		far, solved := 0.0, m.solve(w, lambda, m.patterns(false), a)[0]
 		for i := range n {
 			for _, j := range stays(m, i) {
 				far += square([]float64{solved.At(i, j) - w.At(i, j)})
@@ -218,7 +218,7 @@ func TestSweepOfRowwiseMasks(t *testing.T) {
 		t.Fatal(err)
 	}
 	w, b := m.dense(), m.denseBias()
-	patterns := m.patterns()
+	patterns := m.patterns(false)
 	if len(patterns)*rowsAPattern <= n {
 		t.Fatal("few enough patterns to solve each: the test shows nothing")
 	}
@@ -257,12 +257,12 @@ func TestSweepAimsAtTheTeacher(t *testing.T) {
 	m := product(rng, n, k, true)
 	rowwise(rng, m, k/4)
 	w, a := m.dense(), &aim{h: correlated(rng, k), mean: make([]float64, k)}
-	dense := m.solve(w, 0, m.patterns(), a)[0]
+	dense := m.solve(w, 0, m.patterns(false), a)[0]
 	a.want, a.g = make([]float64, n), goalOf(a.h, w)
 	for i := range a.g.Data {
 		a.g.Data[i] *= 2
 	}
-	for i, x := range m.solve(w, 0, m.patterns(), a)[0].Data {
+	for i, x := range m.solve(w, 0, m.patterns(false), a)[0].Data {
 		if !near(x, 2*dense.Data[i], 1e-6) {
 			t.Fatalf("entry %d is %v, want twice %v", i, x, dense.Data[i])
 		}
@@ -284,13 +284,13 @@ func TestZerosOfBeforeGoToo(t *testing.T) {
 	m.w = tensorOf(w, n, k)
 	rowwise(rng, m, k/4)
 	a := &aim{h: correlated(rng, k), mean: make([]float64, k)}
-	swept := m.solve(w, damping, m.patterns(), a)[0]
+	swept := m.solve(w, damping, m.patterns(false), a)[0]
 	for i, list := range before {
 		for _, j := range list {
 			m.zero(i, j)
 		}
 	}
-	if all := m.solve(w, damping, m.patterns(), a)[0]; !slices.Equal(swept.Data, all.Data) {
+	if all := m.solve(w, damping, m.patterns(false), a)[0]; !slices.Equal(swept.Data, all.Data) {
 		t.Error("zeros that were there are swept otherwise than what goes")
 	}
 }

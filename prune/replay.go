@@ -1,6 +1,7 @@
 package prune
 
 import (
+	"cmp"
 	"slices"
 
 	"etc/fault"
@@ -12,8 +13,8 @@ import (
 // fine-tune of the recipe's model, with the same names, shapes and heads. A
 // recipe of another model, or one whose marks do not fit together, is
 // fault.Corrupt, and g is as it was. The criterion is that of the recipe's
-// method, as far as it says what is repaired. calibrate may be nil, and is not
-// asked where the recipe's model was repaired at once.
+// method, as far as it says what is repaired, and each stage is repaired in the way
+// of the recipe; calibrate may be nil: then all of it is at once.
 func Replay(g *ir.Graph, stats *Statistics, r *Recipe, calibrate Calibrate) (*Recipe, error) {
 	if r.Schema != recipeSchema {
 		return nil, fault.Newf(fault.Corrupt, "recipe of schema %d, want %d: prune the first model again with this version", r.Schema, recipeSchema)
@@ -41,10 +42,34 @@ func Replay(g *ir.Graph, stats *Statistics, r *Recipe, calibrate Calibrate) (*Re
 	if err := e.checkLayers(r.Layers); err != nil {
 		return nil, err
 	}
-	if r.AtOnce {
-		calibrate = nil
+	w := &writer{Edit: e, g: g}
+	if w.ways, err = e.waysIn(r.Matrices); err != nil {
+		return nil, err
 	}
-	return e.writeMarked(g, calibrate, nil)
+	if calibrate != nil {
+		w.rebuild = &Rebuild{Calibrate: calibrate}
+	}
+	return w.write()
+}
+
+// waysIn are the ways of all stages: those of their matrices that have one agree.
+func (e *Edit) waysIn(records []Record) ([]way, error) {
+	var all []way
+	for _, l := range e.layers {
+		for _, stage := range l.stages {
+			said := way("")
+			for i := range stage {
+				r := &records[i]
+				if r.Target != "" && r.Target != atOnce && !slices.Contains(ways, r.Target) || said != "" && r.Target != "" && r.Target != said {
+					return nil, fault.Newf(fault.Corrupt, "recipe: weight %q: target %q, want what there is, and that of %q", r.Weight, r.Target, stage[0].name)
+				}
+				said = cmp.Or(said, r.Target)
+			}
+			all = append(all, cmp.Or(said, atOnce))
+			records = records[len(stage):]
+		}
+	}
+	return all, nil
 }
 
 // checkLayers compares what is marked with what a recipe says sublayers keep:

@@ -130,7 +130,7 @@ func TestNarrowedQueriesAreMixed(t *testing.T) {
 	stats, _ := mixedStatistics(rand.New(rand.NewPCG(2, 10)), g)
 	for name, mixed := range map[string]bool{"widths": true, "widths:flap": false} {
 		wanted, c := map[string]bool{}, g.Clone()
-		if _, err := prune.Fixed(c, stats, method(t, name), 0.2, shower(func(_ bool, name string, _ [][]float32) { wanted[name] = true })); err != nil {
+		if _, err := prune.Fixed(c, stats, method(t, name), 0.2, rebuilding(func(_ bool, name string, _ [][]float32) { wanted[name] = true })); err != nil {
 			t.Fatal(err)
 		}
 		before, after := blocksOf(g)[0].q, blocksOf(c)[0].q
@@ -223,9 +223,9 @@ func TestReplayRefuses(t *testing.T) {
 		"other widths":  {func() *ir.Graph { return bertLike(32, 2, 96, 2) }, no, `weight "layer.0.in.weight" [64 32] stands where this model has "layer.0.in.weight" [96 32]`},
 		"other hidden":  {func() *ir.Graph { return bertLike(64, 2, 64, 2) }, no, `weight "layer.0.q.weight" [32 32] stands where`},
 		"more heads":    {func() *ir.Graph { return bertLike(32, 4, 64, 2) }, no, "layer 0 attention: its masks do not keep in this model"},
-		"old schema":    {small, func(r *prune.Recipe) { r.Schema = 1 }, "recipe of schema 1, want 2"},
+		"old schema":    {small, func(r *prune.Recipe) { r.Schema = 1 }, "recipe of schema 1, want 3"},
 		"no schema":     {small, func(r *prune.Recipe) { r.Schema = 0 }, "recipe of schema 0"},
-		"later schema":  {small, func(r *prune.Recipe) { r.Schema = 3 }, "recipe of schema 3"},
+		"later schema":  {small, func(r *prune.Recipe) { r.Schema = 4 }, "recipe of schema 4"},
 		"no schema yet": {small, func(r *prune.Recipe) { r.Schema = -1 }, "recipe of schema -1"},
 		"no method":     {small, func(r *prune.Recipe) { r.Method = "" }, `recipe: pruning method ""`},
 		"other method":  {small, func(r *prune.Recipe) { r.Method = "magic" }, `recipe: pruning method "magic"`},
@@ -290,7 +290,7 @@ func FuzzReplay(f *testing.F) {
 		}
 		f.Add(text)
 	}
-	f.Add([]byte(`{"schema": 2, "method": "tiles"}`))
+	f.Add([]byte(`{"schema": 3, "method": "tiles"}`))
 	before := bytesOf(dense)
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var r prune.Recipe

@@ -29,7 +29,9 @@ func (q *Quest) question(c *Candidate, about string) string {
 }
 
 // rebuilds tells whether c is written on top of what is already pruned.
-func (c *Candidate) rebuilds(q *Quest) bool { return c.settled && q.Calibrate != nil }
+func (c *Candidate) rebuilds(q *Quest) bool {
+	return c.settled && q.Calibrate != nil && q.Damage != nil
+}
 
 // A looked is what is known of a candidate without the metric.
 type looked struct{ Damage, Sparsity float64 }
@@ -40,12 +42,13 @@ type judgedAs struct {
 	Sparsity float64
 }
 
-// A stageWritten is what writing a stage leaves: the record of each matrix, and
-// the bytes of its weight and bias.
+// A stageWritten is what writing a stage leaves: the record of each matrix, the
+// bytes of its weight and bias, and the damage of the model by then.
 type stageWritten struct {
 	Records []Record
 	Weights [][]byte
 	Biases  [][]byte // nil of a matrix without one
+	Damage  float64
 }
 
 // A keep knows stages of a model that were written before, by the number of
@@ -59,30 +62,24 @@ func (q *Quest) keeper(c *Candidate) keep {
 	}
 }
 
-// keptStage is writeStage where keep does not know what that leaves. The
-// stage's first matrix is number first.
-func (e *Edit) keptStage(g *ir.Graph, l *sublayer, i int, calibrate Calibrate, keep keep, first int) ([]Record, error) {
-	if keep == nil {
-		return e.writeStage(g, l, i, calibrate)
+// known is a stage as an earlier run left it, else as write does.
+func (w *writer) known(stage []*matrix, first int, write func() (*stageWritten, error)) (*stageWritten, error) {
+	if w.keep == nil {
+		return write()
 	}
-	stage := l.stages[i]
-	var answer stageWritten
-	write := func() (err error) {
-		answer = stageWritten{}
-		if answer.Records, err = e.writeStage(g, l, i, calibrate); err == nil {
-			answer.of(g, stage)
+	s := &stageWritten{}
+	found := func() error {
+		written, err := write()
+		if err == nil {
+			*s = *written
 		}
 		return err
 	}
-	err := keep(first, &answer, write)
-	if err == nil && !answer.fits(stage) {
-		err = write()
+	err := w.keep(first, s, found)
+	if err == nil && !s.fits(stage) {
+		err = found()
 	}
-	if err != nil {
-		return nil, err
-	}
-	answer.put(g, stage)
-	return answer.Records, nil
+	return s, err
 }
 
 // of is what stands in g now.

@@ -100,11 +100,12 @@ func TestRecalled(t *testing.T) {
 }
 
 // TestResumed: wherever a search is interrupted, the next one computes what is
-// left and nothing else, and ends the same.
+// left and nothing else, but for the looks at a stage that was not done, and
+// ends the same.
 func TestResumed(t *testing.T) {
 	whole := newCounted(t, notebook{})
 	_, want := whole.run(t)
-	for _, after := range []int{1, whole.damages / 2, whole.damages - 1} {
+	for _, after := range []int{1, whole.damages / 4, whole.damages - 1} {
 		n := notebook{}
 		ctx, cancel := context.WithCancel(t.Context())
 		cut := newCounted(t, n)
@@ -121,10 +122,14 @@ func TestResumed(t *testing.T) {
 		cancel()
 		rest := newCounted(t, n)
 		_, got := rest.run(t)
-		if cut.damages != after || cut.damages+rest.damages != whole.damages {
+		again := 0 // at most the ways of a stage
+		if cut.calibrations > 0 {
+			again = len(ways)
+		}
+		if both := cut.damages + rest.damages; cut.damages < after || cut.damages > after+1 || both < whole.damages || both > whole.damages+again {
 			t.Errorf("%d and %d damages, all at once %d", cut.damages, rest.damages, whole.damages)
 		}
-		if cut.calibrations+rest.calibrations != whole.calibrations {
+		if both := cut.calibrations + rest.calibrations; both < whole.calibrations || both > whole.calibrations+min(again, 1) {
 			t.Errorf("%d and %d calibrations, all at once %d", cut.calibrations, rest.calibrations, whole.calibrations)
 		}
 		if !bytes.Equal(got, want) {
@@ -177,7 +182,7 @@ func TestKept(t *testing.T) {
 		if _, err := q.Run(ctx); err == nil {
 			t.Fatal("not interrupted")
 		}
-		f, err := q.Kept()
+		f, err := q.Kept(t.Context())
 		if err != nil || f == nil {
 			t.Fatalf("kept %v, %v", f, err)
 		}
@@ -194,7 +199,7 @@ func TestKept(t *testing.T) {
 	if _, err := q.Run(t.Context()); err == nil {
 		t.Fatal("something is inside")
 	}
-	if f, err := q.Kept(); f != nil || err != nil {
+	if f, err := q.Kept(t.Context()); f != nil || err != nil {
 		t.Errorf("nothing inside: kept %v, %v", f, err)
 	}
 	q = newWorld(t).quest(2)
@@ -203,7 +208,7 @@ func TestKept(t *testing.T) {
 	if _, err := q.Run(t.Context()); err == nil {
 		t.Fatal("accepted")
 	}
-	if f, err := q.Kept(); f != nil || err != nil || q.Best == nil {
+	if f, err := q.Kept(t.Context()); f != nil || err != nil || q.Best == nil {
 		t.Errorf("refused by the accept rows: kept %v, %v", f, err)
 	}
 }
@@ -218,7 +223,7 @@ func TestKeptWithoutAMetric(t *testing.T) {
 	if _, err := q.Run(ctx); err == nil {
 		t.Fatal("not interrupted")
 	}
-	f, err := q.Kept()
+	f, err := q.Kept(t.Context())
 	if err != nil || f == nil {
 		t.Fatalf("kept %v, %v", f, err)
 	}

@@ -53,7 +53,7 @@ type Quest struct {
 	Speedup   float64                                                 // wanted; 0: as much as the metric allows
 	Sparsity  float64                                                 // share of zeros wanted instead, without a judge or a table
 	Damage    func(ctx context.Context, g *ir.Graph) (float64, error) // nil: nothing to compare outputs on
-	Calibrate Calibrate                                               // nil: repairs rely on the dense model's statistics
+	Calibrate Calibrate                                               // nil: all is written at once; else with Damage
 	Search    Judge                                                   // on rows that the search may see; nil: the metric has no say
 	Rows      string                                                  // names the search rows and what is allowed on them
 	Accept    Judge                                                   // on rows that it may not, asked once
@@ -210,7 +210,7 @@ func (q *Quest) atSpeed(ctx context.Context) (*Found, error) {
 		if len(ranked) == 1 || !ranked[1].Verdict.Inside {
 			return nil, nil
 		}
-		return ranked[1], q.build(ranked[1])
+		return ranked[1], q.build(ctx, ranked[1])
 	})
 }
 
@@ -229,7 +229,7 @@ func (q *Quest) fastEnough(ctx context.Context) ([]*Candidate, error) {
 			return list, err
 		}
 		best := list[0]
-		if err := q.build(best); err != nil {
+		if err := q.build(ctx, best); err != nil {
 			return nil, err
 		}
 		ratio, err := q.Measure(ctx, best.graph)
@@ -447,7 +447,7 @@ func (q *Quest) judged(ctx context.Context, c *Candidate) (bool, error) {
 	if c.Verdict == nil {
 		var answer judgedAs
 		err := q.recall(q.question(c, "verdict of "+q.Rows), &answer, func() error {
-			if err := q.build(c); err != nil {
+			if err := q.build(ctx, c); err != nil {
 				return err
 			}
 			v, err := q.Search(ctx, c.graph)
@@ -500,42 +500,57 @@ func (q *Quest) prefer(c *Candidate) {
 
 // Kept is the best of a search that did not end, nil where there is none: what
 // the accept rows have refused is not. They have not been asked of it.
-func (q *Quest) Kept() (*Found, error) {
+func (q *Quest) Kept(ctx context.Context) (*Found, error) {
 	if q.Best == nil || q.refused {
 		return nil, nil
 	}
-	if err := q.build(q.Best); err != nil {
+	if err := q.build(ctx, q.Best); err != nil {
 		return nil, err
 	}
 	return &Found{Graph: q.Best.graph, Recipe: q.Best.recipe, Candidate: q.Best}, nil
 }
 
 // build writes a candidate's graph, unless it is there.
-func (q *Quest) build(c *Candidate) error {
+func (q *Quest) build(ctx context.Context, c *Candidate) error {
 	if c.graph != nil {
 		return nil
 	}
-	g := q.Dense.Clone()
-	var calibrate Calibrate
-	var keep keep
+	w := &writer{Edit: c.edit, g: q.Dense.Clone()}
 	if c.rebuilds(q) {
-		calibrate, keep = q.telling(c), q.keeper(c)
+		w.rebuild, w.keep = q.rebuilding(ctx, c), q.keeper(c)
 	}
 	c.edit.turn(c.setting)
-	r, err := c.edit.writeMarked(g, calibrate, keep)
+	r, err := w.write()
 	if err != nil {
 		return err
 	}
-	c.graph, c.recipe, c.Sparsity = g, r, r.Sparsity
+	c.graph, c.recipe, c.Sparsity = w.g, r, r.Sparsity
 	return nil
 }
 
-// telling is Calibrate that says which sublayer is rebuilt.
-func (q *Quest) telling(c *Candidate) Calibrate {
-	return func(g *ir.Graph, p *Pass) error {
-		at := slices.IndexFunc(c.edit.layers, func(l *sublayer) bool { return l.label == p.Block() })
-		q.tell(c.writing, max(0, at), len(c.edit.layers))
-		return q.Calibrate(g, p)
+// rebuilding says which sublayer of a candidate is rebuilt, and knows the damage
+// of what is written at once.
+func (q *Quest) rebuilding(ctx context.Context, c *Candidate) *Rebuild {
+	begun := false
+	return &Rebuild{
+		Calibrate: func(g *ir.Graph, p *Pass) error {
+			at := slices.IndexFunc(c.edit.layers, func(l *sublayer) bool { return l.label == p.Block() })
+			q.tell(c.writing, max(0, at), len(c.edit.layers))
+			return q.Calibrate(g, p)
+		},
+		Damage: func(g *ir.Graph) (damage float64, err error) {
+			if begun {
+				if err := ctx.Err(); err != nil {
+					return 0, err
+				}
+				return q.Damage(ctx, g)
+			}
+			begun = true
+			before := *c
+			before.settled, before.graph = false, nil
+			err = q.look(ctx, &before)
+			return before.Damage, err
+		},
 	}
 }
 
@@ -543,8 +558,8 @@ func (q *Quest) telling(c *Candidate) Calibrate {
 const finals = 2
 
 // settle writes the best of some candidates anew, each layer on top of what is
-// already pruned, and ranks the outcomes, together with what was written at once:
-// first the one that the metric likes best, or that does least damage.
+// already pruned, and ranks the outcomes: first the one that does least damage, of
+// those that the metric allows.
 func (q *Quest) settle(ctx context.Context, list []*Candidate) ([]*Candidate, error) {
 	var ranked []*Candidate
 	list = list[:min(finals, len(list))]
@@ -557,10 +572,6 @@ func (q *Quest) settle(ctx context.Context, list []*Candidate) ([]*Candidate, er
 		again.writing = fmt.Sprintf("rebuilding %d of %d", i+1, len(list))
 		if again.rebuilds(q) {
 			again.Name += ", layer by layer"
-			if _, err := q.judged(ctx, c); err != nil {
-				return nil, err
-			}
-			ranked = append(ranked, c)
 		}
 		if err := q.look(ctx, &again); err != nil {
 			return nil, err
@@ -577,7 +588,7 @@ func (q *Quest) settle(ctx context.Context, list []*Candidate) ([]*Candidate, er
 			}
 		}
 	}
-	return ranked, q.build(ranked[0])
+	return ranked, q.build(ctx, ranked[0])
 }
 
 // byVerdict puts the better of two candidates of one speed first.
@@ -591,13 +602,15 @@ func byVerdict(a, b *Candidate) int {
 	return 0
 }
 
-// better compares two candidates of one speed.
+// better compares two candidates of one speed. Damage has the first word: it
+// counts every bit of every row, where a metric of some hundred labels cannot
+// tell candidates apart.
 func (c *Candidate) better(than *Candidate) bool {
 	if v, w := c.Verdict, than.Verdict; v != nil && w != nil {
 		if v.Inside != w.Inside {
 			return v.Inside
 		}
-		if v.Drop != w.Drop {
+		if c.Damage == than.Damage {
 			return v.Drop < w.Drop
 		}
 	}
@@ -611,7 +624,7 @@ func (q *Quest) look(ctx context.Context, c *Candidate) error {
 	}
 	var answer looked
 	err := q.recall(q.question(c, "damage"), &answer, func() error {
-		if err := q.build(c); err != nil {
+		if err := q.build(ctx, c); err != nil {
 			return err
 		}
 		answer.Sparsity = c.recipe.Sparsity

@@ -78,11 +78,13 @@ type pruning struct {
 	model     plan.Model
 	names     map[string]bool // of the weights as imported
 	data      *rows.Data      // of --eval, or nil
+	seen      *rows.Data      // those of it that the search may see, or nil
 	drop      *eval.Drop      // of --max-drop, or nil
 	sample    *sample         // of calibration rows, or nil
 	stats     *prune.Statistics
 	memo      *memo.Memo     // answers of earlier runs
 	base      string         // what those depend on
+	guarded   string         // the rows that outputs are compared on, "" before
 	budget    *budget        // of --budget, or nil
 	table     *latency.Table // that speeds were read from, or nil
 	measured  []float64      // ratios of times, dense to what was found, by its shapes; or nil

@@ -47,17 +47,21 @@ func (b *budget) over() bool {
 // On minilm-sst2 it was 4.
 const rebuildPasses = 4
 
+// rebuildLooks is how often outputs are compared for each layer: four stages, two
+// or three ways each, of which half a model is run.
+const rebuildLooks = 5
+
 // finishing is about what is left to do once a search is cut short, when a token
-// takes so many seconds on its way through the dense model: one candidate is
-// rebuilt, and judged by the search rows and those that accept.
-func (r *pruning) finishing(token float64) time.Duration {
+// takes so many seconds on its way through the dense model and outputs are compared on
+// so many: one candidate is rebuilt, and judged by the search rows and those that accept.
+func (r *pruning) finishing(token float64, guarded int) time.Duration {
 	layers := 0
 	for _, op := range r.dense.Ops {
 		if op.Kind == ir.Attention {
 			layers++
 		}
 	}
-	tokens := float64(rebuildPasses * layers * min(r.sample.tokens, rebuildTokens))
+	tokens := float64(layers * (rebuildPasses*min(r.sample.tokens, rebuildTokens) + rebuildLooks*guarded))
 	if r.data != nil {
 		tokens += float64(len(r.data.Examples)) * float64(r.sample.tokens) / float64(len(r.sample.ids))
 	}

@@ -6,13 +6,17 @@ import (
 
 	"etc/eval"
 	"etc/formats/plan"
+	"etc/formats/rows"
 	"etc/ir"
 )
 
-// guardRows and guardTokens bound the calibration rows on which outputs are compared.
+// guardRows and guardTokens bound the calibration rows on which outputs are
+// compared, searchRows and searchTokens the rows of --eval beside them.
 const (
-	guardRows   = 192
-	guardTokens = 4 << 10
+	guardRows    = 192
+	guardTokens  = 4 << 10
+	searchRows   = 384
+	searchTokens = 8 << 10
 )
 
 // A guard compares the outputs of pruned models with the dense model's on some
@@ -24,10 +28,29 @@ type guard struct {
 	sample *sample
 	want   [][]float32 // of the dense model, by output, of all rows
 	walk   *walk       // through the dense model: pruned ones are often the same below a layer
+	last   *ir.Graph   // that was asked for, which may have been changed since
+	was    *ir.Graph   // a clone of it
+	up     *walk       // through that one
 }
 
-func (r *pruning) newGuard() (*guard, error) {
+// newGuard compares on calibration rows and, where there are, on rows that the
+// search may see. On some hundred rows that a model was trained on it is sure of
+// itself: allocations that lose least on these lost more on others than some
+// that lost more.
+func (r *pruning) newGuard(seen *rows.Data) (*guard, error) {
 	s := r.sample.first(guardRows, guardTokens)
+	if seen != nil {
+		reader, err := r.newRowReader()
+		if err != nil {
+			return nil, err
+		}
+		more, err := reader.take(seen, r.flags.seed, searchRows, searchTokens)
+		if err != nil {
+			return nil, err
+		}
+		s.append(more)
+	}
+	r.guarded = s.digest()
 	g := &guard{pruning: r, sample: s, walk: &walk{pruning: r, sample: s}}
 	var err error
 	g.want, err = g.outputs(r.ctx, r.dense)
@@ -35,16 +58,23 @@ func (r *pruning) newGuard() (*guard, error) {
 }
 
 // outputs are those of a graph on all rows, one after another. It is the dense
-// model or a clone of it: the layers below the first that differs are not run
-// again, as long as the guard is asked from the first layer up. A language
-// model's loss wants the tokens, which only a whole model has.
+// model or a clone of it. Layers below the first that differs from the dense
+// model are not run again, nor those below the first that has changed in the
+// graph that was asked for before, as long as that is from the first layer up. A
+// language model's loss wants the tokens, which only a whole model has.
 func (g *guard) outputs(ctx context.Context, graph *ir.Graph) ([][]float32, error) {
-	layer, w := firstChanged(g.dense, graph), g.walk
+	w, base, layer := g.walk, g.dense, firstChanged(g.dense, graph)
+	if graph == g.last {
+		w, base, layer = g.up, graph, firstChanged(g.was, graph)
+	} else {
+		g.last, g.up = graph, &walk{pruning: g.pruning, sample: g.sample}
+	}
+	g.was = graph.Clone()
 	if layer < w.layer || g.model.Task == plan.CausalLM {
-		layer, w = 0, &walk{pruning: g.pruning, sample: g.sample}
+		w, layer = &walk{pruning: g.pruning, sample: g.sample}, 0
 	}
 	var all [][]float32
-	for outputs, err := range w.outputs(ctx, g.dense, graph, layer) {
+	for outputs, err := range w.outputs(ctx, base, graph, layer) {
 		if err != nil {
 			return nil, err
 		}

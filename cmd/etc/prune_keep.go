@@ -37,7 +37,7 @@ func (k *keeper) take() bool {
 // kept is the best that an interrupted search has found.
 func (r *pruning) kept(q *prune.Quest) (*prune.Found, error) {
 	q.Calibrate = r.recalibrate(r.ctx)
-	found, err := q.Kept()
+	found, err := q.Kept(r.ctx)
 	if err == nil && found == nil {
 		err = fault.Newf(fault.Unreachable, "no model inside was found so far; nothing was written")
 	}

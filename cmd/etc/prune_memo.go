@@ -112,7 +112,7 @@ func (r *pruning) knownStatistics(find func() error) error {
 
 // recall is prune.Recall for this model and these calibration rows.
 func (r *pruning) recall(text string, answer any, find func() error) error {
-	return r.memo.Recall(ask("pruned", r.base, r.executed(), text), answer, find)
+	return r.memo.Recall(ask("pruned", r.base, r.executed(), r.guarded, text), answer, find)
 }
 
 // id names the rows of a part and what may be lost on them.

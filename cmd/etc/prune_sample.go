@@ -25,6 +25,12 @@ func (s *sample) add(enc tokenizer.Encoding) {
 	s.tokens += len(enc.IDs)
 }
 
+// append adds the rows of another sample.
+func (s *sample) append(o *sample) {
+	s.ids, s.types = append(s.ids, o.ids...), append(s.types, o.types...)
+	s.tokens += o.tokens
+}
+
 // Calibration takes at most so many rows and tokens: enough to solve for the
 // widths of encoders (notes on pruning, 2), and in the last layer of a classifier,
 // which reads one token of each row.

@@ -33,8 +33,12 @@ func (r *pruning) fixed() (*prune.Found, error) {
 // evenly prunes all places alike.
 func (r *pruning) evenly() (*prune.Found, error) {
 	g := r.dense.Clone()
+	rebuild, err := r.rebuild()
+	if err != nil {
+		return nil, err
+	}
 	bar := r.newProgress("pruning")
-	recipe, err := prune.Fixed(g, r.stats, r.method, r.flags.sparsity, r.recalibrate(r.ctx))
+	recipe, err := prune.Fixed(g, r.stats, r.method, r.flags.sparsity, rebuild)
 	bar.clear()
 	if err != nil {
 		return nil, err
@@ -42,9 +46,21 @@ func (r *pruning) evenly() (*prune.Found, error) {
 	return &prune.Found{Graph: g, Recipe: recipe}, nil
 }
 
+// rebuild is what it takes to prune stage after stage; nil without calibration rows.
+func (r *pruning) rebuild() (*prune.Rebuild, error) {
+	if r.sample == nil {
+		return nil, nil
+	}
+	guard, err := r.newGuard(nil)
+	if err != nil {
+		return nil, err
+	}
+	return &prune.Rebuild{Calibrate: r.recalibrate(r.ctx), Damage: func(g *ir.Graph) (float64, error) { return guard.damage(r.ctx, g) }}, nil
+}
+
 // spread prunes sublayers by what each of them loses end to end.
 func (r *pruning) spread() (*prune.Found, error) {
-	g, err := r.newGuard()
+	g, err := r.newGuard(nil)
 	if err != nil {
 		return nil, err
 	}
@@ -144,12 +160,12 @@ func (r *pruning) run(q *prune.Quest) (*prune.Found, error) {
 	}
 	if r.sample != nil {
 		began := time.Now()
-		g, err := r.newGuard()
+		g, err := r.newGuard(r.seen)
 		if err != nil {
 			return nil, err
 		}
 		if r.budget != nil {
-			r.budget.setAside(r.finishing(time.Since(began).Seconds() / float64(g.sample.tokens)))
+			r.budget.setAside(r.finishing(time.Since(began).Seconds()/float64(g.sample.tokens), g.sample.tokens))
 		}
 		q.Damage = g.damage
 		q.Calibrate = r.recalibrate(ctx)
@@ -177,6 +193,7 @@ func (r *pruning) setJudges(q *prune.Quest) error {
 	if err != nil {
 		return err
 	}
+	r.seen = search.data
 	q.Search, q.Accept = r.judge(search), r.heard(accept)
 	q.Heard = func(v *prune.Verdict) { r.hear(search, v) }
 	if len(reserve.data.Examples) > 0 {

@@ -114,7 +114,7 @@ func TestGuardLeavesOutLayers(t *testing.T) {
 					t.Fatal(err)
 				}
 				r.sample = randomSample(rng, &r.model, guardTokens)
-				g, err := r.newGuard()
+				g, err := r.newGuard(nil)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -137,7 +137,7 @@ func checkRecipe(t *testing.T, folder, scores string, zeros int) {
 	if counted != zeros || zeros == 0 || r.Sparsity != float64(zeros)/float64(total) {
 		t.Errorf("recipe counts %d zeros, sparsity %v; the masks have %d of %d", counted, r.Sparsity, zeros, total)
 	}
-	if r.Schema != 2 || r.Method == "" || !strings.HasPrefix(r.Scores, scores) || r.Etc != version || len(r.Source) != 64 {
+	if r.Schema != 3 || r.Method == "" || !strings.HasPrefix(r.Scores, scores) || r.Etc != version || len(r.Source) != 64 {
 		t.Errorf("recipe begins %.300s", text)
 	}
 }

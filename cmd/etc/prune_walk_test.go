@@ -10,6 +10,7 @@ import (
 	"etc/executor/cpu"
 	"etc/formats/checkpoint"
 	"etc/formats/plan"
+	"etc/formats/rows"
 	"etc/formats/tokenizer"
 	"etc/ir"
 	"etc/ir/tensor"
@@ -124,22 +125,12 @@ func TestGuardLeavesOutLayers(t *testing.T) {
 					if got := firstChanged(r.dense, pruned); got != layer {
 						t.Fatalf("layer %d changed, found %d", layer, got)
 					}
-					x, err := r.open(pruned, nil)
-					if err != nil {
-						t.Fatal(err)
-					}
-					var want [][]float32
-					if err := forwardSample(t.Context(), x, g.sample, func(_ int, outputs [][]float32) {
-						want = append(want, slices.Clone(outputs[0]))
-					}); err != nil {
-						t.Fatal(err)
-					}
-					x.Close()
+					want := wholeOutputs(t, r, g.sample, pruned)
 					got, err := g.outputs(t.Context(), pruned)
 					if err != nil {
 						t.Fatal(err)
 					}
-					if !slices.Equal(got[0], slices.Concat(want...)) || slices.Equal(got[0], g.want[0]) {
+					if !slices.Equal(got[0], want) || slices.Equal(got[0], g.want[0]) {
 						t.Errorf("layer %d: other outputs than those of the whole model, or those of the dense one", layer)
 					}
 					if r.model.Task != plan.CausalLM {
@@ -149,15 +140,52 @@ func TestGuardLeavesOutLayers(t *testing.T) {
 						t.Errorf("layer %d: the walk stands before layer %d, want %d", layer, g.walk.layer, stands)
 					}
 				}
+				rebuilt := r.dense.Clone()
+				for _, layer := range []int{0, 1, 1, 3, 3, 0, 2} { // one graph that changes, mostly upwards
+					halve(t, rebuilt, layer)
+					got, err := g.outputs(t.Context(), rebuilt)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if !slices.Equal(got[0], wholeOutputs(t, r, g.sample, rebuilt)) {
+						t.Errorf("rebuilt up to layer %d: other outputs than those of the whole model", layer)
+					}
+				}
+				if stands = 3; r.model.Task == plan.CausalLM {
+					stands = 0
+				}
+				if g.up.layer != stands {
+					t.Errorf("the walk through what is rebuilt stands before layer %d, want %d", g.up.layer, stands)
+				}
 			})
 		}
 	}
+}
+
+// wholeOutputs are the first of a graph that runs whole.
+func wholeOutputs(t *testing.T, r *pruning, s *sample, g *ir.Graph) (all []float32) {
+	t.Helper()
+	x, err := r.open(g, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	if err := forwardSample(t.Context(), x, s, func(_ int, outputs [][]float32) { all = append(all, outputs[0]...) }); err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 // halved is a clone in which the last weight matrix of a layer is half as large.
 func halved(t *testing.T, dense *ir.Graph, layer int) *ir.Graph {
 	t.Helper()
 	g := dense.Clone()
+	halve(t, g, layer)
+	return g
+}
+
+func halve(t *testing.T, g *ir.Graph, layer int) {
+	t.Helper()
 	for i, op := range slices.Backward(g.Ops) {
 		if op.Kind != ir.Linear || layerAt(g, i) != layer {
 			continue
@@ -168,8 +196,52 @@ func halved(t *testing.T, dense *ir.Graph, layer int) *ir.Graph {
 			x[j] /= 2
 		}
 		a.Data = tensor.FromFloat64s(a.Data.Shape, x).Convert(a.Data.DType)
-		return g
+		return
 	}
 	t.Fatalf("no product in layer %d", layer)
-	return nil
+}
+
+// TestGuardOfSearchRows: rows that the search may see are compared on too, and
+// answers found on other rows are not recalled.
+func TestGuardOfSearchRows(t *testing.T) {
+	c, err := checkpoint.Open(tinyModel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	data, err := loadData("--eval", devRows, rows.DataOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("ETC_CACHE_DIR", t.TempDir())
+	r := &pruning{program: &program{quiet: true}, flags: &pruneFlags{}, ctx: t.Context(), ckpt: c, target: cpu.Target, memo: openMemo()}
+	if err := r.importModel(); err != nil {
+		t.Fatal(err)
+	}
+	r.sample = randomSample(rand.New(rand.NewPCG(7, 0)), &r.model, 2*guardTokens)
+	few := *data
+	few.Examples = data.Examples[:10]
+	answers, counts := []int{}, []int{}
+	for i, seen := range []*rows.Data{nil, data, &few, data, nil} {
+		g, err := r.newGuard(seen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		counts = append(counts, len(g.sample.ids))
+		if len(g.want[0]) != len(g.sample.ids)*len(r.model.Labels) {
+			t.Errorf("%d outputs of %d rows", len(g.want[0]), len(g.sample.ids))
+		}
+		answer := 0
+		if err := r.recall("damage", &answer, func() error { answer = i; return nil }); err != nil {
+			t.Fatal(err)
+		}
+		answers = append(answers, answer)
+	}
+	if !slices.Equal(answers, []int{0, 1, 2, 1, 0}) {
+		t.Errorf("answers %v", answers)
+	}
+	alone, all := len(r.sample.first(guardRows, guardTokens).ids), counts[1]
+	if !slices.Equal(counts, []int{alone, all, alone + 10, all, alone}) || all < alone+searchRows/2 || all > alone+searchRows {
+		t.Errorf("%v rows, of calibration %d", counts, alone)
+	}
 }

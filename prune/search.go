@@ -95,7 +95,9 @@ type Candidate struct {
 	choice  choice // nil: of a scheme, or evenly
 	edit    *Edit
 	setting Setting // of its dials
+	looked  bool    // Damage is known
 	settled bool    // written for good
+	once    float64 // damage of what is settled as it was before, written at once
 	writing string  // the stage that is told while it is
 	graph   *ir.Graph
 	recipe  *Recipe
@@ -538,18 +540,15 @@ func (q *Quest) rebuilding(ctx context.Context, c *Candidate) *Rebuild {
 			q.tell(c.writing, max(0, at), len(c.edit.layers))
 			return q.Calibrate(g, p)
 		},
-		Damage: func(g *ir.Graph) (damage float64, err error) {
-			if begun {
-				if err := ctx.Err(); err != nil {
-					return 0, err
-				}
-				return q.Damage(ctx, g)
+		Damage: func(g *ir.Graph) (float64, error) {
+			if !begun {
+				begun = true
+				return c.once, nil
 			}
-			begun = true
-			before := *c
-			before.settled, before.graph = false, nil
-			err = q.look(ctx, &before)
-			return before.Damage, err
+			if err := ctx.Err(); err != nil {
+				return 0, err
+			}
+			return q.Damage(ctx, g)
 		},
 	}
 }
@@ -567,8 +566,14 @@ func (q *Quest) settle(ctx context.Context, list []*Candidate) ([]*Candidate, er
 		if i > 0 && q.stop() {
 			break
 		}
+		if !c.looked && q.Damage != nil {
+			if err := q.look(ctx, c); err != nil {
+				return nil, err
+			}
+			c.forget()
+		}
 		again := *c
-		again.Verdict, again.graph, again.settled = nil, nil, true
+		again.Verdict, again.graph, again.settled, again.once = nil, nil, true, c.Damage
 		again.writing = fmt.Sprintf("rebuilding %d of %d", i+1, len(list))
 		if again.rebuilds(q) {
 			again.Name += ", layer by layer"
@@ -638,6 +643,6 @@ func (q *Quest) look(ctx context.Context, c *Candidate) error {
 		answer.Damage = d
 		return err
 	})
-	c.Damage, c.Sparsity = answer.Damage, answer.Sparsity
+	c.Damage, c.Sparsity, c.looked = answer.Damage, answer.Sparsity, err == nil
 	return err
 }

@@ -37,6 +37,7 @@ type writer struct {
 	rebuild *Rebuild // nil: all is written at once
 	ways    []way    // of all stages, where a recipe says it; nil: Damage chooses
 	keep    keep     // nil: nothing is known
+	once    *float64 // damage of what is written at once, where it is known
 	damage  float64  // of g as it stands
 }
 
@@ -69,7 +70,10 @@ func (w *writer) write() (*Recipe, error) {
 // again rebuilds the stages from the first on that loses something. Those of
 // which nothing goes make up for what went before them.
 func (w *writer) again(r *Recipe) (err error) {
-	if w.ways == nil {
+	switch {
+	case w.once != nil:
+		w.damage = *w.once
+	case w.ways == nil:
 		if w.damage, err = w.look(); err != nil {
 			return err
 		}
@@ -147,13 +151,18 @@ func (w *writer) choose(l *sublayer, i int, tried []way, records []Record) (*sta
 	return best, nil
 }
 
-// look is the damage of g. Nothing is worse than outputs that overflow.
+// look is the damage of g.
 func (w *writer) look() (float64, error) {
 	d, err := w.rebuild.Damage(w.g)
-	if math.IsNaN(d) || math.IsInf(d, 0) {
-		d = math.MaxFloat64
+	return bounded(d), err
+}
+
+// bounded is a damage: nothing is worse than outputs that overflow.
+func bounded(damage float64) float64 {
+	if math.IsNaN(damage) || math.IsInf(damage, 0) {
+		return math.MaxFloat64
 	}
-	return d, err
+	return damage
 }
 
 // repairs tells whether least squares have something to do in a stage for what

@@ -11,20 +11,27 @@ import (
 	"etc/ir"
 )
 
+// ranked is an encoder and its edit by a method.
+func ranked(t *testing.T, method string) (*ir.Graph, *Edit) {
+	t.Helper()
+	m, err := MethodNamed(method)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dense := encoder()
+	e, err := m.rank(dense, statistics(t, dense))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dense, e
+}
+
 // TestStagesOfLeastDamage: whatever damage is, before each stage and at the end
 // the graph is what had the least so far, of all that was looked at; the records are of
 // it, and each stage was tried in every way that it has.
 func TestStagesOfLeastDamage(t *testing.T) {
 	for _, name := range []string{"structured", "widths", "tiles", "elements", "rows"} {
-		m, err := MethodNamed(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		dense := encoder()
-		e, err := m.rank(dense, statistics(t, dense))
-		if err != nil {
-			t.Fatal(err)
-		}
+		dense, e := ranked(t, name)
 		g, least := dense.Clone(), math.Inf(1)
 		var best []byte
 		looks, passes := 0, 0
@@ -85,15 +92,7 @@ func countZeros(x []float64) (n int) {
 // which nothing goes makes up for what the stages before it have lost. Stages
 // before the first that loses something stay as they are.
 func TestWholeMakesUp(t *testing.T) {
-	m, err := MethodNamed("neurons")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dense := encoder()
-	e, err := m.rank(dense, statistics(t, dense))
-	if err != nil {
-		t.Fatal(err)
-	}
+	dense, e := ranked(t, "neurons")
 	s := make(Setting, len(e.dials))
 	s[slices.IndexFunc(e.dials, func(d *dial) bool { return d.layer == e.layers[1] })] = 5 // of the first feed-forward block
 	want := outputs(t, dense)

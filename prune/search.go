@@ -519,7 +519,7 @@ func (q *Quest) build(ctx context.Context, c *Candidate) error {
 	}
 	w := &writer{Edit: c.edit, g: q.Dense.Clone()}
 	if c.rebuilds(q) {
-		w.rebuild, w.keep = q.rebuilding(ctx, c), q.keeper(c)
+		w.rebuild, w.keep, w.once = q.rebuilding(ctx, c), q.keeper(c), &c.once
 	}
 	c.edit.turn(c.setting)
 	r, err := w.write()
@@ -530,10 +530,8 @@ func (q *Quest) build(ctx context.Context, c *Candidate) error {
 	return nil
 }
 
-// rebuilding says which sublayer of a candidate is rebuilt, and knows the damage
-// of what is written at once.
+// rebuilding is a Rebuild that says which sublayer of a candidate is rebuilt.
 func (q *Quest) rebuilding(ctx context.Context, c *Candidate) *Rebuild {
-	begun := false
 	return &Rebuild{
 		Calibrate: func(g *ir.Graph, p *Pass) error {
 			at := slices.IndexFunc(c.edit.layers, func(l *sublayer) bool { return l.label == p.Block() })
@@ -541,10 +539,6 @@ func (q *Quest) rebuilding(ctx context.Context, c *Candidate) *Rebuild {
 			return q.Calibrate(g, p)
 		},
 		Damage: func(g *ir.Graph) (float64, error) {
-			if !begun {
-				begun = true
-				return c.once, nil
-			}
 			if err := ctx.Err(); err != nil {
 				return 0, err
 			}
@@ -637,10 +631,7 @@ func (q *Quest) look(ctx context.Context, c *Candidate) error {
 			return nil
 		}
 		d, err := q.Damage(ctx, c.graph)
-		if math.IsNaN(d) || math.IsInf(d, 0) {
-			d = math.MaxFloat64 // outputs that overflow: nothing is worse
-		}
-		answer.Damage = d
+		answer.Damage = bounded(d)
 		return err
 	})
 	c.Damage, c.Sparsity, c.looked = answer.Damage, answer.Sparsity, err == nil

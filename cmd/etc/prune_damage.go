@@ -6,7 +6,6 @@ import (
 
 	"etc/eval"
 	"etc/formats/plan"
-	"etc/formats/rows"
 	"etc/ir"
 )
 
@@ -37,14 +36,14 @@ type guard struct {
 // search may see. On some hundred rows that a model was trained on it is sure of
 // itself: allocations that lose least on these lost more on others than some
 // that lost more.
-func (r *pruning) newGuard(seen *rows.Data) (*guard, error) {
+func (r *pruning) newGuard() (*guard, error) {
 	s := r.sample.first(guardRows, guardTokens)
-	if seen != nil {
+	if r.seen != nil {
 		reader, err := r.newRowReader()
 		if err != nil {
 			return nil, err
 		}
-		more, err := reader.take(seen, r.flags.seed, searchRows, searchTokens)
+		more, err := reader.take(r.seen, r.flags.seed, searchRows, searchTokens)
 		if err != nil {
 			return nil, err
 		}
@@ -63,12 +62,13 @@ func (r *pruning) newGuard(seen *rows.Data) (*guard, error) {
 // graph that was asked for before, as long as that is from the first layer up. A
 // language model's loss wants the tokens, which only a whole model has.
 func (g *guard) outputs(ctx context.Context, graph *ir.Graph) ([][]float32, error) {
-	w, base, layer := g.walk, g.dense, firstChanged(g.dense, graph)
+	w, base, was := g.walk, g.dense, g.dense
 	if graph == g.last {
-		w, base, layer = g.up, graph, firstChanged(g.was, graph)
+		w, base, was = g.up, graph, g.was
 	} else {
 		g.last, g.up = graph, &walk{pruning: g.pruning, sample: g.sample}
 	}
+	layer := firstChanged(was, graph)
 	g.was = graph.Clone()
 	if layer < w.layer || g.model.Task == plan.CausalLM {
 		w, layer = &walk{pruning: g.pruning, sample: g.sample}, 0

@@ -8,7 +8,6 @@ import (
 
 	"etc/eval"
 	"etc/executor/cpu"
-	"etc/formats/checkpoint"
 	"etc/formats/rows"
 	"etc/ir"
 	"etc/prune"
@@ -37,19 +36,20 @@ func wrong(t *testing.T, dense *ir.Graph) *ir.Graph {
 	return nil
 }
 
-// TestJudgeGivesUp: of a model that says the contrary, a search asks the first
-// 64 rows and tells so; one as good as the dense model is judged on all rows,
-// and so is every model by the rows that accept, or where nothing is asked.
-func TestJudgeGivesUp(t *testing.T) {
-	c, err := checkpoint.Open(tinyModel)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+func loadDev(t *testing.T) *rows.Data {
+	t.Helper()
 	data, err := loadData("--eval", devRows, rows.DataOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return data
+}
+
+// TestJudgeGivesUp: of a model that says the contrary, a search asks the first
+// 64 rows and tells so; one as good as the dense model is judged on all rows,
+// and so is every model by the rows that accept, or where nothing is asked.
+func TestJudgeGivesUp(t *testing.T) {
+	c, data := openTiny(t), loadDev(t)
 	var said bytes.Buffer
 	r := &pruning{program: &program{err: &said}, flags: &pruneFlags{}, ctx: t.Context(), ckpt: c, data: data, drop: &eval.Drop{Percent: 1}}
 	if err := r.importModel(); err != nil {
@@ -93,15 +93,7 @@ func TestJudgeGivesUp(t *testing.T) {
 // TestAgreementGivesUp: without labels too, a model that says the contrary is
 // given up after 64 rows, with the answer that these give by themselves.
 func TestAgreementGivesUp(t *testing.T) {
-	c, err := checkpoint.Open(tinyModel)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	data, err := loadData("--eval", devRows, rows.DataOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, data := openTiny(t), loadDev(t)
 	for i := range data.Examples {
 		data.Examples[i].Label = ""
 	}
@@ -134,11 +126,7 @@ func TestAgreementGivesUp(t *testing.T) {
 // TestNoTimeIsSaid: zeros that make nothing faster are called that, a gain at
 // one shape is not, and a page without a table has a column of what was measured.
 func TestNoTimeIsSaid(t *testing.T) {
-	c, err := checkpoint.Open(tinyModel)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := openTiny(t)
 	var said bytes.Buffer
 	r := &pruning{program: &program{err: &said}, flags: &pruneFlags{}, ctx: t.Context(), ckpt: c, target: cpu.Target}
 	if err := r.importModel(); err != nil {

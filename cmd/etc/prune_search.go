@@ -51,7 +51,7 @@ func (r *pruning) rebuild() (*prune.Rebuild, error) {
 	if r.sample == nil {
 		return nil, nil
 	}
-	guard, err := r.newGuard(nil)
+	guard, err := r.newGuard()
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (r *pruning) rebuild() (*prune.Rebuild, error) {
 
 // spread prunes sublayers by what each of them loses end to end.
 func (r *pruning) spread() (*prune.Found, error) {
-	g, err := r.newGuard(nil)
+	g, err := r.newGuard()
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func (r *pruning) run(q *prune.Quest) (*prune.Found, error) {
 	}
 	if r.sample != nil {
 		began := time.Now()
-		g, err := r.newGuard(r.seen)
+		g, err := r.newGuard()
 		if err != nil {
 			return nil, err
 		}

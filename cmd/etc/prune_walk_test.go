@@ -115,7 +115,7 @@ func TestGuardLeavesOutLayers(t *testing.T) {
 					t.Fatal(err)
 				}
 				r.sample = randomSample(rng, &r.model, guardTokens)
-				g, err := r.newGuard(nil)
+				g, err := r.newGuard()
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -204,15 +204,7 @@ func halve(t *testing.T, g *ir.Graph, layer int) {
 // TestGuardOfSearchRows: rows that the search may see are compared on too, and
 // answers found on other rows are not recalled.
 func TestGuardOfSearchRows(t *testing.T) {
-	c, err := checkpoint.Open(tinyModel)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	data, err := loadData("--eval", devRows, rows.DataOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, data := openTiny(t), loadDev(t)
 	t.Setenv("ETC_CACHE_DIR", t.TempDir())
 	r := &pruning{program: &program{quiet: true}, flags: &pruneFlags{}, ctx: t.Context(), ckpt: c, target: cpu.Target, memo: openMemo()}
 	if err := r.importModel(); err != nil {
@@ -223,7 +215,8 @@ func TestGuardOfSearchRows(t *testing.T) {
 	few.Examples = data.Examples[:10]
 	answers, counts := []int{}, []int{}
 	for i, seen := range []*rows.Data{nil, data, &few, data, nil} {
-		g, err := r.newGuard(seen)
+		r.seen = seen
+		g, err := r.newGuard()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -33,7 +33,7 @@ func (e *Edit) removeInputs(l *sublayer) {
 // lost.
 func (e *Edit) columns(m *matrix, lanes, size, stay int) (order [][]int, loss []float64) {
 	if e.criterion.surgeon {
-		return newSurgery(m.dense(), m.covariance()).order(lanes, size, stay)
+		return newSurgery(m.weighed(m.dense(), nil), m.covariance()).order(lanes, size, stay)
 	}
 	perLane := m.k / size / lanes
 	scores := make([]float64, m.k/size)

@@ -6,6 +6,7 @@ type Criterion struct {
 	Name    string
 	Doc     string // one line for people
 	worth   func(mean, square float64) float64
+	reach   bool // outputs count by what they reach
 	surgeon bool // units go one after the other, each with what the others can take over counted in
 	repair  repair
 }
@@ -23,11 +24,11 @@ const (
 // it adds to the mean square of its output by itself, w²·E[x²]; what its mean
 // adds is a bias, so that w²·Var[x] is what counts where the bias is refitted.
 var Criteria = []Criterion{
-	{"obs", "optimal brain surgeon: what the outputs lose when the rest takes over what it can; least squares", variance, true, leastSquares},
-	{"energy", "energy of each entry by itself; least squares", variance, false, leastSquares},
-	{"magnitude", "squared weights, as E.T. does; no repair", one, false, noRepair},
-	{"wanda", "energy, mean included; no repair", secondMoment, false, noRepair},
-	{"flap", "energy; the bias takes over the mean", variance, false, refitBias},
+	{"obs", "optimal brain surgeon: what the outputs lose when the rest takes over what it can; least squares", variance, true, true, leastSquares},
+	{"energy", "energy of each entry by itself; least squares", variance, true, false, leastSquares},
+	{"magnitude", "squared weights, as E.T. does; no repair", one, false, false, noRepair},
+	{"wanda", "energy, mean included; no repair", secondMoment, false, false, noRepair},
+	{"flap", "energy; the bias takes over the mean", variance, false, false, refitBias},
 }
 
 func variance(mean, square float64) float64  { return square - float64(mean*mean) }

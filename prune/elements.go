@@ -8,7 +8,7 @@ var Elements = structure{"elements", "single entries of every matrix (irregular)
 		for _, m := range l.matrices() {
 			orders := make([][]int, m.n)
 			for i := range orders {
-				orders[i] = ascending(m.energies(i))
+				orders[i] = ascending(m.alone(i))
 			}
 			e.dials = append(e.dials, &dial{all(m.k), "elements", l, func(rank int) {
 				for i, order := range orders {

@@ -24,8 +24,10 @@ type matrix struct {
 	biased bool          // whether there is a b
 
 	seen      *moments        // of its inputs; nil: nothing is known
+	reach     *moments        // of derivatives by its outputs; nil: all count alike
 	mean      []float64       // [k] E[x]
 	worth     []float64       // [k] of an entry of 1, by the criterion
+	counts    []float64       // [n] what the square of an output does
 	constants map[int]float64 // inputs that are the same for every token
 	noZeros   func() bool     // whether the weight has no zero at all
 
@@ -54,6 +56,10 @@ func newMatrix(g *ir.Graph, at int, stats *Statistics, c *Criterion, shared stri
 			return nil, fault.Newf(fault.Unsupported, "prune: %s: no calibration row reached weight %q [%d %d]", m.block, m.name, m.n, m.k)
 		}
 	}
+	if c.reach && stats != nil && !stats.Reach.Empty() {
+		m.reach = stats.Reach.of(m.n, m.name)
+	}
+	m.countOutputs()
 	m.mean = m.seen.mean(m.k)
 	m.worth = make([]float64, m.k)
 	for j := range m.worth {
@@ -124,11 +130,11 @@ func (m *matrix) covariance() linalg.Matrix {
 	return h
 }
 
-// rowEnergies are the sums over rows, energies over row i.
+// rowEnergies are the energies of whole outputs, which count alike.
 func (m *matrix) rowEnergies() []float64 {
 	sums := make([]float64, m.n)
 	for i := range sums {
-		for _, e := range m.energies(i) {
+		for _, e := range m.alone(i) {
 			sums[i] += e
 		}
 	}
@@ -145,8 +151,17 @@ func (m *matrix) columnEnergies() []float64 {
 	return sums
 }
 
-// energies are what the entries of row i are worth.
+// energies are what the entries of row i are worth to the model.
 func (m *matrix) energies(i int) []float64 {
+	e := m.alone(i)
+	for j := range e {
+		e[j] *= m.counts[i]
+	}
+	return e
+}
+
+// alone are what they are worth to output i.
+func (m *matrix) alone(i int) []float64 {
 	e := m.row(i)
 	for j, w := range e {
 		e[j] = float64(w*w) * m.worth[j]

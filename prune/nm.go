@@ -46,7 +46,7 @@ func (e *Edit) mask24(m *matrix) (goes []bool, loss float64) {
 		})
 	} else {
 		for i := range m.n {
-			energies := m.energies(i)
+			energies := m.alone(i)
 			for j := 0; j < m.k; j += nmSize {
 				mark24(energies[j:min(j+nmSize, m.k)], goes[i*m.k+j:])
 			}
@@ -54,7 +54,7 @@ func (e *Edit) mask24(m *matrix) (goes []bool, loss float64) {
 	}
 	lost, total := 0.0, 0.0
 	for i := range m.n {
-		for j, energy := range m.energies(i) {
+		for j, energy := range m.alone(i) {
 			total += energy
 			if goes[i*m.k+j] {
 				lost += energy

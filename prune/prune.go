@@ -58,6 +58,9 @@ func Methods() []Method {
 // Criterion is what decides the order in which things go.
 func (m Method) Criterion() *Criterion { return m.criterion }
 
+// Reaches tells whether outputs of products count by what Statistics.Reach knows.
+func (m Method) Reaches() bool { return m.criterion.reach }
+
 // Doc is one line for people.
 func (m Method) Doc() string { return m.structure.doc }
 
@@ -109,5 +112,8 @@ func (m Method) rank(g *ir.Graph, stats *Statistics) (*Edit, error) {
 		return nil, err
 	}
 	m.structure.rank(e)
+	for _, matrix := range e.matrices {
+		matrix.reach = nil // is large, and only orders
+	}
 	return e, nil
 }

@@ -16,6 +16,10 @@ var Rows = structure{"rows", "output rows of every matrix", "obs", func(e *Edit)
 // removeOutputs makes the dial of what a sublayer adds to the residual stream.
 func (e *Edit) removeOutputs(l *sublayer) {
 	out := l.stages[len(l.stages)-1][0]
-	order := ascending(out.rowEnergies())
+	energies := out.rowEnergies()
+	for i := range energies {
+		energies[i] *= out.counts[i]
+	}
+	order := ascending(energies)
 	e.dials = append(e.dials, &dial{some(out.n), "outputs", l, func(rank int) { out.rows[order[rank]] = true }, nil})
 }

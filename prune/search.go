@@ -159,10 +159,18 @@ func (q *Quest) prepare(ctx context.Context) error {
 		return nil
 	}
 	q.menus = e.menus(q.Latency)
-	if err := q.measureDamage(ctx); err != nil || !q.measured {
+	if err := q.measureDamage(ctx); err != nil {
 		return err
 	}
-	return q.rankSchemes() // compared by damage only
+	if q.measured { // schemes are compared by damage only
+		if err := q.rankSchemes(); err != nil {
+			return err
+		}
+	}
+	if q.Stats != nil {
+		q.Stats.Reach = nil // is large, and all that it orders is in order
+	}
+	return nil
 }
 
 // allocates tells whether sublayers are pruned each in its own way: by the

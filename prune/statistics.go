@@ -11,6 +11,11 @@ import (
 // The size does not depend on the number of rows. The zero value knows
 // nothing, and every input then counts as independent, of mean 0 and variance 1.
 type Statistics struct {
+	// Reach is the same of derivatives: what the model's answers would change by
+	// if an output of a product did, under the name of its weight. Where it is nil
+	// or does not know a product, all of its outputs count alike.
+	Reach *Statistics
+
 	sites map[site]*moments
 }
 
@@ -68,16 +73,27 @@ func (m *moments) flush() {
 
 // Add counts one row of inputs of the product of that weight or block.
 func (s *Statistics) Add(name string, x []float32) {
+	s.at(name, len(x)).add(x)
+}
+
+// AddRows counts the rows of x [r,k].
+func (s *Statistics) AddRows(name string, x linalg.Matrix) {
+	if m := s.at(name, x.Cols); x.Rows > 0 {
+		m.flush()
+		m.addAll(x)
+	}
+}
+
+// at is the moments of a site, which are there from now on.
+func (s *Statistics) at(name string, width int) *moments {
 	if s.sites == nil {
 		s.sites = map[site]*moments{}
 	}
-	at := site{name, len(x)}
-	m := s.sites[at]
-	if m == nil {
-		m = newMoments(len(x))
-		s.sites[at] = m
+	at := site{name, width}
+	if s.sites[at] == nil {
+		s.sites[at] = newMoments(width)
 	}
-	m.add(x)
+	return s.sites[at]
 }
 
 // Empty reports whether nothing was seen.

@@ -73,7 +73,7 @@ func (e *Edit) tileScores(m *matrix) []float64 {
 		return scores
 	}
 	h := m.covariance()
-	s := newSurgery(m.dense(), h)
+	s := newSurgery(m.weighedTiles(), h)
 	fault.Parallel(down, func(r int) { // each takes the memory of two matrices like A
 		w := linalg.Select(s.w, nil, span(r*sparse.Tile, min(sparse.Tile, m.n-r*sparse.Tile)))
 		left := varianceOf(w, h) // damping takes more than there is

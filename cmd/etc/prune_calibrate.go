@@ -40,7 +40,7 @@ func (r *pruning) calibrate() error {
 		r.warn("no calibration rows: scores are magnitudes, and nothing is repaired (--calib FILE does better)")
 		return nil
 	}
-	if err := r.knownStatistics(r.collect); err != nil {
+	if r.stats, err = r.knownStatistics(ask("statistics", r.base), r.collect); err != nil {
 		return err
 	}
 	r.note("calibrated on %d rows, %d tokens of %s", len(r.sample.ids), r.stats.Tokens(), source)
@@ -51,22 +51,24 @@ func (r *pruning) calibrate() error {
 }
 
 // collect makes statistics of the calibration rows.
-func (r *pruning) collect() error {
+func (r *pruning) collect() (*prune.Statistics, error) {
+	stats := &prune.Statistics{}
 	x, err := r.open(r.dense, func(name string, in cpu.Rows) {
 		for i := range in.Count {
-			r.stats.Add(name, in.Row(i))
+			stats.Add(name, in.Row(i))
 		}
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer x.Close()
 	bar, done := r.newProgress("calibrating"), 0
 	defer bar.clear()
-	return forwardSample(r.ctx, x, r.sample, func(rows int, _ [][]float32) {
+	err = forwardSample(r.ctx, x, r.sample, func(rows int, _ [][]float32) {
 		done += rows
 		bar.set(done, len(r.sample.ids))
 	})
+	return stats, err
 }
 
 // widest is the most inputs that a product of the encoder has.
@@ -83,7 +85,7 @@ func (r *pruning) widest() int {
 // forwardSample runs a sample batch by batch; see gets the number of rows and the
 // outputs of each.
 func forwardSample(ctx context.Context, x *executor.Executor, s *sample, see func(rows int, outputs [][]float32)) error {
-	for ids, types := range s.batches() {
+	for ids, types := range s.batches(batchTokens) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

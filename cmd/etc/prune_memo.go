@@ -85,29 +85,25 @@ func (s *sample) digest() string {
 
 // knownStatistics are those of an earlier run, or find collects them and they
 // are kept.
-func (r *pruning) knownStatistics(find func() error) error {
-	q := ask("statistics", r.base)
+func (r *pruning) knownStatistics(q memo.Question, find func() (*prune.Statistics, error)) (stats *prune.Statistics, err error) {
 	known := r.memo.Load(q, func(from io.Reader, size int64) error {
-		stats, err := prune.ReadStatistics(bufio.NewReaderSize(from, 1<<20), size)
-		if err == nil {
-			r.stats = stats
-		}
+		stats, err = prune.ReadStatistics(bufio.NewReaderSize(from, 1<<20), size)
 		return err
 	})
 	if known {
-		return nil
+		return stats, nil
 	}
-	if err := find(); err != nil {
-		return err
+	if stats, err = find(); err != nil {
+		return nil, err
 	}
 	r.memo.Store(q, func(to io.Writer) error {
 		w := bufio.NewWriterSize(to, 1<<20)
-		if err := r.stats.Write(w); err != nil {
+		if err := stats.Write(w); err != nil {
 			return err
 		}
 		return w.Flush()
 	})
-	return nil
+	return stats, nil
 }
 
 // recall is prune.Recall for this model and these calibration rows.

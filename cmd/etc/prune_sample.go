@@ -152,12 +152,13 @@ func (s *sample) first(rows, tokens int) *sample {
 // batchTokens is about how many tokens of a sample run at once.
 const batchTokens = 2048
 
-// batches cuts a sample where batches are full: ids and type ids of each.
-func (s *sample) batches() iter.Seq2[[][]int32, [][]int32] {
+// batches cuts a sample where batches of about so many tokens are full: ids and
+// type ids of each.
+func (s *sample) batches(most int) iter.Seq2[[][]int32, [][]int32] {
 	return func(yield func(ids, types [][]int32) bool) {
 		for first := 0; first < len(s.ids); {
 			n, tokens := 0, 0
-			for first+n < len(s.ids) && (n == 0 || tokens+len(s.ids[first+n]) <= batchTokens) {
+			for first+n < len(s.ids) && (n == 0 || tokens+len(s.ids[first+n]) <= most) {
 				tokens += len(s.ids[first+n])
 				n++
 			}

@@ -52,6 +52,9 @@ func (r *pruning) rebuild() (*prune.Rebuild, error) {
 		return nil, nil
 	}
 	guard, err := r.newGuard()
+	if err == nil {
+		err = guard.findReach()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +64,9 @@ func (r *pruning) rebuild() (*prune.Rebuild, error) {
 // spread prunes sublayers by what each of them loses end to end.
 func (r *pruning) spread() (*prune.Found, error) {
 	g, err := r.newGuard()
+	if err == nil {
+		err = g.findReach()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -162,6 +168,9 @@ func (r *pruning) run(q *prune.Quest) (*prune.Found, error) {
 		began := time.Now()
 		g, err := r.newGuard()
 		if err != nil {
+			return nil, err
+		}
+		if err := g.findReach(); err != nil {
 			return nil, err
 		}
 		if r.budget != nil {

@@ -101,7 +101,7 @@ func (w *walk) run(ctx context.Context, g *ir.Graph, last int, see observer, yie
 		}
 	}()
 	first, end, next := 0, 0, 0 // tokens in x's table, and that of the batch
-	for ids, types := range w.sample.batches() {
+	for ids, types := range w.sample.batches(batchTokens) {
 		n := 0
 		for _, row := range ids {
 			n += len(row)

@@ -64,12 +64,21 @@ func (f *verifyFlags) fileRows(s *session) (ids, types [][]int32, err error) {
 }
 
 func referenceInputs(p *plan.Program, ids, types [][]int32) interp.Inputs {
+	return batchInputs(&p.Model, ids, types)
+}
+
+// batchInputs is a batch as interp takes it.
+func batchInputs(model *plan.Model, ids, types [][]int32) interp.Inputs {
 	in := interp.Inputs{Offsets: []int{0}}
 	for i, row := range ids {
 		for j := range row {
 			in.IDs = append(in.IDs, int(row[j]))
-			in.Types = append(in.Types, int(types[i][j]))
-			in.Positions = append(in.Positions, p.Model.PositionOffset+j)
+			kind := 0 // where there are none
+			if j < len(types[i]) {
+				kind = int(types[i][j])
+			}
+			in.Types = append(in.Types, kind)
+			in.Positions = append(in.Positions, model.PositionOffset+j)
 		}
 		in.Offsets = append(in.Offsets, len(in.IDs))
 	}

@@ -143,7 +143,7 @@ func (h heads) distance(head, d int) (float64, error) {
 func voAttention(c *call) ([]*Array, error) {
 	qk, x, m, a := c.arg("qk"), c.arg("x"), c.arg("m"), *c.op.Attrs.(*ir.AttentionAttrs)
 	h := heads{q: qk, k: qk, fromK: a.Heads * a.D, AttentionAttrs: a}
-	h.v = product(x, m, nil) // [T, h·N]
+	h.v = c.product(x, m, nil) // [T, h·N]
 	by, err := c.attend(h)
 	if err != nil {
 		return nil, err

@@ -41,6 +41,7 @@ type Program struct {
 	graph    *ir.Graph
 	weights  map[*ir.Value]*Array
 	integers tensor.DType // of linear operators' products; Invalid: float64
+	multiply Multiply     // of products in float64; nil: plain loops
 }
 
 // Load converts the weights of g, which must verify and whose weights must
@@ -192,7 +193,7 @@ func (p *Program) eval(op *ir.Op, values map[*ir.Value]*Array, in Inputs) ([]*Ar
 		a, err := in.named(op)
 		return []*Array{a}, err
 	}
-	results, err := definitions[op.Kind](&call{op, values, in.Offsets, p.integers})
+	results, err := definitions[op.Kind](&call{op, values, in.Offsets, p.integers, p.multiply})
 	if err != nil {
 		return nil, fmt.Errorf("%v %q: %w", op.Kind, op.Label, err)
 	}
@@ -232,6 +233,7 @@ type call struct {
 	values   map[*ir.Value]*Array
 	offsets  []int // of the batch
 	integers tensor.DType
+	multiply Multiply
 }
 
 // arg is the operand of that name, nil where it is absent.

@@ -17,7 +17,7 @@ func linear(c *call) ([]*Array, error) {
 	if c.integers != tensor.Invalid {
 		y = integerProduct(c.integers, x, c.arg("w"), c.arg("b"))
 	} else {
-		y = product(x, c.arg("w"), c.arg("b"))
+		y = c.product(x, c.arg("w"), c.arg("b"))
 	}
 	residual := c.arg("residual")
 	for t := range y.rows() {
@@ -37,9 +37,37 @@ func linear(c *call) ([]*Array, error) {
 	return one(y)
 }
 
+// A Multiply adds x·wᵀ to y: x [R,K], w [N,K], y [R,N].
+type Multiply func(y, x, w *Array)
+
+// Multiplying is p with products in float64 taken by another multiplication,
+// which may be faster than plain loops and sum in another order.
+func (p *Program) Multiplying(by Multiply) *Program {
+	q := *p
+	q.multiply = by
+	return &q
+}
+
 // product is x·wᵀ + b, b may be nil: x [R,K], w [N,K], b [N] -> [R,N].
-func product(x, w, b *Array) *Array {
+func (c *call) product(x, w, b *Array) *Array {
 	y := zeros(x.rows(), w.rows())
+	if c.multiply != nil {
+		c.multiply(y, x, w)
+	} else {
+		multiplyPlain(y, x, w)
+	}
+	if b != nil {
+		for t := range y.rows() {
+			row := y.row(t)
+			for n, v := range b.F {
+				row[n] += v
+			}
+		}
+	}
+	return y
+}
+
+func multiplyPlain(y, x, w *Array) {
 	parallel(x.rows(), w.rows()*w.width(), func(lo, hi int) {
 		t := lo
 		for ; t+4 <= hi; t += 4 { // four rows share each load of w
@@ -51,15 +79,6 @@ func product(x, w, b *Array) *Array {
 			}
 		}
 	})
-	if b != nil {
-		for t := range y.rows() {
-			row := y.row(t)
-			for n, v := range b.F {
-				row[n] += v
-			}
-		}
-	}
-	return y
 }
 
 // product4 is four dot products at a time, each summed as dot sums it.

@@ -24,7 +24,7 @@ func linearNLL(c *call) ([]*Array, error) {
 	for r := range len(c.offsets) - 1 {
 		from, to := c.offsets[r], c.offsets[r+1]
 		before := &Array{Shape: []int{to - from - 1, x.width()}, F: x.F[from*x.width() : (to-1)*x.width()]}
-		logits := product(before, w, b)
+		logits := c.product(before, w, b)
 		for i := range logits.rows() {
 			t := from + 1 + i
 			nll.F[t], hit.F[t] = score(logits.row(i), ids[t])

@@ -23,6 +23,7 @@ func product(rng *rand.Rand, n, k int, biased bool) *matrix {
 	}
 	m.keepAll()
 	m.mean = make([]float64, k)
+	m.countOutputs()
 	return m
 }
 

@@ -91,7 +91,6 @@ func TestRaggedTilesScoreTheirEnergy(t *testing.T) {
 			want[i/16*3+j/16] += w.At(i, j) * w.At(i, j) * m.worth[j]
 		}
 	}
-	m.countOutputs()
 	for i, x := range (&Edit{criterion: &Criteria[1]}).tileScores(m) {
 		if !near(x, want[i], 1e-12) {
 			t.Errorf("tile %d scores %v, want %v", i, x, want[i])

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -25,25 +24,39 @@ const (
 )
 
 // findReach has statistics know what outputs of products reach: the derivatives
-// of what the guard compares, over its rows. What is compared is smallest for the
-// dense model, so that to second order it is the square of some change of the
-// answers; an answer's rows are drawn so that their mean square is that.
-func (g *guard) findReach() error {
+// of what the guard compares, over its rows.
+func (g *guard) findReach() (err error) {
 	if !g.method.Reaches() {
 		return nil
 	}
-	reach, err := g.knownStatistics(ask("reach", g.base, g.guarded), g.collectReach)
-	g.stats.Reach = reach
+	g.stats.Reach, err = g.knownStatistics(ask("reach", g.base, g.guarded), func() (*prune.Statistics, error) {
+		reach := &prune.Statistics{}
+		return reach, g.derivatives(func(linear *ir.Op, by linalg.Matrix) error {
+			name := linear.Arg("w").WeightName()
+			switch {
+			case slices.ContainsFunc(by.Data, func(d float64) bool { return math.IsNaN(d) || math.IsInf(d, 0) }):
+				return fault.Newf(fault.Corrupt, "prune: %s: a derivative by the outputs of %q is no number in calibration", linear.Label, name).
+					WithHint("calibrate on other rows: with these, activations overflow")
+			case by.Cols <= widestReach:
+				reach.AddRows(name, by)
+			}
+			return nil
+		})
+	})
 	return err
 }
 
-func (g *guard) collectReach() (*prune.Statistics, error) {
+// derivatives shows for each product of the dense model those of what the guard
+// compares by what the product puts out, [tokens or rows, n] for batch after batch.
+// What is compared is smallest for the dense model itself: it changes by the
+// square of a change, to which drawChange finds a factor for each row.
+func (g *guard) derivatives(see func(linear *ir.Op, by linalg.Matrix) error) error {
 	answer := g.dense.Outputs[slices.IndexFunc(g.dense.Outputs, func(o ir.Output) bool { return o.When == ir.Always })]
 	m, err := gradient.Load(g.dense, answer.Name)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	reach, signs := &prune.Statistics{}, rand.New(rand.NewPCG(1, 2))
+	signs := rand.New(rand.NewPCG(1, 2)) // the same for the same rows
 	seed := func(answers *interp.Array) *interp.Array {
 		by := &interp.Array{Shape: answers.Shape, F: make([]float64, len(answers.F))}
 		width := len(by.F) / by.Shape[0] // 1 of a loss by token
@@ -56,35 +69,25 @@ func (g *guard) collectReach() (*prune.Statistics, error) {
 	defer bar.clear()
 	for ids, types := range g.sample.batches(reachTokens) {
 		if err := g.ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
-		var broken error
-		err := m.Run(batchInputs(&g.model, ids, types), seed, func(linear *ir.Op, by *interp.Array) {
-			name, x := linear.Arg("w").WeightName(), linalg.Matrix{Rows: by.Shape[0], Cols: by.Shape[1], Stride: by.Shape[1], Data: by.F}
-			if x.Cols > widestReach {
-				return
-			}
-			if slices.ContainsFunc(by.F, func(d float64) bool { return math.IsNaN(d) || math.IsInf(d, 0) }) {
-				broken = fault.Newf(fault.Corrupt, "prune: %s: a derivative by the outputs of %q is no number in calibration", linear.Label, name).
-					WithHint("calibrate on other rows: with these, activations overflow")
-				return
-			}
-			reach.AddRows(name, x)
+		err := m.Run(batchInputs(&g.model, ids, types), seed, func(linear *ir.Op, by *interp.Array) error {
+			return see(linear, linalg.Matrix{Rows: by.Shape[0], Cols: by.Shape[1], Stride: by.Shape[1], Data: by.F})
 		})
-		if err = cmp.Or(err, broken); err != nil {
-			return nil, err
+		if err != nil {
+			return err
 		}
 		done += len(ids)
 		bar.set(done, len(g.sample.ids))
 	}
-	return reach, nil
+	return nil
 }
 
-// drawChange draws the derivatives by a row of answers: E[by·byᵀ] over the signs
-// is half the Hessian of what distanceOf compares, or of a language model's loss
-// the square of its own derivative.
+// drawChange draws the derivatives by a row of answers, such that for a small
+// change d the mean of (by·d)² over the signs is what distanceOf makes of it, or
+// twice that. Of a language model's loss it is the square of the loss's change.
 //
-//	classes     √p∘z − p·(√p·z), z = ±1: the Fisher information diag(p) − p·pᵀ
+//	classes     √p∘z − p·Σ√p∘z, z = ±1: the Fisher information diag(p) − p·pᵀ
 //	embeddings  (z − u·(u·z))/‖e‖, u = e/‖e‖
 //	scores      z
 func drawChange(task plan.Task, answers, by []float64, signs *rand.Rand) {
@@ -106,7 +109,7 @@ func drawChange(task plan.Task, answers, by []float64, signs *rand.Rand) {
 		for i := range p {
 			p[i] /= sum
 			by[i] *= math.Sqrt(p[i])
-			along += float64(math.Sqrt(p[i]) * by[i])
+			along += by[i]
 		}
 		for i := range by {
 			by[i] -= float64(p[i] * along)

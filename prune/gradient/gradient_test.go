@@ -35,7 +35,7 @@ func TestAgainstDifferences(t *testing.T) {
 			err = m.Run(in, func(out *interp.Array) *interp.Array {
 				of = normal(rng, out.Shape)
 				return clone(of)
-			}, func(linear *ir.Op, by *interp.Array) {
+			}, func(linear *ir.Op, by *interp.Array) error {
 				step := normal(rng, by.Shape)
 				want := slope(t, g, in, o.Name, linear.Arg("w").WeightName(), linear.Label, step, of)
 				got := dot(by.F, step.F)
@@ -43,6 +43,7 @@ func TestAgainstDifferences(t *testing.T) {
 					t.Errorf("seed %d, output %q: %s changes it by %v, want %v", seed, o.Name, linear.Label, got, want)
 				}
 				compared++
+				return nil
 			})
 			if err != nil {
 				t.Fatalf("seed %d, output %q: %v", seed, o.Name, err)
@@ -133,7 +134,7 @@ output "y" %2
 			t.Fatal(err)
 		}
 		in := irtest.InputsOf(rand.New(rand.NewPCG(1, 1)), g, 3)
-		err = m.Run(in, clone, func(*ir.Op, *interp.Array) {})
+		err = m.Run(in, clone, func(*ir.Op, *interp.Array) error { return nil })
 		if f := new(fault.Error); !errors.As(err, &f) || f.Kind != fault.Internal {
 			t.Errorf("%s: %v", op, err)
 		}

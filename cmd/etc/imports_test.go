@@ -39,6 +39,7 @@ formats/plan/launch:
 formats/plan:         fault formats/mapped formats/plan/launch formats/plan/layout ir/tensor
 
 prune:                fault ir ir/sparse ir/tensor prune/latency prune/linalg
+prune/gradient:       fault ir ir/interp prune/linalg
 prune/latency:        fault
 prune/linalg:         fault golang.org/x/sys
 prune/linalg/gen:     github.com/mmcloughlin/avo

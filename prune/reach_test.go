@@ -1,6 +1,8 @@
 package prune
 
 import (
+	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -96,5 +98,42 @@ func TestWeighed(t *testing.T) {
 	m.reach.addAll(linalg.New(5, n)) // the answers hang on nothing
 	if !slices.Equal(m.weighed(w, nil).Data, w.Data) {
 		t.Error("derivatives that are zero count")
+	}
+}
+
+// TestReachOrdersASearch: a search looks at what outputs reach, and drops it once
+// all is in order, for it is large.
+func TestReachOrdersASearch(t *testing.T) {
+	var found [][]byte
+	for _, known := range []bool{false, true} {
+		q := newWorld(t).quest(2)
+		if known {
+			rng := rand.New(rand.NewPCG(2, 15))
+			q.Stats.Reach = &Statistics{}
+			for i := range layerCount {
+				for _, name := range []string{"o", "out"} {
+					d := normals(rng, 100, hiddenWidth)
+					for t := range d.Rows {
+						for j := range hiddenWidth {
+							d.Set(t, j, d.At(t, j)*float64(j%3))
+						}
+					}
+					q.Stats.Reach.AddRows(fmt.Sprintf("layer.%d.%s.weight", i, name), d)
+				}
+			}
+		}
+		f, err := q.Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range q.edit.matrices {
+			if m.reach != nil || q.Stats.Reach != nil {
+				t.Fatalf("%s: derivatives are kept", m.name)
+			}
+		}
+		found = append(found, bytesOf(f.Graph))
+	}
+	if bytes.Equal(found[0], found[1]) {
+		t.Error("what outputs reach changes nothing")
 	}
 }

@@ -12,14 +12,14 @@ import (
 //	dv_j += p_ij·dy_i,  dq_i += Scale·ds_ij·k_j,  dk_j += Scale·ds_ij·q_i
 func attention(b *backward, by *interp.Array) error {
 	a := b.op.Attrs.(*ir.AttentionAttrs)
-	if a.Exp2 {
+	if a.Exp2 || a.Rows != ir.AllRows {
 		return fault.Newf(fault.Internal, "gradient: %s: an attention that a pass has rewritten", b.op.Label)
 	}
 	h := &heads{AttentionAttrs: *a, q: b.arg("q"), k: b.arg("k"), v: b.arg("v"), bias: b.arg("bias"), dq: b.to("q"), dk: b.to("k"), dv: b.to("v"), by: by}
 	rows := len(b.offsets) - 1
 	fault.Parallel(rows*a.Heads, func(i int) { // of different rows and columns each
 		r := i / a.Heads
-		h.back(i%a.Heads, r, b.offsets[r], b.offsets[r+1]-b.offsets[r])
+		h.back(i%a.Heads, b.offsets[r], b.offsets[r+1]-b.offsets[r])
 	})
 	return nil
 }
@@ -35,24 +35,17 @@ func columns(a *interp.Array, t, head, size int) []float64 {
 	return row(a, t)[head*size : (head+1)*size]
 }
 
-// back takes a head back over row r of the batch: n tokens from one on.
-func (h *heads) back(head, r, from, n int) {
-	first, last, at := 0, n-1, from // positions of queries, and where the first stands in q
-	switch h.Rows {
-	case ir.FirstRows:
-		last, at = 0, r
-	case ir.LastRows:
-		first, at = n-1, r
-	}
+// back takes a head back over a row of the batch: n tokens from one on.
+func (h *heads) back(head, from, n int) {
 	p, dp := make([]float64, n), make([]float64, n)
-	for i := first; i <= last; i++ {
+	for i := range n {
 		keys := n
 		if h.Causal {
 			keys = i + 1
 		}
 		p, dp := p[:keys], dp[:keys]
-		q, dq := columns(h.q, at+i-first, head, h.D), columns(h.dq, at+i-first, head, h.D)
-		d := columns(h.by, at+i-first, head, h.Dv)
+		q, dq := columns(h.q, from+i, head, h.D), columns(h.dq, from+i, head, h.D)
+		d := columns(h.by, from+i, head, h.Dv)
 		for j := range p {
 			p[j] = h.Scale * dot(q, columns(h.k, from+j, head, h.D))
 			if h.bias != nil { // the table of distances; interp has looked that it is long enough

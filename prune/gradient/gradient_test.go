@@ -118,16 +118,21 @@ func withStep(in interp.Inputs, step *interp.Array, part float64) interp.Inputs 
 // TestFusedIsRefused: what a pass has rewritten has other derivatives.
 func TestFusedIsRefused(t *testing.T) {
 	for _, op := range []string{
-		"linear(%0, %1, _, _, _) {scaled=1 scale=2}",
-		"linear(%0, %1, _, %0, _)",
-		"attention(%0, %0, %0, %3, _) {heads=1 d=2 dv=2 scale=1 exp2=true}",
+		"linear(%0, %1, _, _, _) {scaled=1 scale=2} : f32[T,2]",
+		"linear(%0, %1, _, %0, _) : f32[T,2]",
+		"linear(%0, %1, _, _, %4) : f32[T,2]",
+		"attention(%0, %0, %0, %3, _) {heads=1 d=2 dv=2 scale=1 exp2=true} : f32[T,2]",
+		"attention(%2, %0, %0, %3, _) {heads=1 d=2 dv=2 scale=1 rows=first} : f32[B,2]",
+		"gather(%0, %4) : f32[T,2]",
 	} {
 		g := irtest.Load(t, `graph "g"
 %0 = input {name="x"} : f32[T,2]
 %1 = weight {name="w"} : f32[2,2]
+%2 = input {name="xq"} : f32[B,2]
 %3 = input {name="offsets"} : i32[B+1]
-%2 = `+op+` : f32[T,2]
-output "y" %2
+%4 = weight {name="columns" values=[0 1]} : i32[2]
+%5 = `+op+`
+output "y" %5
 `)
 		m, err := gradient.Load(g, "y")
 		if err != nil {

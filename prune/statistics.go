@@ -78,9 +78,8 @@ func (s *Statistics) Add(name string, x []float32) {
 
 // AddRows counts the rows of x [r,k].
 func (s *Statistics) AddRows(name string, x linalg.Matrix) {
-	if m := s.at(name, x.Cols); x.Rows > 0 {
-		m.flush()
-		m.addAll(x)
+	if x.Rows > 0 {
+		s.at(name, x.Cols).addAll(x)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"math"
+	"time"
 
 	"etc/eval"
 	"etc/formats/plan"
@@ -26,6 +27,7 @@ type guard struct {
 	*pruning
 	sample *sample
 	want   [][]float32 // of the dense model, by output, of all rows
+	pace   float64     // seconds a token that they took
 	walk   *walk       // through the dense model: pruned ones are often the same below a layer
 	last   *ir.Graph   // that was asked for, which may have been changed since
 	was    *ir.Graph   // a clone of it
@@ -52,7 +54,9 @@ func (r *pruning) newGuard() (*guard, error) {
 	r.guarded = s.digest()
 	g := &guard{pruning: r, sample: s, walk: &walk{pruning: r, sample: s}}
 	var err error
+	began := time.Now()
 	g.want, err = g.outputs(r.ctx, r.dense)
+	g.pace = time.Since(began).Seconds() / float64(s.tokens)
 	return g, err
 }
 

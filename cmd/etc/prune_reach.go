@@ -23,6 +23,16 @@ const (
 	widestReach = 2048
 )
 
+// ready makes a guard, and has statistics know what outputs of products reach by
+// its rows.
+func (r *pruning) ready() (*guard, error) {
+	g, err := r.newGuard()
+	if err != nil {
+		return nil, err
+	}
+	return g, g.findReach()
+}
+
 // findReach has statistics know what outputs of products reach: the derivatives
 // of what the guard compares, over its rows.
 func (g *guard) findReach() (err error) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"time"
 
 	"etc/eval"
 	"etc/executor/cpu/kernel"
@@ -51,10 +50,7 @@ func (r *pruning) rebuild() (*prune.Rebuild, error) {
 	if r.sample == nil {
 		return nil, nil
 	}
-	guard, err := r.newGuard()
-	if err == nil {
-		err = guard.findReach()
-	}
+	guard, err := r.ready()
 	if err != nil {
 		return nil, err
 	}
@@ -63,10 +59,7 @@ func (r *pruning) rebuild() (*prune.Rebuild, error) {
 
 // spread prunes sublayers by what each of them loses end to end.
 func (r *pruning) spread() (*prune.Found, error) {
-	g, err := r.newGuard()
-	if err == nil {
-		err = g.findReach()
-	}
+	g, err := r.ready()
 	if err != nil {
 		return nil, err
 	}
@@ -165,16 +158,12 @@ func (r *pruning) run(q *prune.Quest) (*prune.Found, error) {
 		}
 	}
 	if r.sample != nil {
-		began := time.Now()
-		g, err := r.newGuard()
+		g, err := r.ready()
 		if err != nil {
 			return nil, err
 		}
-		if err := g.findReach(); err != nil {
-			return nil, err
-		}
 		if r.budget != nil {
-			r.budget.setAside(r.finishing(time.Since(began).Seconds()/float64(g.sample.tokens), g.sample.tokens))
+			r.budget.setAside(r.finishing(g.pace, g.sample.tokens))
 		}
 		q.Damage = g.damage
 		q.Calibrate = r.recalibrate(ctx)

@@ -9,7 +9,7 @@ import (
 
 // What a model answers does not hang alike on all that a product puts out. With
 // g the derivatives of the answers by its outputs y, a small error e of y
-// changes the answers by gᵀe, on average the square of eᵀ·E[g·gᵀ]·e: the Fisher
+// changes the answers by gᵀe, whose mean square is eᵀ·E[g·gᵀ]·e: by the Fisher
 // information of y, where answers are probabilities. Outputs are therefore
 // weighed by
 //

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"etc/ir"
+	"etc/prune/linalg"
 )
 
 // ranked is an encoder and its edit by a method.
@@ -86,6 +88,66 @@ func countZeros(x []float64) (n int) {
 		}
 	}
 	return n
+}
+
+// TestPullsComeNearest: towards the old weights pulls the lambda of which the
+// outputs come nearest to the dense model's on every fifth batch, which no solution
+// has seen: much where few noisy rows speak against the old weights, little where
+// many do.
+func TestPullsComeNearest(t *testing.T) {
+	chosen := map[float64]bool{}
+	for seed, c := range []struct {
+		rows  int // a batch
+		noise float64
+	}{{6, 3}, {6, 1}, {12, 1}, {60, 0.3}, {300, 0}} {
+		rng := rand.New(rand.NewPCG(uint64(seed), 16))
+		const n, k, batches = 5, 24, 10
+		m := product(rng, n, k, true)
+		for j := range k / 4 {
+			m.columns[4*j] = true
+		}
+		p := newPass([]*matrix{m}, nil)
+		var held, wanted []linalg.Matrix
+		for batch := range batches {
+			x := rounded(tokens(rand.New(rand.NewPCG(1, 1)), c.rows, k)) // the same shift and mix
+			for i := range x.Data {
+				x.Data[i] = float64(float32(x.Data[i] + rng.NormFloat64()))
+			}
+			seen := x.Clone() // by the pruned model
+			for i := range seen.Data {
+				seen.Data[i] = float64(float32(seen.Data[i] + c.noise*rng.NormFloat64()))
+			}
+			show(p, false, m.name, seen)
+			show(p, true, m.name, x)
+			if err := p.End(); err != nil {
+				t.Fatal(err)
+			}
+			if batch%everyFifth == everyFifth-1 {
+				held, wanted = append(held, seen), append(wanted, outputsOf(m.dense(), m.denseBias(), x))
+			}
+		}
+		x, y := stacked(held...), stacked(wanted...)
+		a, best, least := p.fit.aim(0, m), 0.0, 0.0
+		for _, lambda := range lambdas {
+			w := m.solve(p.weights[0], lambda, m.patterns(false), a)[0]
+			miss := 0.0
+			got := outputsOf(w, a.refit(p.weights[0], p.biases[0], w), x)
+			for i, v := range got.Data {
+				miss += (v - y.Data[i]) * (v - y.Data[i])
+			}
+			if best == 0 || miss < least {
+				best, least = lambda, miss
+			}
+		}
+		all := p.merged()
+		if got := m.fits(p, &all, 0, ways)[toTeacher].lambda; got != best {
+			t.Errorf("%d rows, noise %v: lambda %v, %v comes nearest", c.rows, c.noise, got, best)
+		}
+		chosen[best] = true
+	}
+	if len(chosen) < 3 {
+		t.Errorf("only %v are ever nearest", chosen)
+	}
 }
 
 // TestWholeMakesUp: rows that lose nothing are solved anew too, so that a stage of

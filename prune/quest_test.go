@@ -238,6 +238,36 @@ func (w *world) quest(limit float64) *Quest {
 	}
 }
 
+// TestBestSoFar: of a climb it is the fastest that is inside, in whatever order
+// they come; of a speed or a share, the one of least damage.
+func TestBestSoFar(t *testing.T) {
+	inside, outside := &Verdict{Inside: true}, &Verdict{}
+	slow := &Candidate{Name: "slow", Speedups: []float64{1.5, 1.2}, Damage: 1, Verdict: inside}
+	fast := &Candidate{Name: "fast", Speedups: []float64{1.4, 1.6}, Damage: 2, Verdict: inside}
+	over := &Candidate{Name: "over", Speedups: []float64{3, 3}, Damage: 0.5, Verdict: outside}
+	unasked := &Candidate{Name: "unasked", Speedups: []float64{4, 4}, Damage: 0.1}
+	judge := func(context.Context, *ir.Graph) (*Verdict, error) { return nil, nil }
+	for _, c := range []struct {
+		quest Quest
+		want  *Candidate
+	}{
+		{Quest{Search: judge}, fast},
+		{Quest{Search: judge, Speedup: 1.1}, slow},
+		{Quest{Search: judge, Sparsity: 0.5}, slow},
+		{Quest{Speedup: 1.1}, unasked},
+	} {
+		for _, order := range [][]*Candidate{{slow, fast, over, unasked}, {unasked, over, fast, slow}} {
+			q := c.quest
+			for _, k := range order {
+				q.prefer(k)
+			}
+			if q.Best != c.want {
+				t.Errorf("speed-up %v, share %v: %s, want %s", q.Speedup, q.Sparsity, q.Best.Name, c.want.Name)
+			}
+		}
+	}
+}
+
 func newWorld(t *testing.T) *world { return &world{t: t, dense: encoder()} }
 
 // TestQuestFindsTheFastestRung that the judge allows, looked for on all rungs

@@ -45,7 +45,7 @@ def asks():
     ask("gpt2-narrow", "gpt2-wikitext", TEXT | {"metric": "perplexity"}, ["--method", "narrow", "--sparsity", "0.3"], 8)
     tiles = ["--sparsity", "0.3"]
     ask("sst2-tiles", "minilm-sst2", SST2, ["--method", "tiles:obs", *tiles, "--spread"], 1.5)
-    ask("sst2-tiles-evenly", "minilm-sst2", SST2, ["--method", "tiles:obs", *tiles], dtypes=["f32"])
+    ask("sst2-tiles-evenly", "minilm-sst2", SST2, ["--method", "tiles:obs", *tiles], 1.5, dtypes=["f32"])
     ask("sst2-tiles-magnitude", "minilm-sst2", SST2, ["--method", "tiles:magnitude", *tiles], dtypes=["f32"])
     for preset in ["et-tile", "et-aware1", "et-aware2"]:
         for percent in [50, 70, 80]:

@@ -34,6 +34,11 @@ func TestSpread(t *testing.T) {
 		if f.Candidate.Damage >= even.Damage || f.Candidate.Outcome != "chosen" || f.Candidate.graph != f.Graph {
 			t.Errorf("%s: %q has damage %v, evenly %v, and is %s", name, f.Candidate.Name, f.Candidate.Damage, even.Damage, f.Candidate.Outcome)
 		}
+		for _, c := range q.Tried { // as they were written at once
+			if !c.settled && c.Damage < f.Candidate.once {
+				t.Errorf("%s: %q with damage %v was settled, %q has %v", name, f.Candidate.Name, f.Candidate.once, c.Name, c.Damage)
+			}
+		}
 		zeros := [layerCount]int{}
 		for i := range f.Recipe.Matrices {
 			r := &f.Recipe.Matrices[i]

@@ -49,9 +49,9 @@ func (m *matrix) metric(rows []int) (linalg.Matrix, bool) {
 // diagonal of M.
 func (m *matrix) countOutputs() {
 	m.counts = slices.Repeat([]float64{1}, m.n)
-	if g, ok := m.metric(nil); ok {
-		for i := range m.counts {
-			m.counts[i] = g.At(i, i)
+	for i := range m.counts {
+		if g, ok := m.metric([]int{i}); ok {
+			m.counts[i] = g.At(0, 0)
 		}
 	}
 }

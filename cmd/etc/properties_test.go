@@ -179,7 +179,7 @@ func (s subject) compare(t *testing.T, rng *rand.Rand, level kernel.Level) {
 func (s subject) compareOn(t *testing.T, rng *rand.Rand, x *executor.Executor, tolerance func(largest float64) float64, hits bool) {
 	t.Helper()
 	ids, types := randomBatch(rng, &s.plan.Model)
-	want, err := s.meaning.Run(referenceInputs(s.plan, ids, types))
+	want, err := s.meaning.Run(batchInputs(&s.plan.Model, ids, types))
 	if err != nil {
 		t.Fatal(err)
 	}

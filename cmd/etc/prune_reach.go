@@ -81,10 +81,7 @@ func (g *guard) derivatives(see func(linear *ir.Op, by linalg.Matrix) error) err
 		if err := g.ctx.Err(); err != nil {
 			return err
 		}
-		err := m.Run(batchInputs(&g.model, ids, types), seed, func(linear *ir.Op, by *interp.Array) error {
-			return see(linear, linalg.Matrix{Rows: by.Shape[0], Cols: by.Shape[1], Stride: by.Shape[1], Data: by.F})
-		})
-		if err != nil {
+		if err := m.Run(batchInputs(&g.model, ids, types), seed, see); err != nil {
 			return err
 		}
 		done += len(ids)
@@ -107,17 +104,9 @@ func drawChange(task plan.Task, answers, by []float64, signs *rand.Rand) {
 	var along float64
 	switch task {
 	case plan.Classification:
-		top, sum := math.Inf(-1), 0.0
-		for _, v := range answers {
-			top = max(top, v)
-		}
-		p := make([]float64, len(answers))
-		for i, v := range answers {
-			p[i] = math.Exp(v - top)
-			sum += p[i]
-		}
+		p := slices.Clone(answers)
+		gradient.Softmax(p)
 		for i := range p {
-			p[i] /= sum
 			by[i] *= math.Sqrt(p[i])
 			along += by[i]
 		}

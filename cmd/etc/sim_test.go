@@ -273,7 +273,7 @@ func TestSimLayer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := load(t, imported.Graph).Run(referenceInputs(p, [][]int32{ids}, [][]int32{types}))
+	want, err := load(t, imported.Graph).Run(batchInputs(&p.Model, [][]int32{ids}, [][]int32{types}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -190,7 +190,7 @@ func (f *verifyFlags) compareOutputs(s *session, g *ir.Graph) ([]comparison, err
 	if err != nil {
 		return nil, err
 	}
-	want, err := interp.Run(g, referenceInputs(s.Program(), ids, types))
+	want, err := interp.Run(g, batchInputs(&s.Program().Model, ids, types))
 	if err != nil {
 		return nil, err
 	}

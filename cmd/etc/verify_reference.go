@@ -63,10 +63,6 @@ func (f *verifyFlags) fileRows(s *session) (ids, types [][]int32, err error) {
 	return ids, types, nil
 }
 
-func referenceInputs(p *plan.Program, ids, types [][]int32) interp.Inputs {
-	return batchInputs(&p.Model, ids, types)
-}
-
 // batchInputs is a batch as interp takes it.
 func batchInputs(model *plan.Model, ids, types [][]int32) interp.Inputs {
 	in := interp.Inputs{Offsets: []int{0}}

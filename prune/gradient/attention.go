@@ -53,7 +53,7 @@ func (h *heads) back(head, from, n int) {
 			}
 			dp[j] = dot(d, columns(h.v, from+j, head, h.Dv))
 		}
-		softmax(p)
+		Softmax(p)
 		mean := dot(p, dp)
 		for j := range p {
 			axpy(columns(h.dv, from+j, head, h.Dv), p[j], d)

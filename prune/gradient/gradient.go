@@ -46,7 +46,7 @@ func Load(g *ir.Graph, output string) (*Model, error) {
 // derivatives of something by it; see then gets, last operator first, each linear
 // with the derivatives [R,N] by its result, for tokens or rows of the batch. Its
 // errors end it.
-func (m *Model) Run(in interp.Inputs, seed func(output *interp.Array) (by *interp.Array), see func(linear *ir.Op, by *interp.Array) error) error {
+func (m *Model) Run(in interp.Inputs, seed func(output *interp.Array) (by *interp.Array), see func(linear *ir.Op, by linalg.Matrix) error) error {
 	b := &backward{offsets: in.Offsets, values: map[*ir.Value]*interp.Array{}, by: map[*ir.Value]*interp.Array{}}
 	if _, err := m.program.Trace(in, func(v *ir.Value, a *interp.Array) { b.values[v] = a }); err != nil {
 		return err
@@ -60,7 +60,7 @@ func (m *Model) Run(in interp.Inputs, seed func(output *interp.Array) (by *inter
 			continue
 		}
 		if op.Kind == ir.Linear {
-			if err := see(op, by); err != nil {
+			if err := see(op, matrix(by)); err != nil {
 				return err
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"etc/ir/interp"
 	"etc/ir/irtest"
 	"etc/prune/gradient"
+	"etc/prune/linalg"
 )
 
 // TestAgainstDifferences: over random models, each of their outputs and each
@@ -35,11 +36,11 @@ func TestAgainstDifferences(t *testing.T) {
 			err = m.Run(in, func(out *interp.Array) *interp.Array {
 				of = normal(rng, out.Shape)
 				return clone(of)
-			}, func(linear *ir.Op, by *interp.Array) error {
-				step := normal(rng, by.Shape)
+			}, func(linear *ir.Op, by linalg.Matrix) error {
+				step := normal(rng, []int{by.Rows, by.Cols})
 				want := slope(t, g, in, o.Name, linear.Arg("w").WeightName(), linear.Label, step, of)
-				got := dot(by.F, step.F)
-				if scale := math.Sqrt(dot(by.F, by.F) * dot(step.F, step.F)); math.Abs(got-want) > 1e-5*(1+scale) {
+				got := dot(by.Data, step.F)
+				if scale := math.Sqrt(dot(by.Data, by.Data) * dot(step.F, step.F)); math.Abs(got-want) > 1e-5*(1+scale) {
 					t.Errorf("seed %d, output %q: %s changes it by %v, want %v", seed, o.Name, linear.Label, got, want)
 				}
 				compared++
@@ -139,7 +140,7 @@ output "y" %5
 			t.Fatal(err)
 		}
 		in := irtest.InputsOf(rand.New(rand.NewPCG(1, 1)), g, 3)
-		err = m.Run(in, clone, func(*ir.Op, *interp.Array) error { return nil })
+		err = m.Run(in, clone, func(*ir.Op, linalg.Matrix) error { return nil })
 		if f := new(fault.Error); !errors.As(err, &f) || f.Kind != fault.Internal {
 			t.Errorf("%s: %v", op, err)
 		}

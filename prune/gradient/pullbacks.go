@@ -145,7 +145,7 @@ func linearNLL(b *backward, by *interp.Array) error {
 			if bias != nil {
 				addTo(l, bias.F)
 			}
-			softmax(l)
+			Softmax(l)
 			l[ids[from+1+i]]--
 			for j := range l {
 				l[j] *= by.F[from+1+i]
@@ -162,8 +162,8 @@ func part(a *interp.Array, from, n int) linalg.Matrix {
 	return linalg.Matrix{Rows: n, Cols: w, Stride: w, Data: a.F[from*w : (from+n)*w]}
 }
 
-// softmax replaces x by exp(x)/Σ exp(x).
-func softmax(x []float64) {
+// Softmax replaces x by exp(x)/Σ exp(x).
+func Softmax(x []float64) {
 	top, sum := math.Inf(-1), 0.0
 	for _, v := range x {
 		top = max(top, v)

@@ -4,11 +4,13 @@
 #
 #   executor/cpu/peers.sh [minilm|bert-base]...     from the root of the checkout
 #
-# SHAPES, THREADS, ROUNDS, SECONDS_EACH and ENGINES change what is measured. The peers'
-# Python environment is made in out/peers when it is missing (2 GB).
+# SHAPES, THREADS, ROUNDS, SECONDS_EACH, RUNS and ENGINES change what is measured. The
+# peers' Python environment is made in out/peers when it is missing (6 GB).
 set -euo pipefail
 SHARED=${SHARED:-../shared}
 SHAPES=${SHAPES:-1x16,1x32,1x128,1x384,8x32,8x128,32x128}
+THREADS=${THREADS:-2} ROUNDS=${ROUNDS:-5} SECONDS_EACH=${SECONDS_EACH:-1} RUNS=${RUNS:-3}
+ENGINES=${ENGINES:-ov-f32,ort-f32,ort-int8}
 OUT=out/peers
 PYTHON=$OUT/venv/bin/python
 
@@ -41,35 +43,41 @@ MAKE
   echo $OUT/bert-base
 }
 
-measure() {
-  local model=$1 name=$1 folder
-  folder=$(checkpoint "$model")
-  [ "$model" = minilm ] && name=$folder
-  bin/etc compile "$folder" -o $OUT/$model.etp --force --quiet
-  rm -f $OUT/$model.records
-  echo "$model, $(uname -m) $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1), load $(cut -d' ' -f1 /proc/loadavg)"
-  $PYTHON "$SHARED/bench/cpu_peers.py" --model "$name" --shapes "$SHAPES" --threads "${THREADS:-2}" --rounds "${ROUNDS:-5}" --seconds "${SECONDS_EACH:-1}" \
-    --engines "${ENGINES:-ov-f32,ort-f32,ort-int8}" -o $OUT/$model.json \
-    --etc "f32=executor/cpu/peers.sh --record $OUT/$model.records bin/etc bench $OUT/$model.etp --device cpu --quiet --seconds ${SECONDS_EACH:-1}"
-  $PYTHON - $OUT/$model.records <<'PEAK'
-import json, statistics, sys
-cells = {}
-for line in open(sys.argv[1]):
-    c = json.loads(line)["results"][0]
-    cells.setdefault((c["batch"], c["seqlen"]), []).append(c)
-every = [c["peak_gflops"] for v in cells.values() for c in v]
-best = max(c["peak_best_gflops"] for v in cells.values() for c in v)
-steady = statistics.median(every) / best
-print(f"FMA peak: median {statistics.median(every):.0f} GFLOP/s, {100 * steady:.0f} % of the best; a run below 90 % does not count")
-for (b, s), v in cells.items():
-    print(f"{b}x{s}: f32 at {100 * statistics.median(c['gflops'] / c['peak_gflops'] for c in v):.0f} % of the peak beside it")
-PEAK
+# plans compiles a model for each line of the comparison: dense in float32, int16 and
+# int8, and with half of its 16×16 tiles zero, for speed only.
+plans() {
+  local folder=$1 model=$2
+  for t in f32 int16 int8; do bin/etc compile "$folder" -o $OUT/$model-$t.etp --target cpu:$t --force --quiet; done
+  bin/etc prune "$folder" -o $OUT/$model-tiles --method tiles:magnitude --sparsity 0.5 --force --quiet
+  bin/etc compile $OUT/$model-tiles -o $OUT/$model-tiles.etp --target cpu:f32 --force --quiet
 }
 
-# --record FILE COMMAND... appends what the command prints to a file.
+measure() {
+  local model=$1 name=$1 folder plan run mine=()
+  folder=$(checkpoint "$model")
+  [ "$model" = minilm ] && name=$folder
+  plans "$folder" "$model"
+  for plan in f32 int16 int8 tiles; do
+    mine+=(--etc "$plan=executor/cpu/peers.sh --record $OUT/$model.records $plan bin/etc bench $OUT/$model-$plan.etp --device cpu --quiet --seconds $SECONDS_EACH")
+  done
+  echo "$model, $(uname -m) $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1), load $(cut -d' ' -f1 /proc/loadavg)"
+  rm -f $OUT/$model.*.json $OUT/$model.*.records
+  for run in $(seq "$RUNS"); do
+    rm -f $OUT/$model.records
+    $PYTHON "$SHARED/bench/cpu_peers.py" --model "$name" --shapes "$SHAPES" --threads "$THREADS" --rounds "$ROUNDS" --seconds "$SECONDS_EACH" \
+      --engines "$ENGINES" -o $OUT/$model.$run.json "${mine[@]}"
+    mv $OUT/$model.records $OUT/$model.$run.records
+  done
+  $PYTHON executor/cpu/peers.py $OUT/$model.*.json
+}
+
+# --record FILE PLAN COMMAND... appends what the command prints to a file, behind the
+# plan's name.
 if [ "${1:-}" = --record ]; then
-  file=$2; shift 2
-  "$@" | tee -a "$file"
+  file=$2 plan=$3; shift 3
+  record=$("$@")
+  printf '%s %s\n' "$plan" "$(tr -d '\n' <<<"$record")" >>"$file"
+  printf '%s\n' "$record"
   exit
 fi
 

@@ -144,7 +144,7 @@ func listSideFiles(dir string) (names []string, err error) {
 		return nil, err
 	}
 	for _, e := range entries {
-		if ok, _ := filepath.Match(moduleFolders, e.Name()); ok && e.IsDir() {
+		if ok, _ := filepath.Match(moduleFolders, e.Name()); ok && isFolder(filepath.Join(dir, e.Name())) {
 			folders = append(folders, e.Name())
 		}
 	}
@@ -170,10 +170,15 @@ func isSideFile(name string) bool {
 	})
 }
 
-// isRegular follows links: the cache of huggingface_hub is made of them.
+// isRegular and isFolder follow links: the cache of huggingface_hub is made of them.
 func isRegular(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular()
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // CheckPlace refuses to write where something would be lost: see Write.

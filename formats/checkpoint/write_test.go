@@ -112,6 +112,25 @@ func TestWriteSideFiles(t *testing.T) {
 	}
 }
 
+// A checkpoint may be a folder of links, to files and to folders.
+func TestWriteFollowsLinks(t *testing.T) {
+	real := folder(t, map[string][]byte{
+		"config.json": []byte(` {"a" : 1}`), "model.safetensors": weights(t, vector("w", 1)), "1_Pooling/config.json": []byte("{}"),
+	})
+	dir, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
+	for _, name := range []string{"config.json", "model.safetensors", "1_Pooling"} {
+		if err := os.Symlink(filepath.Join(real, name), filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := open(t, dir).Write(out, false, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := files(t, out), files(t, real); !slices.Equal(got, want) {
+		t.Errorf("wrote %v, want %v", got, want)
+	}
+}
+
 func TestWriteRefusesInfinity(t *testing.T) {
 	half := tensor.FromFloat32s([]int{1}, []float32{1}).Convert(tensor.F16)
 	c := single(t, safetensors.Named{Name: "a", Tensor: half})

@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Reads what peers.sh measured, prints ratios as tables of Markdown.
+
+    executor/cpu/peers.py RUN.json...       beside each RUN.json lies RUN.records
+
+A RUN.json is of cpu_peers.py: medians in ms of every engine for each shape. RUN.records has, a line each, the name of a plan and the
+JSON of one etc bench. Ratios are the median over the runs that count: a run does where the median of its peaks of fused multiply-adds,
+measured beside every cell of etc, is at least 90 % of the best of them. If none does, all runs are taken and the table says so."""
+import json, pathlib, statistics, sys
+
+STEADY = 0.9
+PEERS = ("ov-f32", "ort-f32", "torch-f32")  # in float32
+
+
+class Run:
+    def __init__(self, path):
+        record = json.loads(path.read_text())
+        self.ms = {(r["batch"], r["seqlen"]): r["median_ms"] for r in record["results"]}
+        cells = [(line.split(" ", 1)) for line in path.with_suffix(".records").read_text().splitlines()]
+        cells = [(plan, json.loads(text)["results"][0]) for plan, text in cells]
+        peaks = [c["peak_gflops"] for _, c in cells]
+        self.steady = statistics.median(peaks) / max(c["peak_best_gflops"] for _, c in cells)
+        self.shares = {}
+        for plan, c in cells:
+            if plan == "f32":
+                self.shares.setdefault((c["batch"], c["seqlen"]), []).append(c["gflops"] / c["peak_gflops"])
+        self.share = {shape: statistics.median(v) for shape, v in self.shares.items()}
+
+    def best(self, shape):
+        return min(v for name, v in self.ms[shape].items() if name in PEERS)
+
+    def ratio(self, shape, line):
+        ms, mine = self.ms[shape], lambda name: self.ms[shape]["etc-" + name]
+        return {
+            "f32 / best float32 peer": lambda: self.best(shape) / mine("f32"),
+            "int16 / best float32 peer": lambda: self.best(shape) / mine("int16"),
+            "int8 / ONNX Runtime int8": lambda: ms["ort-int8"] / mine("int8"),
+            "int16 / own f32": lambda: mine("f32") / mine("int16"),
+            "int8 / own f32": lambda: mine("f32") / mine("int8"),
+            "half of the tiles / own f32": lambda: mine("f32") / mine("tiles"),
+            "own f32, ms": lambda: mine("f32"),
+            "own f32, % of the peak": lambda: 100 * self.share[shape],
+        }[line]()
+
+
+LINES = ("f32 / best float32 peer", "int16 / best float32 peer", "int8 / ONNX Runtime int8", "int16 / own f32", "int8 / own f32",
+         "half of the tiles / own f32", "own f32, ms", "own f32, % of the peak")
+
+
+def main():
+    runs = [Run(pathlib.Path(p)) for p in sys.argv[1:]]
+    for i, r in enumerate(runs, 1):
+        print(f"run {i}: the median of the peaks is {100 * r.steady:.0f} % of the best" + ("" if r.steady >= STEADY else ": does not count"))
+    counted = [r for r in runs if r.steady >= STEADY]
+    print(f"{len(counted)} of {len(runs)} runs count" + ("" if counted else "; the table is of all of them"))
+    shapes = list(runs[0].ms)
+    print("| | " + " | ".join(f"{b}×{s}" for b, s in shapes) + " |\n|---|" + "---|" * len(shapes))
+    for line in LINES:
+        values = (statistics.median(r.ratio(shape, line) for r in counted or runs) for shape in shapes)
+        print(f"| {line} | " + " | ".join(f"{v:.0f}" if "%" in line else f"{v:.2f}" for v in values) + " |")
+
+
+main()

@@ -114,8 +114,9 @@ func (t *Table) attend(a *Attention, s attentionScratch, first, n int) {
 	}
 	t.scores(a, s, first, n, most)
 	for i := range n {
-		t.softmaxQuery(a, s.scores[i*s.stride:], first+i)
+		t.prepareQuery(a, s.scores[i*s.stride:][:vectors(most)*lanes], first+i)
 	}
+	t.softmax(s.scores, s.stride, n, vectors(most))
 	whole := a.DV / lanes
 	t.weigh(a, s, first, n, fewest, a.V, a.VStride, whole, a.Out[first*a.OutStride:], a.OutStride)
 	if tail := a.DV % lanes; tail != 0 {
@@ -150,9 +151,9 @@ func (t *Table) denseGroups(rows, panels int, x []float32, xStride int, w []floa
 	}
 }
 
-// softmaxQuery adds the bias to one query's scores and takes their softmax.
-// Lanes past its keys become 0.
-func (t *Table) softmaxQuery(a *Attention, scores []float32, query int) {
+// prepareQuery adds the bias to one query's scores, and makes those past its
+// keys such that softmax gives 0.
+func (t *Table) prepareQuery(a *Attention, scores []float32, query int) {
 	keys := a.keysOf(query)
 	if a.Bias != nil {
 		first := (len(a.Bias)-1)/2 - a.position(query)
@@ -161,11 +162,9 @@ func (t *Table) softmaxQuery(a *Attention, scores []float32, query int) {
 		t.addRows(scores, 0, bias, 0, 1, whole, a.BiasScale)
 		t.addTail(scores[whole*lanes:keys], bias[whole*lanes:], a.BiasScale)
 	}
-	scores = scores[:vectors(keys)*lanes]
 	for i := keys; i < len(scores); i++ {
 		scores[i] = float32(math.Inf(-1))
 	}
-	t.softmax(scores)
 }
 
 // addTail is y += m·r for fewer than 16 values.

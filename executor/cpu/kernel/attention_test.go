@@ -208,7 +208,7 @@ func TestSoftmax(t *testing.T) {
 		for _, table := range tables() {
 			p := guardedSlice(n)
 			copy(p.data, x.data)
-			table.softmax(p.data)
+			table.softmax(p.data, 0, 1, len(p.data)/lanes)
 			p.check(t, "softmax")
 			for i, v := range x.data {
 				want := math.Exp2(float64(v)-most) / sum
@@ -232,7 +232,7 @@ func TestSoftmaxPowers(t *testing.T) {
 		for i := range p {
 			p[i] = -float32(i) / 64
 		}
-		table.softmax(p)
+		table.softmax(p, 0, 1, n/lanes)
 		for i, v := range p {
 			want := math.Exp2(-float64(i) / 64)
 			if got := float64(v) / float64(p[0]); !(math.Abs(got-want) <= want*3/(1<<24)) {

@@ -112,7 +112,13 @@ func horner(c []float64, s float64) float64 {
 	return p
 }
 
-func softmaxGeneric(p []float32) {
+func softmaxGeneric(p []float32, stride, rows, vecs int) {
+	for r := range rows {
+		softmaxRow(p[r*stride:][:vecs*lanes])
+	}
+}
+
+func softmaxRow(p []float32) {
 	most := p[0]
 	for _, v := range p {
 		most = max(most, v)

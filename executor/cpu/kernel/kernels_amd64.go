@@ -86,7 +86,7 @@ func tanhAVX2(y *float32, yStride int, rows int, vecs int)
 func reluAVX2(y *float32, yStride int, rows int, vecs int)
 
 //go:noescape
-func softmaxAVX2(p *float32, vecs int)
+func softmaxAVX2(p *float32, stride int, rows int, vecs int)
 
 //go:noescape
 func sumExp2AVX2(x *float32, vecs int, factor float32, shift float32, sum *float32)
@@ -251,7 +251,7 @@ func tanhAVX512(y *float32, yStride int, rows int, vecs int)
 func reluAVX512(y *float32, yStride int, rows int, vecs int)
 
 //go:noescape
-func softmaxAVX512(p *float32, vecs int)
+func softmaxAVX512(p *float32, stride int, rows int, vecs int)
 
 //go:noescape
 func sumExp2AVX512(x *float32, vecs int, factor float32, shift float32, sum *float32)

@@ -4715,20 +4715,25 @@ vector:
 	VZEROUPPER
 	RET
 
-// func softmaxAVX2(p *float32, vecs int)
+// func softmaxAVX2(p *float32, stride int, rows int, vecs int)
 // Requires: AVX, AVX2, FMA3
-TEXT ·softmaxAVX2(SB), NOSPLIT, $0-16
-	MOVQ    p+0(FP), AX
+TEXT ·softmaxAVX2(SB), NOSPLIT, $32-32
+	MOVQ p+0(FP), AX
+	MOVQ stride+8(FP), CX
+	LEAQ (SP), DX
+	MOVQ rows+16(FP), BX
+
+maxRows:
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
-	MOVQ    AX, CX
-	MOVQ    vecs+8(FP), DX
+	LEAQ    (AX), SI
+	MOVQ    vecs+24(FP), DI
 
 max:
-	VMAXPS       (CX), Y0, Y0
-	VMAXPS       32(CX), Y1, Y1
-	ADDQ         $0x40, CX
-	DECQ         DX
+	VMAXPS       (SI), Y0, Y0
+	VMAXPS       32(SI), Y1, Y1
+	ADDQ         $0x40, SI
+	DECQ         DI
 	JNE          max
 	VMAXPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
@@ -4737,71 +4742,98 @@ max:
 	VMAXPS       X0, X1, X1
 	VPERMILPS    $0x01, X1, X0
 	VMAXPS       X0, X1, X1
-	VBROADCASTSS X1, Y0
-	VXORPS       Y1, Y1, Y1
-	VXORPS       Y2, Y2, Y2
-	VBROADCASTSS constants<>+2368(SB), Y3
-	MOVQ         AX, CX
-	MOVQ         vecs+8(FP), DX
+	VMOVSS       X1, (DX)
+	ADDQ         CX, AX
+	ADDQ         $0x04, DX
+	DECQ         BX
+	JNE          maxRows
+	VBROADCASTSS constants<>+2368(SB), Y0
+	VMOVSS       constants<>+384(SB), X1
+	MOVQ         p+0(FP), AX
+	MOVQ         stride+8(FP), CX
+	LEAQ         (SP), DX
+	MOVQ         rows+16(FP), BX
+
+exp2Rows:
+	VBROADCASTSS (DX), Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	LEAQ         (AX), SI
+	MOVQ         vecs+24(FP), DI
 
 exp2:
-	VMOVUPS      (CX), Y4
-	VMOVUPS      32(CX), Y5
-	VSUBPS       Y0, Y4, Y4
-	VSUBPS       Y0, Y5, Y5
-	VMAXPS       Y4, Y3, Y4
-	VMAXPS       Y5, Y3, Y5
-	VADDPS       constants<>+2432(SB), Y4, Y6
-	VADDPS       constants<>+2464(SB), Y5, Y7
-	VSUBPS       constants<>+2432(SB), Y6, Y8
-	VSUBPS       constants<>+2464(SB), Y7, Y9
-	VSUBPS       Y8, Y4, Y4
+	VMOVUPS      (SI), Y5
+	VMOVUPS      32(SI), Y6
+	VSUBPS       Y2, Y5, Y5
+	VSUBPS       Y2, Y6, Y6
+	VMAXPS       Y5, Y0, Y5
+	VMAXPS       Y6, Y0, Y6
+	VADDPS       constants<>+2432(SB), Y5, Y7
+	VADDPS       constants<>+2464(SB), Y6, Y8
+	VSUBPS       constants<>+2432(SB), Y7, Y9
+	VSUBPS       constants<>+2464(SB), Y8, Y10
 	VSUBPS       Y9, Y5, Y5
-	VMOVUPS      constants<>+1600(SB), Y8
-	VMOVUPS      constants<>+1632(SB), Y9
-	VFMADD213PS  constants<>+1536(SB), Y4, Y8
-	VFMADD213PS  constants<>+1568(SB), Y5, Y9
-	VFMADD213PS  constants<>+1472(SB), Y4, Y8
-	VFMADD213PS  constants<>+1504(SB), Y5, Y9
-	VFMADD213PS  constants<>+1408(SB), Y4, Y8
-	VFMADD213PS  constants<>+1440(SB), Y5, Y9
-	VFMADD213PS  constants<>+1344(SB), Y4, Y8
-	VFMADD213PS  constants<>+1376(SB), Y5, Y9
-	VFMADD213PS  constants<>+1280(SB), Y4, Y8
-	VFMADD213PS  constants<>+1312(SB), Y5, Y9
-	VFMADD213PS  constants<>+384(SB), Y4, Y8
-	VFMADD213PS  constants<>+416(SB), Y5, Y9
-	VPSLLD       $0x17, Y6, Y6
+	VSUBPS       Y10, Y6, Y6
+	VMOVUPS      constants<>+1600(SB), Y9
+	VMOVUPS      constants<>+1632(SB), Y10
+	VFMADD213PS  constants<>+1536(SB), Y5, Y9
+	VFMADD213PS  constants<>+1568(SB), Y6, Y10
+	VFMADD213PS  constants<>+1472(SB), Y5, Y9
+	VFMADD213PS  constants<>+1504(SB), Y6, Y10
+	VFMADD213PS  constants<>+1408(SB), Y5, Y9
+	VFMADD213PS  constants<>+1440(SB), Y6, Y10
+	VFMADD213PS  constants<>+1344(SB), Y5, Y9
+	VFMADD213PS  constants<>+1376(SB), Y6, Y10
+	VFMADD213PS  constants<>+1280(SB), Y5, Y9
+	VFMADD213PS  constants<>+1312(SB), Y6, Y10
+	VFMADD213PS  constants<>+384(SB), Y5, Y9
+	VFMADD213PS  constants<>+416(SB), Y6, Y10
 	VPSLLD       $0x17, Y7, Y7
-	VMULPS       Y6, Y8, Y8
+	VPSLLD       $0x17, Y8, Y8
 	VMULPS       Y7, Y9, Y9
-	VMOVUPS      Y8, (CX)
-	VMOVUPS      Y9, 32(CX)
-	VADDPS       Y8, Y1, Y1
-	VADDPS       Y9, Y2, Y2
-	ADDQ         $0x40, CX
-	DECQ         DX
+	VMULPS       Y8, Y10, Y10
+	VMOVUPS      Y9, (SI)
+	VMOVUPS      Y10, 32(SI)
+	VADDPS       Y9, Y3, Y3
+	VADDPS       Y10, Y4, Y4
+	ADDQ         $0x40, SI
+	DECQ         DI
 	JNE          exp2
-	VADDPS       Y2, Y1, Y1
-	VEXTRACTF128 $0x01, Y1, X0
-	VADDPS       X0, X1, X0
-	VPERMILPS    $0x0e, X0, X1
-	VADDPS       X1, X0, X0
-	VPERMILPS    $0x01, X0, X1
-	VADDPS       X1, X0, X0
-	VMOVSS       constants<>+384(SB), X1
-	VDIVSS       X0, X1, X1
-	VBROADCASTSS X1, Y0
-	MOVQ         vecs+8(FP), CX
+	VADDPS       Y4, Y3, Y3
+	VEXTRACTF128 $0x01, Y3, X2
+	VADDPS       X2, X3, X2
+	VPERMILPS    $0x0e, X2, X3
+	VADDPS       X3, X2, X2
+	VPERMILPS    $0x01, X2, X3
+	VADDPS       X3, X2, X2
+	VDIVSS       X2, X1, X2
+	VMOVSS       X2, (DX)
+	ADDQ         CX, AX
+	ADDQ         $0x04, DX
+	DECQ         BX
+	JNE          exp2Rows
+	MOVQ         p+0(FP), AX
+	MOVQ         stride+8(FP), CX
+	LEAQ         (SP), DX
+	MOVQ         rows+16(FP), BX
+
+scaleRows:
+	VBROADCASTSS (DX), Y0
+	LEAQ         (AX), SI
+	MOVQ         vecs+24(FP), DI
 
 scale:
-	VMULPS  (AX), Y0, Y1
-	VMULPS  32(AX), Y0, Y2
-	VMOVUPS Y1, (AX)
-	VMOVUPS Y2, 32(AX)
-	ADDQ    $0x40, AX
-	DECQ    CX
+	VMULPS  (SI), Y0, Y1
+	VMULPS  32(SI), Y0, Y2
+	VMOVUPS Y1, (SI)
+	VMOVUPS Y2, 32(SI)
+	ADDQ    $0x40, SI
+	DECQ    DI
 	JNE     scale
+	ADDQ    CX, AX
+	ADDQ    $0x04, DX
+	DECQ    BX
+	JNE     scaleRows
 	VZEROUPPER
 	RET
 
@@ -11174,18 +11206,23 @@ vector:
 	VZEROUPPER
 	RET
 
-// func softmaxAVX512(p *float32, vecs int)
+// func softmaxAVX512(p *float32, stride int, rows int, vecs int)
 // Requires: AVX, AVX512DQ, AVX512F
-TEXT ·softmaxAVX512(SB), NOSPLIT, $0-16
-	MOVQ    p+0(FP), AX
+TEXT ·softmaxAVX512(SB), NOSPLIT, $32-32
+	MOVQ p+0(FP), AX
+	MOVQ stride+8(FP), CX
+	LEAQ (SP), DX
+	MOVQ rows+16(FP), BX
+
+maxRows:
 	VMOVUPS (AX), Z0
-	MOVQ    AX, CX
-	MOVQ    vecs+8(FP), DX
+	LEAQ    (AX), SI
+	MOVQ    vecs+24(FP), DI
 
 max:
-	VMAXPS        (CX), Z0, Z0
-	ADDQ          $0x40, CX
-	DECQ          DX
+	VMAXPS        (SI), Z0, Z0
+	ADDQ          $0x40, SI
+	DECQ          DI
 	JNE           max
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VMAXPS        Y1, Y0, Y0
@@ -11195,52 +11232,79 @@ max:
 	VMAXPS        X0, X1, X1
 	VPERMILPS     $0x01, X1, X0
 	VMAXPS        X0, X1, X1
-	VBROADCASTSS  X1, Z0
-	VXORPS        Z1, Z1, Z1
-	VBROADCASTSS  constants<>+2368(SB), Z2
-	MOVQ          AX, CX
-	MOVQ          vecs+8(FP), DX
+	VMOVSS        X1, (DX)
+	ADDQ          CX, AX
+	ADDQ          $0x04, DX
+	DECQ          BX
+	JNE           maxRows
+	VBROADCASTSS  constants<>+2368(SB), Z0
+	VMOVSS        constants<>+384(SB), X1
+	MOVQ          p+0(FP), AX
+	MOVQ          stride+8(FP), CX
+	LEAQ          (SP), DX
+	MOVQ          rows+16(FP), BX
+
+exp2Rows:
+	VBROADCASTSS (DX), Z2
+	VXORPS       Z3, Z3, Z3
+	LEAQ         (AX), SI
+	MOVQ         vecs+24(FP), DI
 
 exp2:
-	VMOVUPS       (CX), Z3
-	VSUBPS        Z0, Z3, Z3
-	VMAXPS        Z3, Z2, Z3
-	VADDPS        constants<>+2432(SB), Z3, Z4
-	VSUBPS        constants<>+2432(SB), Z4, Z5
-	VSUBPS        Z5, Z3, Z3
-	VMOVUPS       constants<>+1600(SB), Z5
-	VFMADD213PS   constants<>+1536(SB), Z3, Z5
-	VFMADD213PS   constants<>+1472(SB), Z3, Z5
-	VFMADD213PS   constants<>+1408(SB), Z3, Z5
-	VFMADD213PS   constants<>+1344(SB), Z3, Z5
-	VFMADD213PS   constants<>+1280(SB), Z3, Z5
-	VFMADD213PS   constants<>+384(SB), Z3, Z5
-	VPSLLD        $0x17, Z4, Z4
-	VMULPS        Z4, Z5, Z5
-	VMOVUPS       Z5, (CX)
-	VADDPS        Z5, Z1, Z1
-	ADDQ          $0x40, CX
-	DECQ          DX
+	VMOVUPS       (SI), Z4
+	VSUBPS        Z2, Z4, Z4
+	VMAXPS        Z4, Z0, Z4
+	VADDPS        constants<>+2432(SB), Z4, Z5
+	VSUBPS        constants<>+2432(SB), Z5, Z6
+	VSUBPS        Z6, Z4, Z4
+	VMOVUPS       constants<>+1600(SB), Z6
+	VFMADD213PS   constants<>+1536(SB), Z4, Z6
+	VFMADD213PS   constants<>+1472(SB), Z4, Z6
+	VFMADD213PS   constants<>+1408(SB), Z4, Z6
+	VFMADD213PS   constants<>+1344(SB), Z4, Z6
+	VFMADD213PS   constants<>+1280(SB), Z4, Z6
+	VFMADD213PS   constants<>+384(SB), Z4, Z6
+	VPSLLD        $0x17, Z5, Z5
+	VMULPS        Z5, Z6, Z6
+	VMOVUPS       Z6, (SI)
+	VADDPS        Z6, Z3, Z3
+	ADDQ          $0x40, SI
+	DECQ          DI
 	JNE           exp2
-	VEXTRACTF64X4 $0x01, Z1, Y0
-	VADDPS        Y0, Y1, Y1
-	VEXTRACTF128  $0x01, Y1, X0
-	VADDPS        X0, X1, X0
-	VPERMILPS     $0x0e, X0, X1
-	VADDPS        X1, X0, X0
-	VPERMILPS     $0x01, X0, X1
-	VADDPS        X1, X0, X0
-	VMOVSS        constants<>+384(SB), X1
-	VDIVSS        X0, X1, X1
-	VBROADCASTSS  X1, Z0
-	MOVQ          vecs+8(FP), CX
+	VEXTRACTF64X4 $0x01, Z3, Y2
+	VADDPS        Y2, Y3, Y3
+	VEXTRACTF128  $0x01, Y3, X2
+	VADDPS        X2, X3, X2
+	VPERMILPS     $0x0e, X2, X3
+	VADDPS        X3, X2, X2
+	VPERMILPS     $0x01, X2, X3
+	VADDPS        X3, X2, X2
+	VDIVSS        X2, X1, X2
+	VMOVSS        X2, (DX)
+	ADDQ          CX, AX
+	ADDQ          $0x04, DX
+	DECQ          BX
+	JNE           exp2Rows
+	MOVQ          p+0(FP), AX
+	MOVQ          stride+8(FP), CX
+	LEAQ          (SP), DX
+	MOVQ          rows+16(FP), BX
+
+scaleRows:
+	VBROADCASTSS (DX), Z0
+	LEAQ         (AX), SI
+	MOVQ         vecs+24(FP), DI
 
 scale:
-	VMULPS  (AX), Z0, Z1
-	VMOVUPS Z1, (AX)
-	ADDQ    $0x40, AX
-	DECQ    CX
+	VMULPS  (SI), Z0, Z1
+	VMOVUPS Z1, (SI)
+	ADDQ    $0x40, SI
+	DECQ    DI
 	JNE     scale
+	ADDQ    CX, AX
+	ADDQ    $0x04, DX
+	DECQ    BX
+	JNE     scaleRows
 	VZEROUPPER
 	RET
 

@@ -147,15 +147,17 @@ func activateAVX512(a Activation, y *float32, yStride, rows, vecs int) {
 	}
 }
 
-// softmax is p = 2^(p-max(p)) / sum in place. len(p) is a multiple of 16, not 0.
-func (t *Table) softmax(p []float32) {
+// softmax is p = 2^(p-max(p)) / sum in place, for each of at most maxRows rows of
+// 16·vecs values, vecs > 0.
+func (t *Table) softmax(p []float32, stride, rows, vecs int) {
+	_ = p[(rows-1)*stride+vecs*lanes-1]
 	switch t.level {
 	case Generic:
-		softmaxGeneric(p)
+		softmaxGeneric(p, stride, rows, vecs)
 	case AVX2:
-		softmaxAVX2(&p[0], len(p)/lanes)
+		softmaxAVX2(&p[0], 4*stride, rows, vecs)
 	default:
-		softmaxAVX512(&p[0], len(p)/lanes)
+		softmaxAVX512(&p[0], 4*stride, rows, vecs)
 	}
 }
 

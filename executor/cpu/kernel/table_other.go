@@ -25,7 +25,7 @@ func (t *Table) activate(a Activation, y []float32, yStride, rows, vecs int) {
 	}
 }
 
-func (t *Table) softmax(p []float32) { softmaxGeneric(p) }
+func (t *Table) softmax(p []float32, stride, rows, vecs int) { softmaxGeneric(p, stride, rows, vecs) }
 
 func (t *Table) sumExp2(x []float32, factor, shift float32, sum *[lanes]float32) {
 	sumExp2Generic(x, factor, shift, sum)

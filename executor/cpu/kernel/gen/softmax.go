@@ -6,50 +6,74 @@ import (
 	"github.com/mmcloughlin/avo/operand"
 )
 
-// softmax emits p = 2^(p-max) / sum in place over vecs vectors.
+const softmaxRows = 8 // at most
+
+// softmax emits p = 2^(p-max) / sum in place, for each of some rows of vecs
+// vectors. All rows go through one part before the next part begins: what folds
+// the lanes of a row takes long, and the row after it does not wait for that.
 func (e *emitter) softmax() {
-	e.function("softmax", "func(p *float32, vecs int)")
-	p := e.param("p")
-	over := func(label string, body func(m operand.Mem)) {
-		q := e.GP64()
-		e.MOVQ(p, q)
-		e.loop(label, e.param("vecs"), func() {
-			body(at(q, 0))
-			e.ADDQ(operand.Imm(vecBytes), q)
+	e.function("softmax", "func(p *float32, stride int, rows, vecs int)")
+	kept := e.AllocLocal(4 * softmaxRows) // of each row: its maximum, then what it is scaled by
+	e.softmaxPart("max", kept, func(row, kept operand.Mem) {
+		most := e.vector()
+		e.load(row, most)
+		e.overRow("max", row, func(m operand.Mem) {
+			for i := range most {
+				e.VMAXPS(e.part(m, i), most[i], most[i])
+			}
 		})
-	}
-	most := e.vector()
-	e.load(at(p, 0), most)
-	over("max", func(m operand.Mem) {
-		for i := range most {
-			e.VMAXPS(e.part(m, i), most[i], most[i])
-		}
+		e.VMOVSS(e.fold(e.VMAXPS, most), kept)
 	})
-	max := e.same(e.fold(e.VMAXPS, most))
-	sum := e.vector()
-	e.zero(sum)
 	limit := e.broadcast(approx.Exp2Limit)
-	over("exp2", func(m operand.Mem) {
-		x := e.vector()
-		e.load(m, x)
-		each(e.VSUBPS, max.ops(), x, x)
-		y := e.exp2(x, limit)
-		e.store(y, m)
-		each(e.VADDPS, y.ops(), sum, sum)
+	one := e.XMM()
+	e.VMOVSS(e.constants.at(1), one)
+	e.softmaxPart("exp2", kept, func(row, kept operand.Mem) {
+		max, sum := e.same(kept), e.vector()
+		e.zero(sum)
+		e.overRow("exp2", row, func(m operand.Mem) {
+			x := e.vector()
+			e.load(m, x)
+			each(e.VSUBPS, max.ops(), x, x)
+			y := e.exp2(x, limit)
+			e.store(y, m)
+			each(e.VADDPS, y.ops(), sum, sum)
+		})
+		inverse := e.fold(e.VADDPS, sum)
+		e.VDIVSS(inverse, one, inverse)
+		e.VMOVSS(inverse, kept)
 	})
-	total := e.fold(e.VADDPS, sum)
-	inverse := e.XMM()
-	e.VMOVSS(e.constants.at(1), inverse)
-	e.VDIVSS(total, inverse, inverse)
-	factor := e.same(inverse)
-	over("scale", func(m operand.Mem) {
-		x := e.vector()
-		for i := range x {
-			e.VMULPS(e.part(m, i), factor[i], x[i])
-		}
-		e.store(x, m)
+	e.softmaxPart("scale", kept, func(row, kept operand.Mem) {
+		factor := e.same(kept)
+		e.overRow("scale", row, func(m operand.Mem) {
+			x := e.vector()
+			for i := range x {
+				e.VMULPS(e.part(m, i), factor[i], x[i])
+			}
+			e.store(x, m)
+		})
 	})
 	e.end()
+}
+
+// softmaxPart emits body for each row, and where something is kept of it.
+func (e *emitter) softmaxPart(name string, kept operand.Mem, body func(row, kept operand.Mem)) {
+	p, stride, at := e.param("p"), e.param("stride"), e.GP64()
+	e.LEAQ(kept, at)
+	e.loop(name+"Rows", e.param("rows"), func() {
+		body(operand.Mem{Base: p}, operand.Mem{Base: at})
+		e.ADDQ(stride, p)
+		e.ADDQ(operand.Imm(4), at)
+	})
+}
+
+// overRow emits body for each of the row's vectors.
+func (e *emitter) overRow(name string, row operand.Mem, body func(m operand.Mem)) {
+	q := e.GP64()
+	e.LEAQ(row, q)
+	e.loop(name, e.param("vecs"), func() {
+		body(operand.Mem{Base: q})
+		e.ADDQ(operand.Imm(vecBytes), q)
+	})
 }
 
 // sumExp2 emits sum += 2^(x·factor - shift) by lanes over vecs vectors.

@@ -56,11 +56,10 @@ type Device struct {
 	weights []weight
 	steps   []step
 
-	arena       [2][]float32     // per token, per row
-	scratch     [][]float32      // by worker
-	scratchSize int              // of each, in values
-	ints        kernel.Quantised // inputs of products in integers, by lane
-	intBytes    [2]int           // of the widest of them for each token, each row; 0: none
+	room                    // of the groups under way
+	scratch     [][]float32 // by worker
+	scratchSize int         // of each, in values
+	intBytes    [2]int      // of the widest of them for each token, each row; 0: none
 	sizes       sizes
 	checked     int64 // bytes that there was memory for
 	available   func() int64
@@ -70,8 +69,8 @@ type Device struct {
 	groups      []*group // under way, by lane; what lies behind lanes is to be used again
 	lanes       int
 	sharing     int // threads that are expected to share a group's steps
-	next        func(chain int) int
-	do          func(worker, chain, task int)
+	spare       spare
+	next        func(lane int) pool.Step
 	results     [][]float32
 	events      [][]Event // by worker
 	counters    executor.Counters
@@ -91,6 +90,8 @@ type step struct {
 	// rows are in cache: withNext does both.
 	rowwise  bool
 	withNext func(g *group, worker, task int)
+	// repeatable steps read nothing that they write, nor anything of the caller's.
+	repeatable bool
 }
 
 // A phase is work that is cut into tasks.
@@ -108,7 +109,7 @@ func New(o Options) (*Device, error) {
 		return nil, fault.Newf(fault.Usage, "%d threads: want at least 1", o.Threads)
 	}
 	d := &Device{options: o, table: kernel.For(o.Level), pool: pool.New(o.Threads), available: memory.Available}
-	d.next, d.do, d.events = d.nextStep, d.doTask, make([][]Event, o.Threads)
+	d.next, d.events = d.nextStep, make([][]Event, o.Threads)
 	return d, nil
 }
 
@@ -148,15 +149,17 @@ func (d *Device) Load(p *plan.Program, maxTokens int, wanted uint64) error {
 	if !plan.IsCPU(p.Target) {
 		return unfit("program", p.Target)
 	}
+	d.pool.Settle()
 	d.program, d.counters = p, executor.Counters{}
-	d.arena, d.scratch = [2][]float32{}, nil
+	d.room, d.spare, d.scratch = room{}, spare{}, nil
 	if err := mapped.Guard(d.bindWeights); err != nil {
 		return err
 	}
 	d.steps, d.scratchSize, d.sizes, d.checked = d.steps[:0], 0, sizes{}, 0
-	d.groups, d.ints, d.intBytes = nil, kernel.Quantised{}, [2]int{}
+	d.groups, d.intBytes = nil, [2]int{}
 	for i := range p.Steps {
 		s, scratch := d.bind(i)
+		s.repeatable = d.repeatable(s.Step)
 		d.steps = append(d.steps, s)
 		d.scratchSize = max(d.scratchSize, scratch)
 	}
@@ -188,7 +191,7 @@ func (d *Device) Run(b *executor.Batch) (err error) {
 
 func (d *Device) runSteps() error {
 	d.begin()
-	d.pool.Run(d.lanes, d.next, d.do)
+	d.pool.Run(d.lanes, d.next)
 	if d.options.Profile != nil {
 		d.report(d.program)
 	}
@@ -198,12 +201,18 @@ func (d *Device) runSteps() error {
 // nextStep ends what the group in a lane is at, a step or its first phase, and
 // begins the next one that the wanted outputs need, of the next group where there
 // is none.
-func (d *Device) nextStep(lane int) int {
+func (d *Device) nextStep(lane int) pool.Step {
 	g := d.groups[lane]
-	if g.inFirst {
-		if n := d.beginStep(g); n > 0 {
-			return n
-		}
+	if !d.advance(g) {
+		return pool.Step{}
+	}
+	return pool.Step{Tasks: g.tasks, Job: g, Patience: d.patience(g)}
+}
+
+// advance reports whether there is something to begin.
+func (d *Device) advance(g *group) bool {
+	if g.inFirst && d.beginStep(g) {
+		return true
 	}
 	if g.step < len(d.steps) {
 		d.observe(g, &d.steps[g.step])
@@ -218,32 +227,32 @@ func (d *Device) nextStep(lane int) int {
 			if s.first != nil && g.joined != g.step {
 				if n := s.first.cut(g); n > 0 {
 					g.inFirst, g.task, g.tasks, g.macs = true, s.first.task, n, 0
-					return n
+					return true
 				}
 			}
-			if n := d.beginStep(g); n > 0 {
-				return n
+			if d.beginStep(g) {
+				return true
 			}
 		}
 		if g.begun {
 			d.copyOutputs(g)
 		}
 		if g.begun = d.beginGroup(g); !g.begun {
-			return 0
+			return false
 		}
 	}
 }
 
-// beginStep begins the step that a group is at, whose first phase is done.
-func (d *Device) beginStep(g *group) int {
+// beginStep begins the step that a group is at, whose first phase is done, unless
+// there is nothing to do.
+func (d *Device) beginStep(g *group) bool {
 	s := &d.steps[g.step]
 	g.inFirst, g.task = false, s.task
 	if s.withNext != nil && d.steps[g.step+1].Needed&g.Wanted != 0 {
 		g.task, g.joined = s.withNext, g.step+1
 	}
-	n := s.cut(g)
-	g.tasks, g.macs = n, s.macs(&g.Batch)
-	return n
+	g.tasks, g.macs = s.cut(g), s.macs(&g.Batch)
+	return g.tasks > 0
 }
 
 // joinPhases lets steps that compute row by row do the first phase of a step
@@ -260,15 +269,6 @@ func (d *Device) joinPhases() {
 			first(g, worker, task)
 		}
 	}
-}
-
-func (d *Device) doTask(worker, chain, task int) {
-	g := d.groups[chain]
-	if d.options.Profile != nil {
-		d.timed(g, worker, chain, task)
-		return
-	}
-	g.task(g, worker, task)
 }
 
 // begin counts what will run for the batch, makes room for its results, and cuts it.
@@ -291,14 +291,6 @@ func (d *Device) begin() {
 	}
 	d.cutGroups()
 	d.layLanes()
-}
-
-// grow makes arena i one of at least n values. The old one is let go first.
-func (d *Device) grow(i, n int) {
-	if a := &d.arena[i]; len(*a) < n {
-		*a = nil
-		*a = alignedFloats(n)
-	}
 }
 
 func (d *Device) tokens() int { return len(d.batch.IDs) }

@@ -19,6 +19,8 @@ const groupTokens = 128
 // alone, one after another in the same part of the arena, a lane, which stays in
 // their caches. A row's bits are the same in either.
 type group struct {
+	device         *Device
+	lane           int
 	executor.Batch // views of the device's batch, but Offsets count from 0
 	firstToken     int
 	firstRow       int
@@ -34,6 +36,15 @@ type group struct {
 	attention      []int                            // of that step: the first item of each task
 	tasks          int                              // of that step
 	macs           int64                            // of that step
+}
+
+// Do does a task of the step that the group is at.
+func (g *group) Do(worker, task int) {
+	if g.device.options.Profile != nil {
+		g.device.timed(g, worker, task)
+		return
+	}
+	g.task(g, worker, task)
 }
 
 func (g *group) tokens() int           { return len(g.IDs) }
@@ -103,7 +114,7 @@ func (d *Device) layLanes() {
 		d.grow(i, each*d.lanes)
 		for lane := range d.lanes {
 			if lane == len(d.groups) {
-				d.groups = append(d.groups, &group{})
+				d.groups = append(d.groups, &group{device: d, lane: lane})
 			}
 			d.groups[lane].arena[i] = d.arena[i][lane*each : (lane+1)*each]
 		}

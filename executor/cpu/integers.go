@@ -63,13 +63,7 @@ func (d *Device) layIntegers(tokens, rows int) {
 			bytes, units = max(bytes, n*d.intBytes[i]), max(units, n)
 		}
 	}
-	if n := bytes * d.lanes; len(d.ints.Data) < n { // whole cache lines, as rows are
-		d.ints.Data = nil
-		d.ints.Data = bytesOf(alignedFloats(n / elementBytes))
-	}
-	if n := units * d.lanes; len(d.ints.Units) < n {
-		d.ints.Units = make([]float32, n)
-	}
+	d.growInts(bytes*d.lanes, units*d.lanes) // whole cache lines, as rows are
 	for lane, g := range d.groups[:d.lanes] {
 		g.ints.Data = d.ints.Data[lane*bytes : (lane+1)*bytes]
 		g.ints.Units = d.ints.Units[lane*units : (lane+1)*units]

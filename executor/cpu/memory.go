@@ -45,6 +45,9 @@ func (d *Device) checkMemory(tokens, rows int, wanted uint64) error {
 			need += int64(d.intBytes[i]+elementBytes) * int64(n) // the integers and their unit
 		}
 	}
+	if d.options.Threads > 1 {
+		need += min(need, mostMoved) // what a group may be moved to
+	}
 	need += int64(d.scratchSize)*elementBytes*int64(d.options.Threads) + int64(len(d.program.Data)) + reserve
 	if need <= d.checked {
 		return nil

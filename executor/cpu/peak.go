@@ -1,6 +1,10 @@
 package cpu
 
-import "time"
+import (
+	"time"
+
+	"etc/executor/cpu/pool"
+)
 
 // peakRounds is the length of one measurement of the peak, about 1 ms.
 const peakRounds = 1 << 15
@@ -15,15 +19,12 @@ func (d *Device) Peak(n int) []float64 {
 		return nil
 	}
 	for range n {
-		begun := false
+		step := pool.Step{Tasks: d.pool.Threads(), Job: pool.Func(func(_, _ int) { d.table.Peak(peakRounds) })}
 		start := time.Now()
-		d.pool.Run(1, func(int) int {
-			if begun {
-				return 0
-			}
-			begun = true
-			return d.pool.Threads()
-		}, func(_, _, _ int) { d.table.Peak(peakRounds) })
+		d.pool.Run(1, func(int) pool.Step {
+			defer func() { step = pool.Step{} }()
+			return step
+		})
 		rates = append(rates, float64(flops*d.pool.Threads())/float64(time.Since(start).Nanoseconds()))
 	}
 	return rates

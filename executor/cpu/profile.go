@@ -20,14 +20,14 @@ type Event struct {
 }
 
 // timed runs a task by the clock.
-func (d *Device) timed(g *group, worker, chain, task int) {
+func (d *Device) timed(g *group, worker, task int) {
 	from := time.Now()
 	g.task(g, worker, task)
 	to := time.Now()
 	events := d.events[worker]
 	n := len(events) - 1
-	if n < 0 || events[n].Step != g.step || events[n].First != g.inFirst || events[n].group != chain {
-		events = append(events, Event{Step: g.step, First: g.inFirst, Worker: worker, From: from, Tokens: g.tokens(), group: chain})
+	if n < 0 || events[n].Step != g.step || events[n].First != g.inFirst || events[n].group != g.lane {
+		events = append(events, Event{Step: g.step, First: g.inFirst, Worker: worker, From: from, Tokens: g.tokens(), group: g.lane})
 		n++
 	}
 	e := &events[n]

@@ -43,18 +43,18 @@ func BenchmarkDense(b *testing.B) {
 						workers := pool.New(threads)
 						defer workers.Close()
 						const tasks = 8
-						task := func(_, _, i int) {
+						step := pool.Step{Tasks: tasks, Job: pool.Func(func(_, i int) {
 							n := layout.Blocks(p.n)
 							t.Dense(&p.linear, p.panels, i*n/tasks, (i+1)*n/tasks)
-						}
+						})}
 						begun := false
-						next := func(int) int {
+						next := func(int) pool.Step {
 							if begun = !begun; begun {
-								return tasks
+								return step
 							}
-							return 0
+							return pool.Step{}
 						}
-						rate(b, 2*rows*p.n*p.k, func() { workers.Run(1, next, task) })
+						rate(b, 2*rows*p.n*p.k, func() { workers.Run(1, next) })
 					})
 				}
 			}

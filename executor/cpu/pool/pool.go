@@ -16,9 +16,16 @@
 // the world, or another process, is never kept waiting for a thread that only
 // waits itself.
 //
-// The invariant: when Run returns, each task has run once, no task is running,
-// and what the tasks wrote is visible; a task sees what the steps before it in
-// its chain wrote. Run allocates nothing.
+// Of a single row all threads need the last task of each step, and the thread that
+// has it may be off its CPU for milliseconds. So a step may say how long its tasks
+// can be expected to take: after that a thread that waits takes over those that are
+// held, and does them again on a copy (Job.Again) of what they read and write. The chain
+// goes on there; whoever held them ends them on the old one, where nobody looks.
+//
+// The invariant: when Run returns, each task has run once, or more than once where
+// it was taken over, on copies of which the last counts; what the tasks wrote is visible,
+// and no task is running but those that were taken over (Settle waits for these). A task
+// sees what the steps before it in its chain wrote. Run allocates nothing.
 package pool
 
 import (
@@ -53,8 +60,7 @@ type Pool struct {
 
 	// The request, written by Run before the first step is published, read after
 	// a claim of one of its tasks.
-	next func(chain int) int
-	do   func(worker, chain, task int)
+	next func(chain int) Step
 
 	chains  [MaxChains]chain
 	_       [64]byte // what follows changes now and then: cache lines of their own
@@ -65,7 +71,37 @@ type Pool struct {
 	_       [64]byte
 	failure atomic.Pointer[failure]
 	closed  atomic.Bool
+	taking  atomic.Bool  // a worker takes tasks over
+	stale   atomic.Int32 // workers at tasks that were taken over
 }
+
+// A Step is tasks 0 to Tasks-1 of a job, in any order and at once; no tasks are
+// the end of a chain.
+type Step struct {
+	Tasks int
+	Job   Job
+	// Patience is after what time of waiting for a task it is taken over; 0: never. Only
+	// tasks of a request of one chain are.
+	Patience time.Duration
+}
+
+// A Job does the tasks of a step.
+type Job interface {
+	// Do does a task on a worker.
+	Do(worker, task int)
+	// Again is the job on a copy of all that its tasks and the steps after it read, for
+	// tasks that are not done. Other tasks are, and none begins meanwhile, but those that
+	// are not may be running still, and go on for as long as stale workers are: on
+	// what the job had. Only jobs of steps with patience are asked, and not before the
+	// workers that were stale are done.
+	Again() Job
+}
+
+// A Func is a job of steps without patience.
+type Func func(worker, task int)
+
+func (f Func) Do(worker, task int) { f(worker, task) }
+func (f Func) Again() Job          { panic("bug: pool: a task without patience is taken over") }
 
 // A chain is at one step of its own.
 type chain struct {
@@ -74,8 +110,12 @@ type chain struct {
 	state   atomic.Uint64
 	_       [56]byte
 	tasks   int          // of the step; written before state, read after a claim
+	job     Job          // likewise
 	pending atomic.Int32 // tasks not done
-	_       [48]byte
+	// patience is that of the step, in ns: of the step in state if that is the same
+	// before and after.
+	patience atomic.Int64
+	_        [24]byte
 }
 
 const taskBits = 32
@@ -86,13 +126,18 @@ type failure struct{ value any }
 type worker struct {
 	asleep atomic.Bool
 	wake   chan struct{}
-	own    int32 // the chain it looks at first
+	own    int32         // the chain it looks at first
+	held   atomic.Uint64 // the step's number above the task that it works on, if that may be taken over; else 0
+	taken  []uint32      // tasks that it takes over
 	_      [64]byte
 }
 
 // New makes a pool of threads ≥ 1, the caller of Run among them.
 func New(threads int) *Pool {
 	p := &Pool{workers: make([]worker, max(1, threads))}
+	for i := range p.workers {
+		p.workers[i].taken = make([]uint32, 0, len(p.workers))
+	}
 	for i := 1; i < len(p.workers); i++ {
 		p.workers[i].wake = make(chan struct{}, 1)
 		p.ended = append(p.ended, fault.Go(func() error { p.serve(i); return nil }))
@@ -104,15 +149,14 @@ func New(threads int) *Pool {
 func (p *Pool) Threads() int { return len(p.workers) }
 
 // Run goes through chains 0 to chains-1, at most MaxChains. next begins a step
-// of a chain and says how many tasks it has, 0 at the end of the chain; do does
-// one of them. Calls of next for one chain never overlap, nor do they with its
+// of a chain. Calls of next for one chain never overlap, nor do they with its
 // tasks. If one panics, what has not begun is left out and Run panics with the
 // same value in its caller's goroutine.
-func (p *Pool) Run(chains int, next func(chain int) int, do func(worker, chain, task int)) {
+func (p *Pool) Run(chains int, next func(chain int) Step) {
 	if chains <= 0 {
 		return
 	}
-	p.next, p.do = next, do
+	p.next = next
 	p.open.Store(int32(chains))
 	tasks := 0
 	for i := range chains {
@@ -122,14 +166,14 @@ func (p *Pool) Run(chains int, next func(chain int) int, do func(worker, chain, 
 	p.count.Store(int32(chains))
 	p.wake(tasks - 1)
 	for s := (spinner{}); p.open.Load() > 0; {
-		if p.work(0) {
+		if p.work(0) || p.takeOver(0, s.spun) {
 			s = spinner{}
 		} else {
 			s.spin()
 		}
 	}
 	p.count.Store(0)
-	p.next, p.do = nil, nil
+	p.next = nil
 	if f := p.failure.Swap(nil); f != nil {
 		panic(f.value)
 	}
@@ -139,30 +183,34 @@ func (p *Pool) Run(chains int, next func(chain int) int, do func(worker, chain, 
 // it. It returns how many tasks the step has.
 func (p *Pool) begin(i int) int {
 	c := &p.chains[i]
-	n := p.nextTasks(i)
-	if n <= 0 {
+	s := p.nextStep(i)
+	if s.Tasks <= 0 {
+		c.job = nil
 		p.open.Add(-1)
 		return 0
 	}
-	c.tasks = n
-	c.pending.Store(int32(n))
-	c.state.Store((c.state.Load()>>taskBits+1)<<taskBits | uint64(n))
-	return n
+	c.tasks, c.job = s.Tasks, s.Job
+	c.patience.Store(int64(s.Patience))
+	c.pending.Store(int32(s.Tasks))
+	c.state.Store((c.state.Load()>>taskBits+1)<<taskBits | uint64(s.Tasks))
+	return s.Tasks
 }
 
-// nextTasks is next, 0 once something has panicked.
-func (p *Pool) nextTasks(i int) (n int) {
+// nextStep is next, no step once something has panicked.
+func (p *Pool) nextStep(i int) (s Step) {
 	defer func() {
 		if r := recover(); r != nil {
-			p.failure.CompareAndSwap(nil, &failure{r})
-			n = 0
+			p.fail(r)
+			s = Step{}
 		}
 	}()
 	if p.failure.Load() != nil {
-		return 0
+		return Step{}
 	}
 	return p.next(i)
 }
+
+func (p *Pool) fail(value any) { p.failure.CompareAndSwap(nil, &failure{value}) }
 
 // wake wakes up to n sleeping workers.
 func (p *Pool) wake(n int) {
@@ -204,7 +252,7 @@ func (p *Pool) work(worker int) bool {
 
 // claim runs one task of a chain, if one is left. A claim that succeeds belongs
 // to the step that the chain is at, however late its worker comes: that step
-// cannot end before.
+// cannot end before, unless the task is taken over.
 func (p *Pool) claim(worker, i int) bool {
 	c := &p.chains[i]
 	for {
@@ -214,25 +262,108 @@ func (p *Pool) claim(worker, i int) bool {
 			return false
 		}
 		if c.state.CompareAndSwap(s, s-1) {
-			p.run(worker, i, c.tasks-int(left))
-			if c.pending.Add(-1) == 0 {
-				p.wake(p.begin(i) - 1)
+			job, task := c.job, c.tasks-int(left)
+			if c.patience.Load() == 0 || p.count.Load() != 1 {
+				p.end(i, 1, p.run(worker, job, task))
+				return true
+			}
+			held, own := &p.workers[worker].held, s>>taskBits<<taskBits|uint64(task)
+			held.Store(own)
+			if r := p.run(worker, job, task); held.CompareAndSwap(own, 0) {
+				p.end(i, 1, r)
+			} else {
+				p.stale.Add(-1)
 			}
 			return true
 		}
 	}
 }
 
-func (p *Pool) run(worker, chain, task int) {
-	if p.failure.Load() != nil {
-		return
+// end counts tasks of a chain as done, of which r is the panic, if any.
+func (p *Pool) end(i, tasks int, r any) {
+	if r != nil {
+		p.fail(r)
 	}
+	if p.chains[i].pending.Add(int32(-tasks)) == 0 {
+		p.wake(p.begin(i) - 1)
+	}
+}
+
+// run does a task and returns its panic.
+func (p *Pool) run(worker int, job Job, task int) (r any) {
+	if p.failure.Load() != nil {
+		return nil
+	}
+	defer func() { r = recover() }()
+	job.Do(worker, task)
+	return nil
+}
+
+// takeOver does the tasks that others hold of a step whose patience is over.
+func (p *Pool) takeOver(worker int, waited time.Duration) bool {
+	if waited == 0 || p.count.Load() != 1 || p.stale.Load() != 0 {
+		return false
+	}
+	c := &p.chains[0]
+	s := c.state.Load()
+	if patience := time.Duration(c.patience.Load()); patience == 0 || waited < patience ||
+		s&(1<<taskBits-1) != 0 || c.pending.Load() == 0 || !p.taking.CompareAndSwap(false, true) {
+		return false
+	}
+	defer p.taking.Store(false)
+	w := &p.workers[worker]
+	w.taken = w.taken[:0]
+	if !p.take(worker, uint32(s>>taskBits)) {
+		return false
+	}
+	// The step cannot end now. Whoever has a task of it still has said so or will, or has done it.
+	for s := (spinner{}); int(c.pending.Load()) > len(w.taken); s.spin() {
+		p.take(worker, uint32(c.state.Load()>>taskBits))
+	}
+	p.end(0, len(w.taken), p.again(worker, c.job, w.taken))
+	return true
+}
+
+// take takes what others hold of a step of the one chain there is, if anything.
+func (p *Pool) take(worker int, step uint32) (any bool) {
+	w := &p.workers[worker]
+	for i := range p.workers {
+		held := &p.workers[i].held
+		own := held.Load()
+		if i == worker || own == 0 || uint32(own>>taskBits) != step {
+			continue
+		}
+		p.stale.Add(1)
+		if held.CompareAndSwap(own, 0) {
+			w.taken = append(w.taken, uint32(own))
+			any = true
+		} else {
+			p.stale.Add(-1)
+		}
+	}
+	return any
+}
+
+// again does tasks on a copy of their job.
+func (p *Pool) again(worker int, job Job, tasks []uint32) (r any) {
 	defer func() {
-		if r := recover(); r != nil {
-			p.failure.CompareAndSwap(nil, &failure{r})
+		if v := recover(); v != nil {
+			r = v
 		}
 	}()
-	p.do(worker, chain, task)
+	copied := job.Again()
+	for _, t := range tasks {
+		if r := p.run(worker, copied, int(t)); r != nil {
+			return r
+		}
+	}
+	return nil
+}
+
+// Settle waits until no worker is at a task that was taken over. No Run may be under way.
+func (p *Pool) Settle() {
+	for s := (spinner{}); p.stale.Load() != 0; s.spin() {
+	}
 }
 
 // serve is the life of worker i. Tasks read mapped weights: where such a page
@@ -241,13 +372,22 @@ func (p *Pool) serve(i int) {
 	debug.SetPanicOnFault(true)
 	for s := (spinner{}); !p.closed.Load(); {
 		switch {
-		case p.work(i):
+		case p.work(i), p.takeOver(i, s.spun):
 			s = spinner{}
-		case s.spin() > spinTime:
+		case s.spin() > p.wakefulness():
 			p.sleep(&p.workers[i])
 			s = spinner{}
 		}
 	}
+}
+
+// wakefulness is how long a worker looks for work before it sleeps: in a request of
+// one chain, long enough to take over what is held.
+func (p *Pool) wakefulness() time.Duration {
+	if p.count.Load() != 1 {
+		return spinTime
+	}
+	return max(spinTime, 2*time.Duration(p.chains[0].patience.Load()))
 }
 
 // sleep parks the worker until there is work. It looks for work once more

@@ -14,13 +14,22 @@ import (
 // one runs one step as one chain.
 func (p *Pool) one(n int, fn func(worker, task int)) {
 	begun := false
-	p.Run(1, func(int) int {
+	p.Run(1, func(int) Step {
 		if begun {
-			return 0
+			return Step{}
 		}
 		begun = true
-		return n
-	}, func(worker, _, task int) { fn(worker, task) })
+		return Step{Tasks: n, Job: Func(fn)}
+	})
+}
+
+// through has the tasks of all steps done by one function.
+func (p *Pool) through(n int, next func(chain int) int, do func(worker, chain, task int)) {
+	jobs := make([]Func, n)
+	for c := range jobs {
+		jobs[c] = func(worker, task int) { do(worker, c, task) }
+	}
+	p.Run(n, func(c int) Step { return Step{Tasks: next(c), Job: jobs[c]} })
 }
 
 func TestEachTaskRunsOnce(t *testing.T) {
@@ -144,14 +153,14 @@ func TestRunDoesNotAllocate(t *testing.T) {
 	defer p.Close()
 	var sum atomic.Int64
 	var at [40]int
-	next := func(chain int) int {
+	do := Func(func(worker, task int) { sum.Add(1) })
+	next := func(chain int) Step {
 		at[chain]++
-		return (4 - at[chain]) * 3 // 9, 6 and 3 tasks
+		return Step{Tasks: (4 - at[chain]) * 3, Job: do} // 9, 6 and 3 tasks
 	}
-	do := func(worker, chain, task int) { sum.Add(1) }
 	if n := testing.AllocsPerRun(200, func() {
 		clear(at[:])
-		p.Run(len(at), next, do)
+		p.Run(len(at), next)
 	}); n != 0 {
 		t.Errorf("%g allocations a Run", n)
 	}
@@ -170,7 +179,7 @@ func TestStepsFollowEachOther(t *testing.T) {
 		for _, chains := range []int{1, 2, 3, 17, MaxChains} {
 			at := make([]int, chains)
 			sums := make([][steps + 1][width]int, chains)
-			p.Run(chains, func(c int) int {
+			p.through(chains, func(c int) int {
 				at[c]++
 				if at[c] > 1 {
 					for i, v := range sums[c][at[c]-1] {
@@ -215,7 +224,7 @@ func TestChainsDoNotWaitForEachOther(t *testing.T) {
 	var at [chains]int
 	var ended atomic.Int32
 	release := make(chan struct{})
-	p.Run(chains, func(c int) int {
+	p.through(chains, func(c int) int {
 		if at[c]++; at[c] <= steps {
 			return 3
 		}
@@ -240,7 +249,7 @@ func TestIdleWorkersHelp(t *testing.T) {
 	defer p.Close()
 	var at [2]int
 	var met atomic.Int32
-	p.Run(2, func(c int) int {
+	p.through(2, func(c int) int {
 		if at[c]++; at[c] == 1 || c == 1 && at[c] == 2 {
 			return 3
 		}
@@ -265,7 +274,7 @@ func TestWorkersKeepTheirChains(t *testing.T) {
 	defer p.Close()
 	var at [3]int
 	var order []int
-	p.Run(len(at), func(c int) int {
+	p.through(len(at), func(c int) int {
 		at[c]++
 		return 2 * (4 - at[c])
 	}, func(_, c, _ int) { order = append(order, c) })
@@ -281,7 +290,7 @@ func TestNothingBeginsAfterAPanic(t *testing.T) {
 	var at [3]int
 	ran := 0
 	if got := recovered(func() {
-		p.Run(len(at), func(c int) int {
+		p.through(len(at), func(c int) int {
 			at[c]++
 			return 2 * (4 - at[c])
 		}, func(_, c, _ int) {
@@ -303,7 +312,7 @@ func TestPanicOfNext(t *testing.T) {
 	defer p.Close()
 	at := make([]int, 4)
 	if got := recovered(func() {
-		p.Run(4, func(c int) int {
+		p.through(4, func(c int) int {
 			if at[c]++; at[c] == 3 && c == 2 {
 				panic("third step")
 			}

@@ -17,25 +17,40 @@ type request struct {
 	at            [MaxChains]int
 	chains, steps int
 	tasks, rounds int
-	next          func(int) int
-	do            func(worker, chain, task int)
-	sink          [MaxChains]atomic.Uint64
+	next          func(int) Step
+	sinks         [MaxChains]sink
 }
+
+// A sink is the job of a chain: it leaves nothing that a task could find changed.
+type sink struct {
+	rounds int
+	sum    atomic.Uint64
+}
+
+func (s *sink) Do(_, task int) {
+	x := uint64(task)
+	for i := range s.rounds {
+		x = x*6364136223846793005 + uint64(i)
+	}
+	s.sum.Add(x)
+}
+
+func (s *sink) Again() Job { return s }
 
 func newRequest(chains, steps, tasks, rounds int) *request {
 	r := &request{chains: chains, steps: steps, tasks: tasks, rounds: rounds}
-	r.next = func(c int) int {
-		if r.at[c]++; r.at[c] > r.steps {
-			return 0
-		}
-		return r.tasks
+	for c := range r.sinks {
+		r.sinks[c].rounds = rounds
 	}
-	r.do = func(_, c, task int) {
-		x := uint64(task)
-		for i := range r.rounds {
-			x = x*6364136223846793005 + uint64(i)
+	patience := time.Duration(0)
+	if chains == 1 {
+		patience = 150 * time.Microsecond
+	}
+	r.next = func(c int) Step {
+		if r.at[c]++; r.at[c] > r.steps {
+			return Step{}
 		}
-		r.sink[c].Add(x)
+		return Step{r.tasks, &r.sinks[c], patience}
 	}
 	return r
 }
@@ -43,7 +58,7 @@ func newRequest(chains, steps, tasks, rounds int) *request {
 func (r *request) run(p *Pool) time.Duration {
 	clear(r.at[:])
 	start := time.Now()
-	p.Run(r.chains, r.next, r.do)
+	p.Run(r.chains, r.next)
 	return time.Since(start)
 }
 

@@ -60,7 +60,8 @@ type Pool struct {
 
 	// The request, written by Run before the first step is published, read after
 	// a claim of one of its tasks.
-	next func(chain int) Step
+	next   func(chain int) Step
+	single bool // one chain
 
 	chains  [MaxChains]chain
 	_       [64]byte // what follows changes now and then: cache lines of their own
@@ -156,7 +157,7 @@ func (p *Pool) Run(chains int, next func(chain int) Step) {
 	if chains <= 0 {
 		return
 	}
-	p.next = next
+	p.next, p.single = next, chains == 1
 	p.open.Store(int32(chains))
 	tasks := 0
 	for i := range chains {
@@ -186,11 +187,14 @@ func (p *Pool) begin(i int) int {
 	s := p.nextStep(i)
 	if s.Tasks <= 0 {
 		c.job = nil
+		c.patience.Store(0)
 		p.open.Add(-1)
 		return 0
 	}
 	c.tasks, c.job = s.Tasks, s.Job
-	c.patience.Store(int64(s.Patience))
+	if p.single {
+		c.patience.Store(int64(s.Patience))
+	}
 	c.pending.Store(int32(s.Tasks))
 	c.state.Store((c.state.Load()>>taskBits+1)<<taskBits | uint64(s.Tasks))
 	return s.Tasks
@@ -263,7 +267,7 @@ func (p *Pool) claim(worker, i int) bool {
 		}
 		if c.state.CompareAndSwap(s, s-1) {
 			job, task := c.job, c.tasks-int(left)
-			if c.patience.Load() == 0 || p.count.Load() != 1 {
+			if c.patience.Load() == 0 {
 				p.end(i, 1, p.run(worker, job, task))
 				return true
 			}
@@ -301,7 +305,7 @@ func (p *Pool) run(worker int, job Job, task int) (r any) {
 
 // takeOver does the tasks that others hold of a step whose patience is over.
 func (p *Pool) takeOver(worker int, waited time.Duration) bool {
-	if waited == 0 || p.count.Load() != 1 || p.stale.Load() != 0 {
+	if waited == 0 || p.stale.Load() != 0 {
 		return false
 	}
 	c := &p.chains[0]
@@ -381,12 +385,9 @@ func (p *Pool) serve(i int) {
 	}
 }
 
-// wakefulness is how long a worker looks for work before it sleeps: in a request of
-// one chain, long enough to take over what is held.
+// wakefulness is how long a worker looks for work before it sleeps: long enough to
+// take over what is held.
 func (p *Pool) wakefulness() time.Duration {
-	if p.count.Load() != 1 {
-		return spinTime
-	}
 	return max(spinTime, 2*time.Duration(p.chains[0].patience.Load()))
 }
 

@@ -1,0 +1,280 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"etc/compiler"
+	"etc/compiler/frontend/frontendtest"
+	"etc/executor"
+	"etc/executor/cpu/kernel"
+	"etc/formats/checkpoint"
+	"etc/formats/plan"
+)
+
+// randomPrograms are small models of every class, for every type of CPU plans.
+func randomPrograms(t *testing.T, f func(t *testing.T, p *plan.Program)) {
+	for i, class := range frontendtest.Classes {
+		for _, target := range []string{"cpu:f32", "cpu:int16", "cpu:int8"} {
+			t.Run(class+" "+target, func(t *testing.T) {
+				o := frontendtest.Options{Layers: 2, Heads: 3, HeadSize: 16, Inner: 131, Zeros: i%2 == 0}
+				c, err := checkpoint.Open(frontendtest.Random(t, rand.New(rand.NewPCG(uint64(i), 3)), class, o))
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { c.Close() })
+				r, err := compiler.Compile(c, compiler.Options{Targets: []string{target}, Buckets: []int{64}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				f(t, r.Plan.Programs[0])
+			})
+		}
+	}
+}
+
+// randomBatch asks for all outputs of rows of these lengths.
+func randomBatch(rng *rand.Rand, p *plan.Program, lengths ...int) *executor.Batch {
+	b := &executor.Batch{Offsets: []int32{0}, Wanted: 1<<len(p.Outputs) - 1, Results: make([][]float32, len(p.Outputs))}
+	for _, n := range lengths {
+		for i := range n {
+			b.IDs = append(b.IDs, int32(rng.IntN(p.Model.VocabSize)))
+			b.Types = append(b.Types, int32(rng.IntN(max(1, p.Model.TypeVocabSize))))
+			b.Positions = append(b.Positions, int32(p.Model.PositionOffset+i))
+		}
+		b.Offsets = append(b.Offsets, int32(len(b.IDs)))
+	}
+	return b
+}
+
+// resultsOf runs b and returns the bits of all its results.
+func resultsOf(t *testing.T, d *Device, b *executor.Batch) (bits [][]uint32) {
+	t.Helper()
+	if err := d.Run(b); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range b.Results {
+		var v []uint32
+		for _, x := range r {
+			v = append(v, math.Float32bits(x))
+		}
+		bits = append(bits, v)
+	}
+	return bits
+}
+
+// A trap holds up worker 1 in a task of one step, once.
+type trap struct {
+	left, release chan struct{}
+	set           atomic.Bool
+	missed        atomic.Bool // the group had been moved before, as the machine is busy
+}
+
+func newTrap() *trap {
+	p := &trap{left: make(chan struct{}), release: make(chan struct{})}
+	p.set.Store(true)
+	return p
+}
+
+// in is a task in which worker 1 waits before it does it. Worker 0 leaves it one of
+// them. When it goes on it does what it should have, in the memory that it had, and
+// spoils that.
+func (p *trap) in(task func(g *group, worker, task int)) func(g *group, worker, task int) {
+	return func(g *group, worker, i int) {
+		for end := time.Now().Add(5 * time.Second); worker == 0 && g.tasks > 1 && p.set.Load() && !p.missed.Load() && time.Now().Before(end); {
+			runtime.Gosched()
+		}
+		if worker == 1 && g.device.spare.group != nil {
+			p.missed.Store(true)
+		}
+		if worker == 0 || p.missed.Load() || !p.set.CompareAndSwap(true, false) {
+			task(g, worker, i)
+			return
+		}
+		<-p.release
+		task(g, worker, i)
+		for _, a := range g.arena {
+			for j := range a {
+				a[j] = float32(math.NaN())
+			}
+		}
+		for j := range g.ints.Data {
+			g.ints.Data[j] = 0x5a
+		}
+		close(p.left)
+	}
+}
+
+// TestHeldUpThread: a thread that is off its CPU in any step does not keep the
+// others waiting, and what it does when it is back, in the midst of the next
+// batch, changes nothing.
+func TestHeldUpThread(t *testing.T) {
+	if raceDetector {
+		t.Skip("tasks are not taken over under the race detector")
+	}
+	randomPrograms(t, func(t *testing.T, p *plan.Program) {
+		rng := rand.New(rand.NewPCG(8, 8))
+		first, second := randomBatch(rng, p, 40, 3, 20), randomBatch(rng, p, 57)
+		one := newDevice(t, 1)
+		if err := one.Load(p, 128, first.Wanted); err != nil {
+			t.Fatal(err)
+		}
+		want := [2][][]uint32{resultsOf(t, one, first), resultsOf(t, one, second)}
+		held := 0
+		for k, s := range one.steps {
+			for _, before := range []bool{false, true} {
+				if !s.repeatable || before && s.first == nil {
+					continue
+				}
+				ok, missed := holdUp(t, p, k, before, first, second, want)
+				for try := 0; missed && try < 10; try++ {
+					ok, missed = holdUp(t, p, k, before, first, second, want)
+				}
+				if ok {
+					held++
+				}
+			}
+		}
+		if held == 0 {
+			t.Error("no thread was held up")
+		}
+	})
+}
+
+// holdUp holds up a thread in step k, or in the phase before it, and reports whether
+// it did: worker 0 may have had its only task, or the trap was missed.
+func holdUp(t *testing.T, p *plan.Program, k int, before bool, first, second *executor.Batch, want [2][][]uint32) (ok, missed bool) {
+	t.Helper()
+	what := fmt.Sprintf("step %d (%s %v, phase before: %v)", k, p.Steps[k].Label, p.Steps[k].Op, before)
+	d := newDevice(t, 2)
+	if err := d.Load(p, 128, first.Wanted); err != nil {
+		t.Fatal(err)
+	}
+	trap := newTrap()
+	s := &d.steps[k]
+	switch {
+	case before:
+		s.first = &phase{s.first.cut, trap.in(s.first.task)}
+	case s.withNext != nil:
+		s.withNext = trap.in(s.withNext)
+	default:
+		s.task = trap.in(s.task)
+	}
+	if got := resultsOf(t, d, first); !slices.EqualFunc(got, want[0], slices.Equal) {
+		t.Errorf("%s: results change", what)
+	}
+	if trap.set.Swap(false) {
+		return false, trap.missed.Load()
+	}
+	last := &d.steps[len(d.steps)-1]
+	own := last.task
+	last.task = func(g *group, worker, task int) {
+		select {
+		case <-trap.left:
+		default:
+			close(trap.release)
+			<-trap.left
+		}
+		own(g, worker, task)
+	}
+	if got := resultsOf(t, d, second); !slices.EqualFunc(got, want[1], slices.Equal) {
+		t.Errorf("%s: results of the batch after it change", what)
+	}
+	last.task = own
+	d.pool.Settle()
+	if got := resultsOf(t, d, first); !slices.EqualFunc(got, want[0], slices.Equal) {
+		t.Errorf("%s: results change afterwards", what)
+	}
+	return true, false
+}
+
+// TestRepeatable: steps that write what they read, or look at what is the caller's, are
+// not done again.
+func TestRepeatable(t *testing.T) {
+	p := miniPlan(t)
+	d := newDevice(t, 2)
+	if err := d.Load(p, 8, 3); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []bool{false, true, true} {
+		if d.steps[i].repeatable != want {
+			t.Errorf("step %v: repeatable %v, want %v", p.Steps[i].Op, d.steps[i].repeatable, want)
+		}
+	}
+	for _, offset := range []int{0, 16} {
+		p.Buffers[2].Offset = offset // the product's result, over its operand
+		if d.repeatable(&p.Steps[2]) {
+			t.Errorf("a result over its operand, at %d, is repeatable", offset)
+		}
+	}
+}
+
+// TestPatience: only where all threads share one group's steps, and moving it
+// costs little.
+func TestPatience(t *testing.T) {
+	if raceDetector {
+		t.Skip("there is none under the race detector")
+	}
+	p := miniPlan(t)
+	for _, c := range []struct {
+		threads, rows, tokens int
+		level                 kernel.Level
+		want                  bool
+	}{{2, 1, 8, kernel.Best(), true}, {1, 1, 8, kernel.Best(), false}, {2, 2 * groupTokens / 8, 8, kernel.Best(), false}, {2, 1, 8000, kernel.Best(), false}} {
+		d := newDevice(t, c.threads)
+		if err := d.Load(p, 8, 3); err != nil {
+			t.Fatal(err)
+		}
+		d.batch = miniBatch(c.rows, c.tokens, 3)
+		d.cutGroups()
+		d.layLanes()
+		g := d.groups[0]
+		d.beginGroup(g)
+		g.step = 2
+		d.beginStep(g)
+		got := d.patience(g)
+		if (got > 0) != c.want {
+			t.Errorf("%d threads, %d rows of %d tokens: patience %v", c.threads, c.rows, c.tokens, got)
+		}
+		if most := 10 * time.Duration(g.macs) / time.Duration(g.tasks); c.want && (got < leastPatience || got > leastPatience+most) {
+			t.Errorf("patience of %v for %d multiply-adds in %d tasks", got, g.macs, g.tasks)
+		}
+	}
+}
+
+// TestLoadWaits for a thread that is still in a program that goes.
+func TestLoadWaits(t *testing.T) {
+	if raceDetector {
+		t.Skip("tasks are not taken over under the race detector")
+	}
+	p := miniPlan(t)
+	d := newDevice(t, 2)
+	for range 20 {
+		if err := d.Load(p, 8, 3); err != nil {
+			t.Fatal(err)
+		}
+		trap := newTrap()
+		d.steps[2].task = trap.in(d.steps[2].task)
+		resultsOf(t, d, miniBatch(1, 8, 3))
+		if trap.set.Swap(false) {
+			continue // missed
+		}
+		time.AfterFunc(10*time.Millisecond, func() { close(trap.release) })
+		if err := d.Load(p, 8, 3); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-trap.left:
+		default:
+			t.Error("a program is loaded while a thread is in the one before it")
+		}
+		return
+	}
+	t.Error("no thread was held up")
+}

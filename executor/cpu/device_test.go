@@ -108,6 +108,14 @@ func TestMemoryIsChecked(t *testing.T) {
 			t.Errorf("%s: error %v", c.what, err)
 		}
 	}
+	two := newDevice(t, 2)
+	const room = (64 + 64 + 4032) * 8 // of a group, which may be moved where threads share it
+	for free, ok := range map[int64]bool{2*room + fixed + (4+4000)*8: true, 2*room + fixed + (4+4000)*8 - 1: false} {
+		two.available = func() int64 { return free }
+		if err := two.Load(miniPlan(t), 8, 3); ok != (err == nil) {
+			t.Errorf("two threads, %d bytes free: error %v", free, err)
+		}
+	}
 	d := newDevice(t, 1)
 	left := int64(1 << 40)
 	d.available = func() int64 { return left }

@@ -39,7 +39,7 @@ func (d *Device) sizesOf(wanted uint64) *sizes {
 func (d *Device) checkMemory(tokens, rows int, wanted uint64) error {
 	s := d.sizesOf(wanted)
 	held := d.mostArenaTokens(tokens)
-	need := int64(s.arena[0])*int64(held) + int64(s.arena[1])*int64(min(rows, held)) + int64(s.results[0])*int64(tokens) + int64(s.results[1])*int64(rows)
+	need := int64(s.arena[0])*int64(held) + int64(s.arena[1])*int64(min(rows, held))
 	for i, n := range [2]int{held, min(rows, held)} {
 		if d.intBytes[i] > 0 {
 			need += int64(d.intBytes[i]+elementBytes) * int64(n) // the integers and their unit
@@ -48,6 +48,7 @@ func (d *Device) checkMemory(tokens, rows int, wanted uint64) error {
 	if d.options.Threads > 1 {
 		need += min(need, mostMoved) // what a group may be moved to
 	}
+	need += int64(s.results[0])*int64(tokens) + int64(s.results[1])*int64(rows)
 	need += int64(d.scratchSize)*elementBytes*int64(d.options.Threads) + int64(len(d.program.Data)) + reserve
 	if need <= d.checked {
 		return nil

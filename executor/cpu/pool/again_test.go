@@ -177,7 +177,7 @@ func TestPanicOfTakingOver(t *testing.T) {
 			}
 		}
 		c.hold = func(worker, step int) {
-			if s.hold(worker, step); worker == 0 && copied.Load() {
+			if s.hold(worker, step); worker == 0 && where == "task" && copied.Swap(false) {
 				panic(where)
 			}
 		}
@@ -187,6 +187,88 @@ func TestPanicOfTakingOver(t *testing.T) {
 		close(s.release)
 		p.Settle()
 		(&tables{}).run(t, p) // the pool goes on
+	}
+}
+
+// TestLateClaims: whoever says late that it has a task of the step is waited for.
+func TestLateClaims(t *testing.T) {
+	const step = 7
+	p := &Pool{workers: make([]worker, 3)}
+	c := &tables{}
+	c.now = &table{t: c, at: 1}
+	chain := &p.chains[0]
+	chain.state.Store(step << taskBits)
+	chain.job = c.now
+	chain.patience.Store(1)
+	chain.pending.Store(2)
+	p.open.Store(1)
+	p.next = func(int) Step { return Step{} }
+	p.workers[1].held.Store(step<<taskBits | 2)
+	time.AfterFunc(5*time.Millisecond, func() { p.workers[2].held.Store(step << taskBits) })
+	if !p.takeOver(0, time.Second) {
+		t.Fatal("nothing is taken over")
+	}
+	if want := [tableWide]int{1, 0, 1}; c.now.values[1] != want || p.open.Load() != 0 {
+		t.Errorf("tasks that were done: %v, want %v; %d chains open", c.now.values[1], want, p.open.Load())
+	}
+}
+
+// TestHelpersStayAwake: where the caller of Run is held up, a worker that waits longer
+// than it would before it sleeps takes its task over.
+func TestHelpersStayAwake(t *testing.T) {
+	p := New(2)
+	defer p.Close()
+	over, met := make(chan struct{}), atomic.Bool{}
+	at := 0
+	var j *jobOf
+	j = &jobOf{func(worker, task int) {
+		for end := time.Now().Add(10 * time.Second); !met.Load() && worker == 1 && time.Now().Before(end); {
+			runtime.Gosched()
+		}
+		if worker == 0 && !met.Swap(true) {
+			select {
+			case <-over:
+			case <-time.After(10 * time.Second):
+				t.Error("nobody takes over what the caller holds")
+			}
+		}
+	}, func() Job { close(over); return j }}
+	p.Run(1, func(int) Step {
+		if at++; at > 1 {
+			return Step{}
+		}
+		return Step{2, j, 5 * spinTime}
+	})
+	p.Settle()
+}
+
+// A jobOf is a job of functions.
+type jobOf struct {
+	do    func(worker, task int)
+	again func() Job
+}
+
+func (j *jobOf) Do(worker, task int) { j.do(worker, task) }
+func (j *jobOf) Again() Job          { return j.again() }
+
+// TestPatience: nothing is taken over before it is over, nor where there are
+// several chains. A Func panics where it is.
+func TestPatience(t *testing.T) {
+	p := New(2)
+	defer p.Close()
+	for chains, patience := range map[int]time.Duration{1: 20 * time.Second, 2: time.Millisecond} {
+		var at [2]int
+		var met atomic.Int32
+		p.Run(chains, func(c int) Step {
+			if at[c]++; at[c] > 1 {
+				return Step{}
+			}
+			return Step{2, Func(func(worker, task int) {
+				if met.Add(1) == 2 {
+					time.Sleep(20 * time.Millisecond)
+				}
+			}), patience}
+		})
 	}
 }
 

@@ -350,7 +350,14 @@ func TestWithoutAsyncPreemption(t *testing.T) {
 func TestIdleWorkersSleep(t *testing.T) {
 	p := New(3)
 	defer p.Close()
-	p.one(3, func(worker, task int) {})
+	begun := false
+	p.Run(1, func(int) Step { // patience goes with its step
+		defer func() { begun = true }()
+		if begun {
+			return Step{}
+		}
+		return Step{3, Func(func(worker, task int) {}), time.Hour}
+	})
 	deadline := time.Now().Add(10 * time.Second)
 	for i := 1; i < 3; i++ {
 		for !p.workers[i].asleep.Load() {

@@ -100,8 +100,8 @@ bench: build ## tokens a second, start-up and memory of BENCH_MODEL, pruned agai
 	bin/etc compile out/bench/half -o out/bench/half.etp --force
 	bin/etc bench out/bench/half.etp --batch 1,8 --seqlen 32,128 --baseline out/bench/model.etp
 
-bench-peers: build ## etc beside OpenVINO and ONNX Runtime on this machine, MiniLM and BERT_BASE (makes a Python environment of 2 GB)
-	executor/cpu/peers.sh minilm bert-base
+bench-peers: build ## etc beside OpenVINO and ONNX Runtime on this machine, MiniLM and BERT_BASE, and text to answers (makes a Python environment of 6 GB)
+	executor/cpu/peers.sh minilm bert-base answers
 
 prune-bench: build ## real models pruned, judged and timed, as a table in docs/pruning.md (an hour; PRUNE_ASKS=NAME ... for some)
 	prune/bench.py ../shared out/prune-bench docs/pruning.md $(PRUNE_ASKS)

@@ -2,7 +2,7 @@
 # Measures etc beside OpenVINO and ONNX Runtime, interleaved in one run, and the
 # peak of fused multiply-adds between; see docs/performance.md.
 #
-#   executor/cpu/peers.sh [minilm|bert-base]...     from the root of the checkout
+#   executor/cpu/peers.sh [minilm|bert-base|answers]...     from the root of the checkout
 #
 # SHAPES, THREADS, ROUNDS, SECONDS_EACH, RUNS and ENGINES change what is measured. The
 # peers' Python environment is made in out/peers when it is missing (6 GB).
@@ -68,7 +68,17 @@ measure() {
       --engines "$ENGINES" -o $OUT/$model.$run.json "${mine[@]}"
     mv $OUT/$model.records $OUT/$model.$run.records
   done
-  $PYTHON executor/cpu/peers.py $OUT/$model.*.json
+  $PYTHON executor/cpu/peers.py $model $OUT/$model.*.json
+}
+
+# answers compares what users wait for: lines of text to labels.
+answers() {
+  local t plans=()
+  for t in f32 int16 int8; do
+    bin/etc compile "$SHARED/models/minilm-sst2" -o $OUT/sst2-$t.etp --target cpu:$t --force --quiet
+    plans+=("$t=$OUT/sst2-$t.etp")
+  done
+  THREADS=$THREADS $PYTHON executor/cpu/answers.py "$SHARED/models/minilm-sst2" testdata/sst2-dev.tsv bin/etc "${plans[@]}"
 }
 
 # --record FILE PLAN COMMAND... appends what the command prints to a file, behind the
@@ -83,4 +93,9 @@ fi
 
 mkdir -p $OUT
 environment
-for model in "${@:-minilm}"; do measure "$model"; done
+for what in "${@:-minilm}"; do
+  case $what in
+    answers) answers ;;
+    *) measure "$what" ;;
+  esac
+done

@@ -18,12 +18,12 @@ const (
 	// leastPatience is many times what a task takes whose multiply-adds do not
 	// count, and little beside what a thread is off its CPU.
 	leastPatience = 100 * time.Microsecond
-	// slowRate is a fifth of the multiply-adds that a core does in a nanosecond at
-	// least, and slowGeneric that of portable Go.
+	// slowRate is a fifth of the multiply-adds that a core with AVX2 does in a
+	// nanosecond, and slowGeneric that of portable Go.
 	slowRate, slowGeneric = 10, 0.1
-	// mostMoved is the size of the largest group that is moved, in bytes: longer rows have
-	// steps in which a time slice does not count for much.
-	mostMoved = 16 << 20
+	// mostMoved is the size of the largest group that is moved, in bytes: to copy more takes
+	// as long as a time slice.
+	mostMoved = 8 << 20
 )
 
 // A room is what groups compute in.

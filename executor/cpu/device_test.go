@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -407,6 +408,16 @@ func TestPeak(t *testing.T) {
 	for _, r := range newDevice(t, 2).Peak(3) {
 		if r < 0.1 || r > 1e5 {
 			t.Errorf("peak %g GFLOP/s", r)
+		}
+	}
+	for target, most := range map[string]float64{"cpu:int16": 2.6, "cpu:int8": 5.2} { // of the rate of floats, at most
+		d := newDevice(t, 1)
+		floats := slices.Max(d.Peak(20))
+		if err := d.Load(integerPlan(t, target, true), 8, 3); err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Max(d.Peak(20)) / floats; got < 0.6 || got > most {
+			t.Errorf("%s: the peak is %g times that of float32", target, got)
 		}
 	}
 	d, err := New(Options{Level: kernel.Generic, Threads: 2})

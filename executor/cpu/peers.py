@@ -20,8 +20,8 @@ class Run:
         self.ms = {(r["batch"], r["seqlen"]): r["median_ms"] for r in record["results"]}
         cells = [(line.split(" ", 1)) for line in path.with_suffix(".records").read_text().splitlines()]
         cells = [(plan, json.loads(text)["results"][0]) for plan, text in cells]
-        peaks = [c["peak_gflops"] for _, c in cells]
-        self.steady = statistics.median(peaks) / max(c["peak_best_gflops"] for _, c in cells)
+        floats = [c for plan, c in cells if plan in ("f32", "tiles")]
+        self.steady = statistics.median(c["peak_gflops"] for c in floats) / max(c["peak_best_gflops"] for c in floats)
         self.shares = {}
         for plan, c in cells:
             if plan == "f32":

@@ -33,6 +33,17 @@ func BenchmarkPeak(b *testing.B) {
 	}
 }
 
+func BenchmarkPeakIntegers(b *testing.B) {
+	for _, t := range integerTables()[1:] {
+		for _, typ := range []layout.Int{layout.Int16, layout.Int8} {
+			b.Run(fmt.Sprintf("int%d/%s", 8*typ, t.integerName()), func(b *testing.B) {
+				const rounds = 10000
+				rate(b, t.PeakIntegers(typ, rounds), func() { t.PeakIntegers(typ, rounds) })
+			})
+		}
+	}
+}
+
 func BenchmarkDense(b *testing.B) {
 	for _, t := range tables()[1:] {
 		for _, s := range [][2]int{{384, 384}, {1536, 384}, {384, 1536}} {

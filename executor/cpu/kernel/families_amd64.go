@@ -242,6 +242,17 @@ func intTilesAVX2(bits, rows int, x *byte, xStride int, w *byte, columns *int32,
 	}
 }
 
+func intPeakAVX2(bits int, n int) {
+	switch bits {
+	case 16:
+		int16PeakAVX2(n)
+	case 8:
+		int8PeakAVX2(n)
+	default:
+		panic("bug: no intPeak kernel of that shape")
+	}
+}
+
 func intDenseAVXVNNI(bits, rows, panels int, x *byte, xStride int, w *byte, panelStride, steps int, y *float32, yStride int, start *int32, units, rowUnits, bias *float32) {
 	switch bits<<8 + rows*4 + panels {
 	case 16<<8 + 1*4 + 1:
@@ -317,6 +328,17 @@ func intTilesAVXVNNI(bits, rows int, x *byte, xStride int, w *byte, columns *int
 		int8Tiles6AVXVNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
 	default:
 		panic("bug: no intTiles kernel of that shape")
+	}
+}
+
+func intPeakAVXVNNI(bits int, n int) {
+	switch bits {
+	case 16:
+		int16PeakAVXVNNI(n)
+	case 8:
+		int8PeakAVXVNNI(n)
+	default:
+		panic("bug: no intPeak kernel of that shape")
 	}
 }
 
@@ -459,5 +481,16 @@ func intTilesAVX512VNNI(bits, rows int, x *byte, xStride int, w *byte, columns *
 		int8Tiles8AVX512VNNI(x, xStride, w, columns, n, y, yStride, start, units, rowUnits, bias)
 	default:
 		panic("bug: no intTiles kernel of that shape")
+	}
+}
+
+func intPeakAVX512VNNI(bits int, n int) {
+	switch bits {
+	case 16:
+		int16PeakAVX512VNNI(n)
+	case 8:
+		int8PeakAVX512VNNI(n)
+	default:
+		panic("bug: no intPeak kernel of that shape")
 	}
 }

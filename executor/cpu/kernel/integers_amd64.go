@@ -67,6 +67,25 @@ func (t *Table) integerBlock(w *IntWeight, p int, b *intBlock) {
 	}
 }
 
+// PeakIntegers is Peak of products of integers: two operations for each number of
+// W that is multiplied.
+func (t *Table) PeakIntegers(typ layout.Int, n int) int {
+	const products, stepBytes, operations = 12, 4, 2 // of a register; of W in a lane; a multiply and an add
+	registerLanes := lanes / 2
+	switch bits := 8 * int(typ); {
+	case t.level == Generic:
+		return 0
+	case t.level == AVX512VNNI:
+		registerLanes = lanes
+		intPeakAVX512VNNI(bits, n)
+	case t.dots:
+		intPeakAVXVNNI(bits, n)
+	default:
+		intPeakAVX2(bits, n)
+	}
+	return n * products * registerLanes * stepBytes / t.integerBytes(typ) * operations
+}
+
 // sumSquares is layout.SumSquares.
 func (t *Table) sumSquares(x []float32) float64 {
 	if t.level == Generic {

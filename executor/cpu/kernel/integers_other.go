@@ -11,6 +11,9 @@ func (t *Table) integerPanels(rows int) int { return groupPanels }
 
 func (t *Table) integerBlock(w *IntWeight, p int, b *intBlock) { integerBlockGeneric(w, p, b) }
 
+// PeakIntegers is 0: there is no loop of this machine's fastest instructions.
+func (t *Table) PeakIntegers(typ layout.Int, n int) int { return 0 }
+
 func (t *Table) sumSquares(x []float32) float64 { return layout.SumSquares(x) }
 func (t *Table) maxBits(x []float32) uint32     { return layout.MaxBits(x) }
 

@@ -338,6 +338,9 @@ func int16Tiles5AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *fl
 func int16Tiles6AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
 
 //go:noescape
+func int16PeakAVX2(n int)
+
+//go:noescape
 func int8Dense1x1AVX2(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
 
 //go:noescape
@@ -384,6 +387,9 @@ func int8Tiles5AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *flo
 
 //go:noescape
 func int8Tiles6AVX2(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8PeakAVX2(n int)
 
 //go:noescape
 func int16Dense1x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
@@ -434,6 +440,9 @@ func int16Tiles5AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y 
 func int16Tiles6AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
 
 //go:noescape
+func int16PeakAVXVNNI(n int)
+
+//go:noescape
 func int8Dense1x1AVXVNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
 
 //go:noescape
@@ -480,6 +489,9 @@ func int8Tiles5AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *
 
 //go:noescape
 func int8Tiles6AVXVNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8PeakAVXVNNI(n int)
 
 //go:noescape
 func int16Dense1x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
@@ -578,6 +590,9 @@ func int16Tiles7AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int,
 func int16Tiles8AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
 
 //go:noescape
+func int16PeakAVX512VNNI(n int)
+
+//go:noescape
 func int8Dense1x1AVX512VNNI(x *byte, xStride int, w *byte, panelStride int, steps int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
 
 //go:noescape
@@ -672,3 +687,6 @@ func int8Tiles7AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, 
 
 //go:noescape
 func int8Tiles8AVX512VNNI(x *byte, xStride int, w *byte, columns *int32, n int, y *float32, yStride int, start *int32, units *float32, rowUnits *float32, bias *float32)
+
+//go:noescape
+func int8PeakAVX512VNNI(n int)

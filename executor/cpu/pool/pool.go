@@ -81,8 +81,8 @@ type Pool struct {
 type Step struct {
 	Tasks int
 	Job   Job
-	// Patience is after what time of waiting for a task it is taken over; 0: never. Only
-	// tasks of a request of one chain are.
+	// Patience is how long a worker without work waits for the tasks of others before it
+	// takes them over; 0: for ever, as where there are several chains.
 	Patience time.Duration
 }
 
@@ -90,11 +90,10 @@ type Step struct {
 type Job interface {
 	// Do does a task on a worker.
 	Do(worker, task int)
-	// Again is the job on a copy of all that its tasks and the steps after it read, for
-	// tasks that are not done. Other tasks are, and none begins meanwhile, but those that
-	// are not may be running still, and go on for as long as stale workers are: on
-	// what the job had. Only jobs of steps with patience are asked, and not before the
-	// workers that were stale are done.
+	// Again is the job on a copy of all that its tasks and the steps after it read. The
+	// tasks that were taken over may be running still on what the job has, and do so after
+	// the request has ended; the others are done. Only jobs of steps with patience are
+	// asked, and not before all tasks are over that were taken over earlier.
 	Again() Job
 }
 
@@ -256,7 +255,8 @@ func (p *Pool) work(worker int) bool {
 
 // claim runs one task of a chain, if one is left. A claim that succeeds belongs
 // to the step that the chain is at, however late its worker comes: that step
-// cannot end before, unless the task is taken over.
+// cannot end before, unless the worker has said that it holds the task and another
+// has taken it over.
 func (p *Pool) claim(worker, i int) bool {
 	c := &p.chains[i]
 	for {
@@ -328,8 +328,9 @@ func (p *Pool) takeOver(worker int, waited time.Duration) bool {
 	return true
 }
 
-// take takes what others hold of a step of the one chain there is, if anything.
-func (p *Pool) take(worker int, step uint32) (any bool) {
+// take takes what others hold of a step of the one chain there is, and reports
+// whether that is anything.
+func (p *Pool) take(worker int, step uint32) (some bool) {
 	w := &p.workers[worker]
 	for i := range p.workers {
 		held := &p.workers[i].held
@@ -340,12 +341,12 @@ func (p *Pool) take(worker int, step uint32) (any bool) {
 		p.stale.Add(1)
 		if held.CompareAndSwap(own, 0) {
 			w.taken = append(w.taken, uint32(own))
-			any = true
+			some = true
 		} else {
 			p.stale.Add(-1)
 		}
 	}
-	return any
+	return some
 }
 
 // again does tasks on a copy of their job.

@@ -46,6 +46,7 @@ func (e *emitter) families() []family {
 func (e *emitter) familiesOfIntegers() []family {
 	dense := family{name: "intDense", key: "bits, rows, panels int", on: "bits<<8 + rows*4 + panels", operands: intDense}
 	tiles := family{name: "intTiles", key: "bits, rows int", on: "bits<<8 + rows", operands: intTiles}
+	peak := family{name: "intPeak", key: "bits int", on: "bits", operands: "n int"}
 	for _, t := range e.integers() {
 		for _, s := range e.denseShapes() {
 			dense.members = append(dense.members, member{fmt.Sprintf("%d<<8 + %s", t.bits, s.key()), t.denseName(s)})
@@ -53,8 +54,9 @@ func (e *emitter) familiesOfIntegers() []family {
 		for rows := 1; rows <= e.rows; rows++ {
 			tiles.members = append(tiles.members, member{fmt.Sprintf("%d<<8 + %d", t.bits, rows), t.tilesName(rows)})
 		}
+		peak.members = append(peak.members, member{fmt.Sprint(t.bits), t.peakName()})
 	}
-	return []family{dense, tiles}
+	return []family{dense, tiles, peak}
 }
 
 func (s denseShape) key() string { return fmt.Sprintf("%d*4 + %d", s.rows, s.panels) }

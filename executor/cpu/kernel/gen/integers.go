@@ -44,6 +44,7 @@ func (e *emitter) integerFamilies() {
 		for rows := 1; rows <= e.rows; rows++ {
 			e.integerTiles(t, rows)
 		}
+		e.integerPeak(t)
 	}
 }
 
@@ -168,6 +169,30 @@ func (e *emitter) multiplyIntegers(t integer, x, w, acc operand.Op) {
 	product := e.register()
 	e.VPMADDWD(w, x, product)
 	e.VPADDD(product, acc, acc)
+}
+
+func (t integer) peakName() string { return fmt.Sprintf("int%dPeak", t.bits) }
+
+// integerPeak emits a loop of products on registers only: what the machine could do.
+func (e *emitter) integerPeak(t integer) {
+	e.function(t.peakName(), "func(n int)")
+	e.Commentf("%d products of a register for each of n", peakSums)
+	n := e.param("n")
+	acc := e.vectors(peakSums / e.parts)
+	for _, v := range acc {
+		e.zero(v)
+	}
+	x, w := e.register(), e.register()
+	e.VXORPS(x, x, x)
+	e.VXORPS(w, w, w)
+	e.loop("loop", n, func() {
+		for _, v := range acc {
+			for i := range v {
+				e.multiplyIntegers(t, x, w, v[i])
+			}
+		}
+	})
+	e.end()
 }
 
 // fromStart emits the sums' first values.

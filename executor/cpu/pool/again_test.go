@@ -151,8 +151,7 @@ func TestPanicOfAStaleTask(t *testing.T) {
 	p := New(2)
 	defer p.Close()
 	s := &stop{step: 3, workers: 1, release: make(chan struct{})}
-	var c *tables
-	c = &tables{hold: func(worker, step int) {
+	c := &tables{hold: func(worker, step int) {
 		if s.hold(worker, step); worker == 1 && step == 3 {
 			panic("too late")
 		}
@@ -220,8 +219,9 @@ func TestHelpersStayAwake(t *testing.T) {
 	defer p.Close()
 	over, met := make(chan struct{}), atomic.Bool{}
 	at := 0
-	var j *jobOf
-	j = &jobOf{func(worker, task int) {
+	j := &jobOf{}
+	j.again = func() Job { close(over); return j }
+	j.do = func(worker, task int) {
 		for end := time.Now().Add(10 * time.Second); !met.Load() && worker == 1 && time.Now().Before(end); {
 			runtime.Gosched()
 		}
@@ -232,7 +232,7 @@ func TestHelpersStayAwake(t *testing.T) {
 				t.Error("nobody takes over what the caller holds")
 			}
 		}
-	}, func() Job { close(over); return j }}
+	}
 	p.Run(1, func(int) Step {
 		if at++; at > 1 {
 			return Step{}

@@ -89,7 +89,7 @@ func (p *program) run(ctx context.Context, path string, f *runFlags) error {
 			err = p.create(f.output, func(w *os.File) error { return t.stream(ctx, s, reader, w) })
 		}
 		if p.verbose {
-			p.note("%s", t.summary(s))
+			p.note("%s", t.summary(s.Device().Counters(), s.Times()))
 		}
 		return err
 	})
@@ -123,8 +123,7 @@ func (t *tally) stream(ctx context.Context, s *session, reader *rows.Reader, out
 }
 
 // summary says what a run computed, and how long its parts took side by side.
-func (t *tally) summary(s *session) string {
-	c, times := s.Device().Counters(), s.Times()
+func (t *tally) summary(c executor.Counters, times executor.Times) string {
 	return fmt.Sprintf("%d rows in %d batches, %d real / %d computed tokens (%.1f %%); tokenised in %.3f s of one thread, computed in %.3f s, written in %.3f s, side by side",
 		t.rows, c.Batches, t.tokens, c.Tokens, 100*float64(t.tokens)/float64(max(1, c.Tokens)),
 		times.Tokenise.Seconds(), times.Compute.Seconds(), times.Write.Seconds())

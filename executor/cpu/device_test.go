@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"etc/executor"
 	"etc/executor/cpu/kernel"
@@ -400,6 +401,37 @@ func TestRunDoesNotAllocate(t *testing.T) {
 		}); n != 0 {
 			t.Errorf("%d rows: %g allocations a Run", rows, n)
 		}
+	}
+}
+
+// TestBusy: a worker is busy with all of its tasks, and with nothing between them.
+func TestBusy(t *testing.T) {
+	const each = 2 * time.Millisecond
+	busy, tasks := time.Duration(0), 0
+	d, err := New(Options{Level: kernel.Best(), Threads: 1, Profile: func(p *plan.Program, events []Event) {
+		for _, e := range events {
+			if e.Step == 0 {
+				busy, tasks = busy+e.Busy, tasks+e.Tasks
+			}
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := d.Load(miniPlan(t), 4096, 3); err != nil {
+		t.Fatal(err)
+	}
+	own := d.steps[0].task
+	d.steps[0].task = func(g *group, worker, task int) {
+		time.Sleep(each)
+		own(g, worker, task)
+	}
+	if err := d.Run(miniBatch(8, 8, 3)); err != nil {
+		t.Fatal(err)
+	}
+	if tasks < 2 || busy < time.Duration(tasks)*each {
+		t.Errorf("busy for %v with %d tasks of %v", busy, tasks, each)
 	}
 }
 

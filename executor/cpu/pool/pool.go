@@ -380,7 +380,9 @@ func (p *Pool) serve(i int) {
 		case p.work(i), p.takeOver(i, s.spun):
 			s = spinner{}
 		case s.spin() > p.wakefulness():
-			p.sleep(&p.workers[i])
+			if !p.takeOver(i, s.spun) { // it may have been off its CPU all that time
+				p.sleep(&p.workers[i])
+			}
 			s = spinner{}
 		}
 	}

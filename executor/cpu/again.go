@@ -60,7 +60,7 @@ type spare struct {
 // patience is how long others wait for a task of the step that g is at before they
 // do it again, 0 where that is not possible.
 func (d *Device) patience(g *group) time.Duration {
-	if d.lanes > 1 || d.options.Threads == 1 || !d.steps[g.step].repeatable || d.bytesOf(g) > mostMoved ||
+	if d.lanes > 1 || d.options.Threads == 1 || !d.steps[g.step].repeatable || g.bytes() > mostMoved ||
 		d.options.Observe != nil || d.options.Profile != nil || raceDetector {
 		return 0
 	}
@@ -71,8 +71,8 @@ func (d *Device) patience(g *group) time.Duration {
 	return leastPatience + time.Duration(float64(g.macs)/float64(g.tasks)/rate)
 }
 
-// bytesOf is the size of what a group computes in.
-func (d *Device) bytesOf(g *group) int {
+// bytes is the size of what a group computes in.
+func (g *group) bytes() int {
 	return elementBytes*(len(g.arena[0])+len(g.arena[1])+len(g.ints.Units)) + len(g.ints.Data)
 }
 

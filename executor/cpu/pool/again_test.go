@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	tablet    = 5 // steps of a table
-	tableWide = 3 // tasks
+	tableSteps = 5 // steps of a table
+	tableWide  = 3 // tasks
 )
 
 // A table is the job of all steps of a chain: step s adds 1 to what step s-1
@@ -18,7 +18,7 @@ const (
 type table struct {
 	t      *tables
 	at     int // the step
-	values [tablet + 1][tableWide]int
+	values [tableSteps + 1][tableWide]int
 }
 
 // tables are the copies of a table and where workers are held up.
@@ -51,14 +51,14 @@ func (c *tables) run(t *testing.T, p *Pool) {
 	t.Helper()
 	c.now, c.copies = &table{t: c}, 0
 	p.Run(1, func(int) Step {
-		if c.now.at++; c.now.at > tablet {
+		if c.now.at++; c.now.at > tableSteps {
 			return Step{}
 		}
 		return Step{tableWide, c.now, time.Millisecond}
 	})
-	for i, v := range c.now.values[tablet] {
-		if v != tablet {
-			t.Errorf("value %d is %d after %d steps", i, v, tablet)
+	for i, v := range c.now.values[tableSteps] {
+		if v != tableSteps {
+			t.Errorf("value %d is %d after %d steps", i, v, tableSteps)
 		}
 	}
 }
@@ -90,7 +90,7 @@ func (s *stop) hold(worker, step int) {
 // leave no trace when they go on.
 func TestTakenOver(t *testing.T) {
 	for _, workers := range []int{1, 2} {
-		for step := 1; step <= tablet; step++ {
+		for step := 1; step <= tableSteps; step++ {
 			p := New(3)
 			s := &stop{step: step, workers: workers, release: make(chan struct{})}
 			c := &tables{hold: s.hold}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/mmcloughlin/avo/ir"
 	"github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
 )
 
 // An integer is how a level multiplies one type of integers. A step takes four
@@ -177,22 +178,7 @@ func (t integer) peakName() string { return fmt.Sprintf("int%dPeak", t.bits) }
 func (e *emitter) integerPeak(t integer) {
 	e.function(t.peakName(), "func(n int)")
 	e.Commentf("%d products of a register for each of n", peakSums)
-	n := e.param("n")
-	acc := e.vectors(peakSums / e.parts)
-	for _, v := range acc {
-		e.zero(v)
-	}
-	x, w := e.register(), e.register()
-	e.VXORPS(x, x, x)
-	e.VXORPS(w, w, w)
-	e.loop("loop", n, func() {
-		for _, v := range acc {
-			for i := range v {
-				e.multiplyIntegers(t, x, w, v[i])
-			}
-		}
-	})
-	e.end()
+	e.onRegisters(2, func(in []reg.VecVirtual, acc operand.Op) { e.multiplyIntegers(t, in[0], in[1], acc) })
 }
 
 // fromStart emits the sums' first values.

@@ -57,12 +57,12 @@ func (e *emitter) softmax() {
 
 // softmaxPart emits body for each row, and where something is kept of it.
 func (e *emitter) softmaxPart(name string, kept operand.Mem, body func(row, kept operand.Mem)) {
-	p, stride, at := e.param("p"), e.param("stride"), e.GP64()
-	e.LEAQ(kept, at)
+	p, stride, slot := e.param("p"), e.param("stride"), e.GP64()
+	e.LEAQ(kept, slot)
 	e.loop(name+"Rows", e.param("rows"), func() {
-		body(operand.Mem{Base: p}, operand.Mem{Base: at})
+		body(at(p, 0), at(slot, 0))
 		e.ADDQ(stride, p)
-		e.ADDQ(operand.Imm(4), at)
+		e.ADDQ(operand.Imm(4), slot)
 	})
 }
 
@@ -71,7 +71,7 @@ func (e *emitter) overRow(name string, row operand.Mem, body func(m operand.Mem)
 	q := e.GP64()
 	e.LEAQ(row, q)
 	e.loop(name, e.param("vecs"), func() {
-		body(operand.Mem{Base: q})
+		body(at(q, 0))
 		e.ADDQ(operand.Imm(vecBytes), q)
 	})
 }

@@ -26,42 +26,99 @@ const (
 	mostMoved = 8 << 20
 )
 
+// An extent is what a group takes up in a room.
+type extent struct {
+	arena        [2]int // values per token, per row
+	bytes, units int    // of inputs of products in integers
+}
+
+// size is in bytes.
+func (e *extent) size() int {
+	return elementBytes*(e.arena[0]+e.arena[1]+e.units) + e.bytes
+}
+
+// extentOf is for groups of up to so many tokens and rows.
+func (d *Device) extentOf(tokens, rows int) (e extent) {
+	size := d.sizesOf(d.batch.Wanted).arena
+	for i, n := range [2]int{tokens, rows} {
+		e.arena[i] = n * size[i] / elementBytes
+		if d.intBytes[i] > 0 {
+			e.bytes, e.units = max(e.bytes, n*d.intBytes[i]), max(e.units, n)
+		}
+	}
+	return e
+}
+
 // A room is what groups compute in.
 type room struct {
 	arena [2][]float32     // per token, per row
 	ints  kernel.Quantised // inputs of products in integers, by lane
 }
 
-// grow makes arena i one of at least n values. The old one is let go first.
-func (r *room) grow(i, n int) {
-	if a := &r.arena[i]; len(*a) < n {
-		*a = nil
-		*a = alignedFloats(n)
+// holds reports whether there is place for so many groups.
+func (r *room) holds(e *extent, lanes int) bool {
+	return len(r.arena[0]) >= lanes*e.arena[0] && len(r.arena[1]) >= lanes*e.arena[1] &&
+		len(r.ints.Data) >= lanes*e.bytes && len(r.ints.Units) >= lanes*e.units
+}
+
+// grow makes place for so many groups. What was too small is let go first.
+func (r *room) grow(e *extent, lanes int) {
+	for i, n := range e.arena {
+		if a := &r.arena[i]; len(*a) < lanes*n {
+			*a = nil
+			*a = alignedFloats(lanes * n)
+		}
+	}
+	if len(r.ints.Data) < lanes*e.bytes {
+		r.ints.Data = nil
+		r.ints.Data = bytesOf(alignedFloats(lanes * e.bytes / elementBytes)) // whole cache lines, as rows are
+	}
+	if len(r.ints.Units) < lanes*e.units {
+		r.ints.Units = make([]float32, lanes*e.units)
 	}
 }
 
-// growInts makes room for so many bytes, in whole cache lines, and units.
-func (r *room) growInts(bytes, units int) {
-	if len(r.ints.Data) < bytes {
-		r.ints.Data = nil
-		r.ints.Data = bytesOf(alignedFloats(bytes / elementBytes))
+// lay gives g its place, that of its lane.
+func (r *room) lay(g *group, e *extent) {
+	for i, n := range e.arena {
+		g.arena[i] = r.arena[i][g.lane*n : (g.lane+1)*n]
 	}
-	if len(r.ints.Units) < units {
-		r.ints.Units = make([]float32, units)
-	}
+	g.ints.Data = r.ints.Data[g.lane*e.bytes : (g.lane+1)*e.bytes]
+	g.ints.Units = r.ints.Units[g.lane*e.units : (g.lane+1)*e.units]
 }
 
 // A spare is where a group is moved to, and after that what it left.
 type spare struct {
 	room
 	group *group
+	first bool // it is the room that batches of several lanes take, which may be large
+}
+
+// makeRoom makes place for the groups of a batch, and for what one of them may be moved to.
+func (d *Device) makeRoom() {
+	e := &d.extent
+	*e = d.extentOf(d.largestGroup())
+	if d.spare.first && !d.room.holds(e, d.lanes) {
+		d.pool.Settle() // a thread may be in there still
+		d.swapRooms()
+	}
+	d.room.grow(e, d.lanes)
+	d.movable = d.lanes == 1 && d.options.Threads > 1 && e.size() <= mostMoved &&
+		d.options.Observe == nil && d.options.Profile == nil && !raceDetector
+	if d.movable {
+		d.spare.grow(e, 1)
+	}
+}
+
+func (d *Device) swapRooms() {
+	d.room, d.spare.room = d.spare.room, d.room
+	d.spare.first = !d.spare.first
 }
 
 // patience is how long others wait for a task of the step that g is at before they
 // do it again, 0 where that is not possible.
 func (d *Device) patience(g *group) time.Duration {
-	if d.lanes > 1 || d.options.Threads == 1 || !d.steps[g.step].repeatable || g.bytes() > mostMoved ||
-		d.options.Observe != nil || d.options.Profile != nil || raceDetector {
+	if !d.movable || !d.steps[g.step].repeatable {
 		return 0
 	}
 	rate := float64(slowRate)
@@ -69,11 +126,6 @@ func (d *Device) patience(g *group) time.Duration {
 		rate = slowGeneric
 	}
 	return leastPatience + time.Duration(float64(g.macs)/float64(g.tasks)/rate)
-}
-
-// bytes is the size of what a group computes in.
-func (g *group) bytes() int {
-	return elementBytes*(len(g.arena[0])+len(g.arena[1])+len(g.ints.Units)) + len(g.ints.Data)
 }
 
 // repeatable reports whether a task of s can be done again after it was done in
@@ -112,17 +164,14 @@ func (g *group) Again() pool.Job {
 	o.Offsets = append(offsets[:0], g.Offsets...)
 	o.queries = append(queries[:0], g.queries...)
 	o.attention = append(attention[:0], g.attention...)
+	to.lay(o, &d.extent)
 	for i, from := range g.arena {
-		to.grow(i, len(from))
-		o.arena[i] = to.arena[i][:len(from)]
 		copy(o.arena[i], from)
 	}
-	to.growInts(len(g.ints.Data), len(g.ints.Units))
-	o.ints.Data, o.ints.Units = to.ints.Data[:len(g.ints.Data)], to.ints.Units[:len(g.ints.Units)]
 	copy(o.ints.Data, g.ints.Data)
 	copy(o.ints.Units, g.ints.Units)
 
-	d.room, to.room = to.room, d.room
+	d.swapRooms()
 	d.groups[g.lane], to.group = o, g
 	return o
 }

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"etc/compiler/frontend/frontendtest"
 	"etc/executor"
 	"etc/executor/cpu/kernel"
+	"etc/executor/cpu/pool"
 	"etc/formats/checkpoint"
 	"etc/formats/plan"
 )
@@ -71,13 +73,16 @@ func resultsOf(t *testing.T, d *Device, b *executor.Batch) (bits [][]uint32) {
 
 // A trap holds up worker 1 in a task of one step, once.
 type trap struct {
-	left, release chan struct{}
-	set           atomic.Bool
-	missed        atomic.Bool // the group had been moved before, as the machine is busy
+	left, released chan struct{}
+	release        func()
+	set            atomic.Bool
+	missed         atomic.Bool // the group had been moved before, as the machine is busy
 }
 
-func newTrap() *trap {
-	p := &trap{left: make(chan struct{}), release: make(chan struct{})}
+func newTrap(t *testing.T) *trap {
+	p := &trap{left: make(chan struct{}), released: make(chan struct{})}
+	p.release = sync.OnceFunc(func() { close(p.released) })
+	t.Cleanup(p.release)
 	p.set.Store(true)
 	return p
 }
@@ -97,7 +102,7 @@ func (p *trap) in(task func(g *group, worker, task int)) func(g *group, worker, 
 			task(g, worker, i)
 			return
 		}
-		<-p.release
+		<-p.released
 		task(g, worker, i)
 		for _, a := range g.arena {
 			for j := range a {
@@ -156,7 +161,7 @@ func holdUp(t *testing.T, p *plan.Program, k int, before bool, first, second *ex
 	if err := d.Load(p, 128, first.Wanted); err != nil {
 		t.Fatal(err)
 	}
-	trap := newTrap()
+	trap := newTrap(t)
 	s := &d.steps[k]
 	switch {
 	case before:
@@ -178,7 +183,7 @@ func holdUp(t *testing.T, p *plan.Program, k int, before bool, first, second *ex
 		select {
 		case <-trap.left:
 		default:
-			close(trap.release)
+			trap.release()
 			<-trap.left
 		}
 		own(g, worker, task)
@@ -257,33 +262,92 @@ func TestPatience(t *testing.T) {
 	}
 }
 
-// TestLoadWaits for a thread that is still in a program that goes.
-func TestLoadWaits(t *testing.T) {
+// TestRooms: there is place to move a group to before one is moved, it stays small, and
+// a batch that wants more than it has goes back to where there is more.
+func TestRooms(t *testing.T) {
+	if raceDetector {
+		t.Skip("nothing is moved under the race detector")
+	}
+	randomPrograms(t, func(t *testing.T, p *plan.Program) {
+		rng := rand.New(rand.NewPCG(9, 9))
+		few, many := randomBatch(rng, p, 40, 3, 20), randomBatch(rng, p, slices.Repeat([]int{64}, 24)...)
+		d := newDevice(t, 2)
+		if err := d.Load(p, len(many.IDs), many.Wanted); err != nil {
+			t.Fatal(err)
+		}
+		wantMany, wantFew := resultsOf(t, d, many), resultsOf(t, d, few)
+		size := func(r *room) int {
+			return elementBytes*(len(r.arena[0])+len(r.arena[1])+len(r.ints.Units)) + len(r.ints.Data)
+		}
+		large, small := size(&d.room), size(&d.spare.room)
+		if d.spare.first {
+			large, small = small, large
+		}
+		if small != d.extent.size() || large < 2*small {
+			t.Fatalf("rooms of %d and %d bytes for a group of %d", large, small, d.extent.size())
+		}
+		for i, moves := range []int{1, 2, 0, 3} {
+			for range moves {
+				if g := d.groups[0]; g.Again() == pool.Job(g) {
+					t.Fatal("a group is moved to where it is")
+				}
+			}
+			if got := resultsOf(t, d, many); !slices.EqualFunc(got, wantMany, slices.Equal) {
+				t.Errorf("round %d: results of many rows change", i)
+			}
+			if got := resultsOf(t, d, few); !slices.EqualFunc(got, wantFew, slices.Equal) {
+				t.Errorf("round %d: results of few rows change", i)
+			}
+			if n := size(&d.room) + size(&d.spare.room); n != large+small {
+				t.Errorf("round %d: rooms of %d bytes in all, were %d", i, n, large+small)
+			}
+		}
+	})
+}
+
+// TestWaits: what takes the memory that a held up thread writes waits for it.
+func TestWaits(t *testing.T) {
 	if raceDetector {
 		t.Skip("tasks are not taken over under the race detector")
 	}
 	p := miniPlan(t)
-	d := newDevice(t, 2)
-	for range 20 {
-		if err := d.Load(p, 8, 3); err != nil {
-			t.Fatal(err)
+	for what, f := range map[string]func(d *Device) error{
+		"a program is loaded":                    func(d *Device) error { return d.Load(p, 8, 3) },
+		"a batch takes the room that was larger": func(d *Device) error { return d.Run(miniBatch(2*groupTokens/8, 8, 3)) },
+	} {
+		held := false
+		for try := 0; !held && try < 20; try++ {
+			held = whileHeld(t, p, what, f)
 		}
-		trap := newTrap()
-		d.steps[2].task = trap.in(d.steps[2].task)
-		resultsOf(t, d, miniBatch(1, 8, 3))
-		if trap.set.Swap(false) {
-			continue // missed
+		if !held {
+			t.Errorf("%s: no thread was held up", what)
 		}
-		time.AfterFunc(10*time.Millisecond, func() { close(trap.release) })
-		if err := d.Load(p, 8, 3); err != nil {
-			t.Fatal(err)
-		}
-		select {
-		case <-trap.left:
-		default:
-			t.Error("a program is loaded while a thread is in the one before it")
-		}
-		return
 	}
-	t.Error("no thread was held up")
+}
+
+// whileHeld does f while a thread is held up in a task of a batch before, if one can be held up.
+func whileHeld(t *testing.T, p *plan.Program, what string, f func(d *Device) error) bool {
+	d := newDevice(t, 2)
+	if err := d.Load(p, 8, 3); err != nil {
+		t.Fatal(err)
+	}
+	resultsOf(t, d, miniBatch(2*groupTokens/8, 8, 3))
+	trap := newTrap(t)
+	own := d.steps[2].task
+	d.steps[2].task = trap.in(own)
+	resultsOf(t, d, miniBatch(1, 8, 3))
+	if trap.set.Swap(false) {
+		return false
+	}
+	d.steps[2].task = own
+	time.AfterFunc(10*time.Millisecond, trap.release)
+	if err := f(d); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-trap.left:
+	default:
+		t.Errorf("%s while a thread is in what was there before", what)
+	}
+	return true
 }

@@ -70,6 +70,8 @@ type Device struct {
 	lanes       int
 	sharing     int // threads that are expected to share a group's steps
 	spare       spare
+	extent      extent // of the batch's groups
+	movable     bool   // the batch is one group, which can be moved
 	next        func(lane int) pool.Step
 	results     [][]float32
 	events      [][]Event // by worker

@@ -102,25 +102,18 @@ func (d *Device) mostArenaTokens(tokens int) int {
 	return min(tokens, 2*d.options.Threads*(groupTokens+longestRow(d.program)))
 }
 
-// layLanes makes a lane for each thread that takes groups alone, in an arena
+// layLanes makes a lane for each thread that takes groups alone, with place
 // for the largest of them.
 func (d *Device) layLanes() {
 	d.lanes = min(d.groupCount(), d.options.Threads, pool.MaxChains)
 	d.sharing = (d.options.Threads + d.lanes - 1) / d.lanes
-	tokens, rows := d.largestGroup()
-	size := d.sizesOf(d.batch.Wanted).arena
-	for i, n := range [2]int{tokens, rows} {
-		each := n * size[i] / elementBytes
-		d.grow(i, each*d.lanes)
-		for lane := range d.lanes {
-			if lane == len(d.groups) {
-				d.groups = append(d.groups, &group{device: d, lane: lane})
-			}
-			d.groups[lane].arena[i] = d.arena[i][lane*each : (lane+1)*each]
+	d.makeRoom()
+	for lane := range d.lanes {
+		if lane == len(d.groups) {
+			d.groups = append(d.groups, &group{device: d, lane: lane})
 		}
-	}
-	d.layIntegers(tokens, rows)
-	for _, g := range d.groups[:d.lanes] {
+		g := d.groups[lane]
+		d.room.lay(g, &d.extent)
 		g.begun, g.inFirst, g.step = false, false, len(d.steps)
 	}
 }

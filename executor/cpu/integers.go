@@ -54,22 +54,6 @@ func (in *integerInput) of(g *group) kernel.Quantised {
 	return q
 }
 
-// layIntegers gives each lane memory for the integers of the widest product, of
-// groups of up to so many tokens and rows.
-func (d *Device) layIntegers(tokens, rows int) {
-	bytes, units := 0, 0 // of a lane
-	for i, n := range [2]int{tokens, rows} {
-		if d.intBytes[i] > 0 {
-			bytes, units = max(bytes, n*d.intBytes[i]), max(units, n)
-		}
-	}
-	d.growInts(bytes*d.lanes, units*d.lanes) // whole cache lines, as rows are
-	for lane, g := range d.groups[:d.lanes] {
-		g.ints.Data = d.ints.Data[lane*bytes : (lane+1)*bytes]
-		g.ints.Units = d.ints.Units[lane*units : (lane+1)*units]
-	}
-}
-
 func bytesOf(v []float32) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), elementBytes*len(v))
 }

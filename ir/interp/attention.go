@@ -13,7 +13,7 @@ type view struct {
 	from, size int
 }
 
-func (v view) at(t int) []float64 { return v.row(t)[v.from : v.from+v.size] }
+func (v view) at(t int) []float64 { return v.Row(t)[v.from : v.from+v.size] }
 
 // heads is the matrices an attention operator reads, and where their heads begin.
 type heads struct {
@@ -135,7 +135,7 @@ func (h heads) distance(head, d int) (float64, error) {
 	if d <= -s || d >= s {
 		return 0, fault.Newf(fault.Corrupt, "bias: a key %d tokens from its query: the table ends at %d", d, s-1)
 	}
-	return h.bias.row(head)[d+s-1], nil
+	return h.bias.Row(head)[d+s-1], nil
 }
 
 // voAttention is b + Σ_h p_h·(x·M_hᵀ), where p_h is the softmax of head h of
@@ -152,11 +152,11 @@ func voAttention(c *call) ([]*Array, error) {
 	b := c.arg("b")
 	for t := range y.rows() {
 		if b != nil {
-			copy(y.row(t), b.F)
+			copy(y.Row(t), b.F)
 		}
 		for head := range a.Heads {
 			for i, v := range (view{by[0], head * a.Dv, a.Dv}).at(t) {
-				y.row(t)[i] += v
+				y.Row(t)[i] += v
 			}
 		}
 	}

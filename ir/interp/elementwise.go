@@ -30,7 +30,7 @@ func pick(x *Array, columns []int) *Array {
 	y := zeros(x.rows(), len(columns))
 	for t := range x.rows() {
 		for i, column := range columns {
-			y.row(t)[i] = x.row(t)[column]
+			y.Row(t)[i] = x.Row(t)[column]
 		}
 	}
 	return y
@@ -45,7 +45,7 @@ func spread(x *Array, columns []int, n int) *Array {
 	y := zeros(x.rows(), n)
 	for t := range x.rows() {
 		for i, column := range columns {
-			y.row(t)[column] = x.row(t)[i]
+			y.Row(t)[column] = x.Row(t)[i]
 		}
 	}
 	return y

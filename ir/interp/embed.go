@@ -39,7 +39,7 @@ func lookup(c *call, scale float64) (*Array, error) {
 				return nil, err
 			}
 			for i, v := range row {
-				y.row(t)[i] += table.scale * v
+				y.Row(t)[i] += table.scale * v
 			}
 		}
 	}

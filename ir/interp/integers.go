@@ -91,9 +91,9 @@ func integerProduct(d tensor.DType, x, w, b *Array) *Array {
 				for k, q := range inputs[t] {
 					sum += q * weights[n][k]
 				}
-				y.row(t)[n] = float64(sum) * units[n] * inputUnits[t]
+				y.Row(t)[n] = float64(sum) * units[n] * inputUnits[t]
 				if b != nil {
-					y.row(t)[n] += b.F[n]
+					y.Row(t)[n] += b.F[n]
 				}
 			}
 		}
@@ -106,7 +106,7 @@ func quantiseRows(d tensor.DType, a *Array) (q [][]int, units []float64) {
 	q, units = make([][]int, a.rows()), make([]float64, a.rows())
 	for i := range q {
 		row := make([]float64, a.width())
-		for k, v := range a.row(i) {
+		for k, v := range a.Row(i) {
 			row[k] = float64(float32(v))
 		}
 		q[i], units[i] = Quantise(d, row)

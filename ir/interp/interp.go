@@ -257,8 +257,8 @@ func zeros(shape ...int) *Array {
 func (a *Array) rows() int  { return a.Shape[0] }
 func (a *Array) width() int { return a.Shape[1] }
 
-// row is row i of a matrix.
-func (a *Array) row(i int) []float64 {
+// Row is row i of a matrix.
+func (a *Array) Row(i int) []float64 {
 	w := a.width()
 	return a.F[i*w : (i+1)*w : (i+1)*w]
 }
@@ -268,5 +268,5 @@ func (a *Array) entry(table string, i int) ([]float64, error) {
 	if i < 0 || i >= a.rows() {
 		return nil, fault.Newf(fault.Corrupt, "%s %d: the table has %d rows", table, i, a.rows())
 	}
-	return a.row(i), nil
+	return a.Row(i), nil
 }

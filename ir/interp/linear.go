@@ -21,7 +21,7 @@ func linear(c *call) ([]*Array, error) {
 	}
 	residual := c.arg("residual")
 	for t := range y.rows() {
-		row := y.row(t)
+		row := y.Row(t)
 		for n := range a.Scaled {
 			row[n] *= a.Scale
 		}
@@ -29,7 +29,7 @@ func linear(c *call) ([]*Array, error) {
 			row[n] = a.Act.Apply(v)
 		}
 		if residual != nil {
-			for n, v := range residual.row(t) {
+			for n, v := range residual.Row(t) {
 				row[n] += v
 			}
 		}
@@ -58,7 +58,7 @@ func (c *call) product(x, w, b *Array) *Array {
 	}
 	if b != nil {
 		for t := range y.rows() {
-			row := y.row(t)
+			row := y.Row(t)
 			for n, v := range b.F {
 				row[n] += v
 			}
@@ -75,7 +75,7 @@ func multiplyPlain(y, x, w *Array) {
 		}
 		for ; t < hi; t++ {
 			for n := range w.rows() {
-				y.F[t*w.rows()+n] = dot(x.row(t), w.row(n))
+				y.F[t*w.rows()+n] = dot(x.Row(t), w.Row(n))
 			}
 		}
 	})
@@ -84,9 +84,9 @@ func multiplyPlain(y, x, w *Array) {
 // product4 is four dot products at a time, each summed as dot sums it.
 func product4(x, w, y *Array, t int) {
 	n := w.rows()
-	x0, x1, x2, x3 := x.row(t), x.row(t+1), x.row(t+2), x.row(t+3)
+	x0, x1, x2, x3 := x.Row(t), x.Row(t+1), x.Row(t+2), x.Row(t+3)
 	for i := range n {
-		row := w.row(i)
+		row := w.Row(i)
 		x0, x1, x2, x3 := x0[:len(row)], x1[:len(row)], x2[:len(row)], x3[:len(row)]
 		var s0, s1, s2, s3 float64
 		for k, v := range row {

@@ -27,7 +27,7 @@ func linearNLL(c *call) ([]*Array, error) {
 		logits := c.product(before, w, b)
 		for i := range logits.rows() {
 			t := from + 1 + i
-			nll.F[t], hit.F[t] = score(logits.row(i), ids[t])
+			nll.F[t], hit.F[t] = score(logits.Row(i), ids[t])
 		}
 	}
 	return []*Array{nll, hit}, nil

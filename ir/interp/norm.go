@@ -17,16 +17,16 @@ func norm(x, gamma, beta *Array, eps float64) *Array {
 	h := float64(x.width())
 	for t := range x.rows() {
 		var mean, variance float64
-		for _, v := range x.row(t) {
+		for _, v := range x.Row(t) {
 			mean += v
 		}
 		mean /= h
-		for _, v := range x.row(t) {
+		for _, v := range x.Row(t) {
 			variance += (v - mean) * (v - mean)
 		}
 		variance /= h
-		for i, v := range x.row(t) {
-			y.row(t)[i] = gamma.F[i]*(v-mean)/math.Sqrt(variance+eps) + beta.F[i]
+		for i, v := range x.Row(t) {
+			y.Row(t)[i] = gamma.F[i]*(v-mean)/math.Sqrt(variance+eps) + beta.F[i]
 		}
 	}
 	return y
@@ -42,25 +42,25 @@ func skipLayerNorm(c *call) ([]*Array, error) {
 	if bias := c.arg("bias"); bias != nil {
 		for t := range s.rows() {
 			for i, v := range bias.F {
-				s.row(t)[i] += v
+				s.Row(t)[i] += v
 			}
 		}
 	}
 	return []*Array{s, norm(s, c.arg("gamma"), c.arg("beta"), c.op.Attrs.(*ir.LayerNormAttrs).Eps)}, nil
 }
 
-// shortest is the length below which a vector is not made longer, that of
+// Shortest is the length below which a vector is not made longer, that of
 // torch.nn.functional.normalize.
-const shortest = 1e-12
+const Shortest = 1e-12
 
-// normalize is x/max(‖x‖, shortest) by rows.
+// normalize is x/max(‖x‖, Shortest) by rows.
 func normalize(c *call) ([]*Array, error) {
 	x := c.arg("x")
 	y := zeros(x.Shape...)
 	for t := range x.rows() {
-		length := max(math.Sqrt(dot(x.row(t), x.row(t))), shortest)
-		for i, v := range x.row(t) {
-			y.row(t)[i] = v / length
+		length := max(math.Sqrt(dot(x.Row(t), x.Row(t))), Shortest)
+		for i, v := range x.Row(t) {
+			y.Row(t)[i] = v / length
 		}
 	}
 	return one(y)

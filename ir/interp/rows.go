@@ -11,7 +11,7 @@ func selectRows(c *call) ([]*Array, error) {
 		if c.op.Attrs.(*ir.SelectRowsAttrs).Rows == ir.LastRows {
 			at = c.offsets[b+1] - 1
 		}
-		copy(y.row(b), x.row(at))
+		copy(y.Row(b), x.Row(at))
 	}
 	return one(y)
 }
@@ -23,12 +23,12 @@ func pool(c *call) ([]*Array, error) {
 	for b := range y.rows() {
 		from, to := c.offsets[b], c.offsets[b+1]
 		for t := from; t < to; t++ {
-			for i, v := range x.row(t) {
-				y.row(b)[i] += v
+			for i, v := range x.Row(t) {
+				y.Row(b)[i] += v
 			}
 		}
-		for i := range y.row(b) {
-			y.row(b)[i] /= float64(to - from)
+		for i := range y.Row(b) {
+			y.Row(b)[i] /= float64(to - from)
 		}
 	}
 	return one(y)

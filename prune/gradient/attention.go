@@ -32,7 +32,7 @@ type heads struct {
 
 // columns is what a has in a row of the columns of a head of so many.
 func columns(a *interp.Array, t, head, size int) []float64 {
-	return row(a, t)[head*size : (head+1)*size]
+	return a.Row(t)[head*size : (head+1)*size]
 }
 
 // back takes a head back over a row of the batch: n tokens from one on.
@@ -49,7 +49,7 @@ func (h *heads) back(head, from, n int) {
 		for j := range p {
 			p[j] = h.Scale * dot(q, columns(h.k, from+j, head, h.D))
 			if h.bias != nil { // the table of distances; interp has looked that it is long enough
-				p[j] += row(h.bias, head)[j-i+(h.bias.Shape[1]+1)/2-1]
+				p[j] += h.bias.Row(head)[j-i+(h.bias.Shape[1]+1)/2-1]
 			}
 			dp[j] = dot(d, columns(h.v, from+j, head, h.Dv))
 		}

@@ -120,12 +120,6 @@ var pullbacks = map[ir.Kind]func(b *backward, by *interp.Array) error{
 	ir.LinearNLL:  linearNLL,
 }
 
-// row is row i of a matrix.
-func row(a *interp.Array, i int) []float64 {
-	w := a.Shape[1]
-	return a.F[i*w : (i+1)*w : (i+1)*w]
-}
-
 // matrix is a in its memory.
 func matrix(a *interp.Array) linalg.Matrix {
 	return linalg.Matrix{Rows: a.Shape[0], Cols: a.Shape[1], Stride: a.Shape[1], Data: a.F}

@@ -44,7 +44,7 @@ func linear(b *backward, by *interp.Array) error {
 				addTo(to, bias.F)
 			}
 			for i, x := range to {
-				to[i] = row(by, t)[i] * a.Act.Derivative(x)
+				to[i] = by.Row(t)[i] * a.Act.Derivative(x)
 			}
 		}
 		d = before
@@ -60,23 +60,23 @@ func layerNorm(b *backward, by *interp.Array) error {
 	unit, g := make([]float64, len(gamma)), make([]float64, len(gamma))
 	for t := range x.Shape[0] {
 		mean, variance, along, across := 0.0, 0.0, 0.0, 0.0
-		for _, v := range row(x, t) {
+		for _, v := range x.Row(t) {
 			mean += v
 		}
 		mean /= n
-		for i, v := range row(x, t) {
+		for i, v := range x.Row(t) {
 			unit[i] = v - mean
 		}
 		variance = dot(unit, unit) / n
 		sigma := math.Sqrt(variance + eps)
-		for i, d := range row(by, t) {
+		for i, d := range by.Row(t) {
 			unit[i] /= sigma
 			g[i] = gamma[i] * d
 			along += g[i]
 		}
 		along, across = along/n, dot(g, unit)/n
 		for i, v := range g {
-			row(to, t)[i] += (v - along - float64(unit[i]*across)) / sigma
+			to.Row(t)[i] += (v - along - float64(unit[i]*across)) / sigma
 		}
 	}
 	return nil
@@ -90,7 +90,7 @@ func selectRows(b *backward, by *interp.Array) error {
 		if b.op.Attrs.(*ir.SelectRowsAttrs).Rows == ir.LastRows {
 			at = b.offsets[r+1] - 1
 		}
-		addTo(row(to, at), row(by, r))
+		addTo(to.Row(at), by.Row(r))
 	}
 	return nil
 }
@@ -101,29 +101,26 @@ func pool(b *backward, by *interp.Array) error {
 	for r := range by.Shape[0] {
 		n := float64(b.offsets[r+1] - b.offsets[r])
 		for t := b.offsets[r]; t < b.offsets[r+1]; t++ {
-			for i, d := range row(by, r) {
-				row(to, t)[i] += d / n
+			for i, d := range by.Row(r) {
+				to.Row(t)[i] += d / n
 			}
 		}
 	}
 	return nil
 }
 
-// shortest is that of interp's normalize.
-const shortest = 1e-12
-
-// normalize: y = x/‖x‖, dx = (dy − y·(y·dy))/‖x‖; below shortest it only scales.
+// normalize: y = x/‖x‖, dx = (dy − y·(y·dy))/‖x‖; below interp.Shortest it only scales.
 func normalize(b *backward, by *interp.Array) error {
 	x, to := b.arg("x"), b.to("x")
 	for t := range x.Shape[0] {
-		v, d := row(x, t), row(by, t)
+		v, d := x.Row(t), by.Row(t)
 		length := math.Sqrt(dot(v, v))
 		along := 0.0
-		if length > shortest {
+		if length > interp.Shortest {
 			along = dot(v, d) / length / length
 		}
 		for i := range v {
-			row(to, t)[i] += (d[i] - float64(v[i]*along)) / max(length, shortest)
+			to.Row(t)[i] += (d[i] - float64(v[i]*along)) / max(length, interp.Shortest)
 		}
 	}
 	return nil

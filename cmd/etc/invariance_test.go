@@ -237,7 +237,7 @@ func TestNoAllocationPerRow(t *testing.T) {
 			}
 		}
 		run(many)()
-		run(few)() // its last batch may be of a size that the others were not
+		run(few)()                                  // its last batch may be of a size that the others were not
 		windows := float64(many-few) * 15 / 512 / 8 // about, of rows of 15 tokens or so
 		manyCount, manySize := allocations(run(many))
 		fewCount, fewSize := allocations(run(few))

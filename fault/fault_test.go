@@ -43,16 +43,24 @@ func TestHintIsTheSecondLine(t *testing.T) {
 
 // TestParallelIsBounded: calls that take memory of their own are no more than threads.
 func TestParallelIsBounded(t *testing.T) {
-	var now, most atomic.Int64
-	fault.Parallel(64, func(int) {
-		n := now.Add(1)
-		for was := most.Load(); n > was && !most.CompareAndSwap(was, n); was = most.Load() {
+	atOnce := func(run func(f func(int))) int64 {
+		var now, most atomic.Int64
+		run(func(int) {
+			n := now.Add(1)
+			for was := most.Load(); n > was && !most.CompareAndSwap(was, n); was = most.Load() {
+			}
+			time.Sleep(time.Millisecond)
+			now.Add(-1)
+		})
+		return most.Load()
+	}
+	if n, threads := atOnce(func(f func(int)) { fault.Parallel(64, f) }), runtime.GOMAXPROCS(0); n > int64(threads) {
+		t.Errorf("%d calls at once, want at most %d", n, threads)
+	}
+	for threads := 1; threads < 5; threads++ {
+		if n := atOnce(func(f func(int)) { fault.ParallelOn(threads, 64, f) }); n > int64(threads) {
+			t.Errorf("%d calls at once, want at most %d", n, threads)
 		}
-		time.Sleep(time.Millisecond)
-		now.Add(-1)
-	})
-	if threads := int64(runtime.GOMAXPROCS(0)); most.Load() > threads {
-		t.Errorf("%d calls at once, want at most %d", most.Load(), threads)
 	}
 }
 

@@ -33,10 +33,13 @@ func (t *Task) Wait() error { return <-t.done }
 // and waits for all: calls may not wait for each other. A panic in one is a
 // panic of the caller once those that run have ended, and so is a fault in
 // mapped memory, which the caller may be guarded against.
-func Parallel(n int, f func(i int)) {
+func Parallel(n int, f func(i int)) { ParallelOn(runtime.GOMAXPROCS(0), n, f) }
+
+// ParallelOn is Parallel with up to so many calls at once.
+func ParallelOn(threads, n int, f func(i int)) {
 	var wait sync.WaitGroup
 	var next atomic.Int64
-	panics := make([]any, min(n, runtime.GOMAXPROCS(0)))
+	panics := make([]any, min(n, threads))
 	for worker := range panics {
 		wait.Go(func() {
 			defer func() {

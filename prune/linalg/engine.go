@@ -2,7 +2,6 @@ package linalg
 
 import (
 	"runtime"
-	"sync/atomic"
 
 	"etc/fault"
 )
@@ -53,17 +52,11 @@ func (e engine) sized(rows, cols, depth int) engine {
 // they are ready for it: tasks are of different sizes, and so is the share of a
 // core that this process gets.
 func (e engine) each(n int, f func(i int)) {
-	threads := min(e.threads, n)
-	if threads <= 1 {
-		for i := range n {
-			f(i)
-		}
+	if min(e.threads, n) > 1 {
+		fault.ParallelOn(e.threads, n, f)
 		return
 	}
-	var taken atomic.Int64
-	fault.Parallel(threads, func(int) {
-		for i := int(taken.Add(1)) - 1; i < n; i = int(taken.Add(1)) - 1 {
-			f(i)
-		}
-	})
+	for i := range n {
+		f(i)
+	}
 }

@@ -16,7 +16,6 @@ import (
 	"etc/formats/checkpoint"
 	"etc/formats/mapped"
 	"etc/formats/plan"
-	"etc/formats/tokenizer"
 	"etc/ir"
 	"etc/ir/pass"
 )
@@ -123,7 +122,7 @@ func LongestRow(c *checkpoint.Checkpoint) (int, error) {
 // readTokenizer returns the tokenizer of c as a plan holds it, nil where c has
 // none and takes rows of ids only. It may shorten the model's longest row.
 func readTokenizer(c *checkpoint.Checkpoint, m *plan.Model) ([]byte, error) {
-	t, err := tokenizer.New(c.Tokenizer)
+	t, err := c.ReadTokenizer()
 	if err != nil || t == nil {
 		return nil, err
 	}

@@ -14,7 +14,6 @@ import (
 	"etc/fault"
 	"etc/formats/checkpoint"
 	"etc/formats/plan"
-	"etc/formats/tokenizer"
 )
 
 // compileFlags are the flags that the bytes of a plan depend on.
@@ -256,7 +255,7 @@ func defaultStorage(device string) string {
 
 // autoBuckets chooses buckets from the lengths of the rows in a file.
 func autoBuckets(path string, c *checkpoint.Checkpoint) ([]int, error) {
-	t, err := tokenizer.New(c.Tokenizer)
+	t, err := c.ReadTokenizer()
 	if err != nil {
 		return nil, err
 	}

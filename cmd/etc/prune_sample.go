@@ -52,7 +52,7 @@ func (r *pruning) newRowReader() (*rowReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := tokenizer.New(r.ckpt.Tokenizer)
+	t, err := r.ckpt.ReadTokenizer()
 	return &rowReader{t, longest, r.model.Task}, err
 }
 

@@ -62,7 +62,7 @@ func openTokenizer(path string) (*tokenizer.Tokenizer, error) {
 			return nil, err
 		}
 		defer c.Close()
-		if t, err = tokenizer.New(c.Tokenizer); err != nil {
+		if t, err = c.ReadTokenizer(); err != nil {
 			return nil, err
 		}
 	}

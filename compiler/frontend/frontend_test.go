@@ -178,33 +178,41 @@ func TestProblemTypes(t *testing.T) {
 }
 
 func TestPooling(t *testing.T) {
+	const (
+		transformer = `{"path": "", "type": "sentence_transformers.models.Transformer"}`
+		pooled      = transformer + `, {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}`
+		normalized  = pooled + `, {"path": "2_N", "type": "sentence_transformers.models.Normalize"}`
+	)
 	for _, c := range []struct {
-		mode, modules, want string
-		kind                fault.Kind
+		class, mode, modules string
+		output, want         string
+		kind                 fault.Kind
 	}{
-		{"pooling_mode_mean_tokens", `{"path":"","type":"m.Transformer"},{"path":"1_Pooling","type":"m.Pooling"}`, "pool", 0},
-		{"pooling_mode_cls_token", `{"path":"","type":"m.Transformer"},{"path":"1_Pooling","type":"m.Pooling"}`, "select_rows", 0},
-		{"pooling_mode_lasttoken", `{"path":"","type":"m.Transformer"},{"path":"1_Pooling","type":"m.Pooling"}`, "select_rows", 0},
-		{"pooling_mode_mean_tokens", `{"path":"","type":"m.Transformer"},{"path":"1_Pooling","type":"m.Pooling"},{"path":"2_N","type":"m.Normalize"}`, "normalize", 0},
-		{"pooling_mode_max_tokens", `{"path":"","type":"m.Transformer"},{"path":"1_Pooling","type":"m.Pooling"}`, "", fault.Unsupported},
+		{"BertModel", "pooling_mode_mean_tokens", pooled, "embedding", "pool", 0},
+		{"BertModel", "pooling_mode_cls_token", pooled, "embedding", "select_rows", 0},
+		{"BertModel", "pooling_mode_lasttoken", pooled, "embedding", "select_rows", 0},
+		{"BertModel", "pooling_mode_mean_tokens", normalized, "embedding", "normalize", 0},
+		{"BertModel", "pooling_mode_max_tokens", pooled, "", "", fault.Unsupported},
+		{"BertModel", "pooling_mode_mean_tokens", transformer, "", "", fault.Unsupported},
+		{"BertForSequenceClassification", "pooling_mode_mean_tokens", transformer, "logits", "linear", 0}, // a cross-encoder
 	} {
-		dir := frontendtest.Random(t, newRand(1), "BertModel", frontendtest.Options{})
+		dir := frontendtest.Random(t, newRand(1), c.class, frontendtest.Options{})
 		write(t, filepath.Join(dir, "modules.json"), "["+c.modules+"]")
 		write(t, filepath.Join(dir, "1_Pooling", "config.json"), `{"`+c.mode+`": true}`)
 		write(t, filepath.Join(dir, "sentence_bert_config.json"), `{"max_seq_length": 77}`)
 		im, err := frontend.Import(open(t, dir))
 		if c.kind != 0 {
 			if fault.KindOf(err) != c.kind {
-				t.Errorf("%s: error %v, want kind %d", c.mode, err, c.kind)
+				t.Errorf("%s, %s: error %v, want kind %d", c.class, c.mode, err, c.kind)
 			}
 			continue
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		i := slices.IndexFunc(im.Graph.Outputs, func(o ir.Output) bool { return o.Name == "embedding" })
+		i := slices.IndexFunc(im.Graph.Outputs, func(o ir.Output) bool { return o.Name == c.output })
 		if got := im.Graph.Outputs[i].Value.Def.Kind.String(); got != c.want || im.Model.MaxTokens != 77 {
-			t.Errorf("%s: embedding is %s, want %s; at most %d tokens, want 77", c.mode, got, c.want, im.Model.MaxTokens)
+			t.Errorf("%s, %s: %s is %s, want %s; at most %d tokens, want 77", c.class, c.mode, c.output, got, c.want, im.Model.MaxTokens)
 		}
 	}
 }

@@ -47,6 +47,9 @@ func (m *model) embedding(x *ir.Value) {
 		pooled = m.token(ir.FirstRows, x)
 	case "lasttoken":
 		pooled = m.token(ir.LastRows, x)
+	case "":
+		m.refuse(fault.Newf(fault.Unsupported, "modules.json: no Pooling, and so a vector for each token; want one for each text"))
+		return
 	default:
 		m.refuse(fault.Newf(fault.Unsupported, "modules.json: pooling %q, supported are mean, cls and lasttoken", mode))
 		return

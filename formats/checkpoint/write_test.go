@@ -247,7 +247,7 @@ func TestDigest(t *testing.T) {
 		"shape":      {"model.safetensors": weights(t, matrix, vector("b", 3))},
 		"dtype":      {"model.safetensors": weights(t, bits, vector("b", 3))},
 		"boundary":   {"model.safetensors": weights(t, vector("a", 1), vector("b", 2, 3))},
-		"pooling": {"modules.json": []byte(`[{"path":"","type":"x.Transformer"},{"path":"p","type":"x.Pooling"}]`),
+		"pooling": {"modules.json": []byte(`[{"path":"","type":"sentence_transformers.models.Transformer"},{"path":"p","type":"sentence_transformers.models.Pooling"}]`),
 			"p/config.json": []byte(`{"pooling_mode_cls_token": true}`)},
 	} {
 		d := digest(change)

@@ -66,6 +66,9 @@ func (t *Tokenizer) Specials() (single, pair int) {
 // ModelMaxLength is model_max_length of tokenizer_config.json in tokens, or 0 if it says nothing useful.
 func (t *Tokenizer) ModelMaxLength() int { return t.def.modelMaxLength }
 
+// Lowercases tells whether text is lowercased before it is cut.
+func (t *Tokenizer) Lowercases() bool { return t.def.normalize.on && t.def.normalize.lowercase }
+
 // ReturnsTypeIDs says whether type ids follow the template, as Hugging Face
 // decides by tokenizer class or model_input_names. If not, they are all zero.
 func (t *Tokenizer) ReturnsTypeIDs() bool { return t.def.typeIDs }

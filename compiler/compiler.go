@@ -132,5 +132,8 @@ func readTokenizer(c *checkpoint.Checkpoint, m *plan.Model) ([]byte, error) {
 	if n := t.ModelMaxLength(); n > 0 {
 		m.MaxTokens = min(m.MaxTokens, n)
 	}
+	if m.TypeVocabSize == 0 {
+		t = t.WithoutTypeIDs() // DistilBERT's is BERT's in many folders
+	}
 	return t.Marshal(), nil
 }

@@ -73,6 +73,13 @@ func (t *Tokenizer) Lowercases() bool { return t.def.normalize.on && t.def.norma
 // decides by tokenizer class or model_input_names. If not, they are all zero.
 func (t *Tokenizer) ReturnsTypeIDs() bool { return t.def.typeIDs }
 
+// WithoutTypeIDs is t for a model that has no token types.
+func (t *Tokenizer) WithoutTypeIDs() *Tokenizer {
+	without := *t
+	without.def.typeIDs = false
+	return &without
+}
+
 // TypeCount is one more than the largest type id that an Encoding can hold.
 func (t *Tokenizer) TypeCount() int {
 	most := int32(0)

@@ -31,10 +31,7 @@ func buildGPT2(m *model) {
 	byRoot := m.source.Config.Bool("scale_attn_weights", true)
 	byLayer := m.source.Config.Bool("scale_attn_by_inverse_layer_idx", false)
 	h := m.Hidden
-	tied := m.source.Config.Bool("tie_word_embeddings", true)
-	if tied && m.class.task == plan.CausalLM {
-		m.weights.Alias("lm_head.weight", "wte.weight")
-	}
+	tied := m.class.task == plan.CausalLM && m.tied("lm_head.weight", "wte.weight", true)
 	x := m.embed(1, m.weight("wte.weight", m.Vocab, h), m.weight("wpe.weight", m.Positions, h), nil)
 	for i := range m.Layers {
 		m.tap(i, x)

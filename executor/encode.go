@@ -21,10 +21,11 @@ func (x *Executor) encode(e *encoder, r *rows.Row, keep *store[int32]) (tokenize
 	if len(r.IDs) > 0 {
 		enc := tokenizer.Encoding{IDs: r.IDs, TypeIDs: r.TypeIDs}
 		if x.options.Truncate {
-			enc.IDs = enc.IDs[:min(len(enc.IDs), x.longest())]
-			enc.TypeIDs = enc.TypeIDs[:min(len(enc.TypeIDs), x.longest())]
+			enc.Cut(x.longest())
 		}
-		return enc, x.checkIDs(&enc)
+		err := x.checkIDs(&enc)
+		enc.Cut(x.program.Model.Unpadded(enc.IDs))
+		return enc, err
 	}
 	if e.Encoder == nil {
 		return tokenizer.Encoding{}, fault.Newf(fault.Corrupt, "text row: this plan has no tokenizer, so it takes rows of ids")
@@ -42,6 +43,7 @@ func (x *Executor) encode(e *encoder, r *rows.Row, keep *store[int32]) (tokenize
 	if err := x.checkIDs(&e.row); err != nil {
 		return tokenizer.Encoding{}, err
 	}
+	e.row.Cut(x.program.Model.Unpadded(e.row.IDs))
 	return tokenizer.Encoding{IDs: keep.keep(e.row.IDs), TypeIDs: keep.keep(e.row.TypeIDs)}, nil
 }
 

@@ -18,6 +18,7 @@ type planDetail struct {
 	Architecture string       `json:"architecture"`
 	Task         string       `json:"task"`
 	Labels       []string     `json:"labels,omitempty"`
+	Padding      []int        `json:"padding,omitempty"`
 	MaxTokens    int          `json:"max_tokens"`
 	Bytes        int64        `json:"bytes"`
 	WeightBytes  int          `json:"weight_bytes"`
@@ -70,7 +71,7 @@ func newPlanDetail(f *plan.File, memory bool) *planDetail {
 	p := f.Plan
 	d := &planDetail{
 		Schema: 1, ID: f.ID(), Device: noDevice, Architecture: p.Model.Architecture, Task: taskName(p.Model.Task),
-		Labels: p.Model.Labels, MaxTokens: p.Model.MaxTokens, Bytes: int64(len(f.Bytes())), WeightBytes: len(p.Data),
+		Labels: p.Model.Labels, Padding: p.Model.Padding, MaxTokens: p.Model.MaxTokens, Bytes: int64(len(f.Bytes())), WeightBytes: len(p.Data),
 		Version: p.Provenance.Version, Source: fmt.Sprintf("%x", p.Provenance.Source),
 	}
 	if key := f.Signer(); key != nil {
@@ -178,6 +179,9 @@ func (d *planDetail) print(w io.Writer) {
 	fmt.Fprintf(w, "model\t%s, %s, at most %d tokens\n", d.Architecture, d.Task, d.MaxTokens)
 	if len(d.Labels) > 0 {
 		fmt.Fprintf(w, "labels\t%s\n", strings.Join(d.Labels, ", "))
+	}
+	for _, id := range d.Padding {
+		fmt.Fprintf(w, "padding\ttoken %d at the end of a row is not read\n", id)
 	}
 	fmt.Fprintf(w, "bytes\t%d, weights %d\n", d.Bytes, d.WeightBytes)
 	fmt.Fprintf(w, "made by\tetc %s from %.16s…\n", d.Version, d.Source)

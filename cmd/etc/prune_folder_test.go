@@ -60,6 +60,33 @@ func TestPrunedFolder(t *testing.T) {
 	}
 }
 
+// TestPrunedVocabularyStaysTied: pruning changes neither of two names for one
+// weight, so what it writes is still taken as tied.
+func TestPrunedVocabularyStaysTied(t *testing.T) {
+	const word, head = "transformer.wte.weight", "lm_head.weight"
+	model := frontendtest.Random(t, rand.New(rand.NewPCG(8, 0)), "GPT2LMHeadModel", frontendtest.Options{Layers: 2, Heads: 4, HeadSize: 8, Inner: 48})
+	tensors := map[string]tensor.Tensor{}
+	before := weightsIn(t, model, "model.safetensors")
+	for _, name := range before.Names() {
+		tensors[name] = tensorNamed(t, before, name)
+	}
+	tensors[head] = tensors[word]
+	frontendtest.WriteTensors(t, model, tensors)
+	calib := filepath.Join(t.TempDir(), "rows.jsonl")
+	if err := os.WriteFile(calib, []byte(strings.Repeat(`{"ids":[1,2,3,4,5,6]}`+"\n", 8)), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "pruned")
+	mustRun(t, "prune", model, "-o", out, "--sparsity", "0.3", "--calib", calib, "--quiet")
+	after := weightsIn(t, out, "model.safetensors")
+	for _, name := range []string{word, head} {
+		if !bytes.Equal(tensorNamed(t, after, name).Data, tensors[word].Data) {
+			t.Errorf("%s changed", name)
+		}
+	}
+	mustRun(t, "compile", out, "-o", filepath.Join(t.TempDir(), "p.etp"), "--quiet")
+}
+
 // magnitude is what scores are made of without calibration.
 const magnitude = "magnitude of the weights"
 

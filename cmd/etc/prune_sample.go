@@ -44,7 +44,7 @@ const (
 type rowReader struct {
 	tokenizer *tokenizer.Tokenizer // or nil
 	longest   int
-	task      plan.Task
+	model     *plan.Model
 }
 
 func (r *pruning) newRowReader() (*rowReader, error) {
@@ -53,7 +53,7 @@ func (r *pruning) newRowReader() (*rowReader, error) {
 		return nil, err
 	}
 	t, err := r.ckpt.ReadTokenizer()
-	return &rowReader{t, longest, r.model.Task}, err
+	return &rowReader{t, longest, &r.model}, err
 }
 
 // sentences are the rows of a data file as a model reads them: both of a pair
@@ -63,13 +63,13 @@ func (r *rowReader) sentences(data *rows.Data) ([]*rows.Row, error) {
 	var list []*rows.Row
 	for i := range data.Examples {
 		e := &data.Examples[i]
-		if r.task == plan.Embedding && e.Pair != nil {
+		if r.model.Task == plan.Embedding && e.Pair != nil {
 			list = append(list, &rows.Row{Line: e.Line, Text: e.Text}, &rows.Row{Line: e.Line, Text: *e.Pair})
 			continue
 		}
 		list = append(list, &e.Row)
 	}
-	if r.task != plan.CausalLM {
+	if r.model.Task != plan.CausalLM {
 		return append(list, linesOf(data)...), nil
 	}
 	windows, err := cutText(data, r.tokenizer, r.longest)
@@ -95,13 +95,12 @@ func (r *rowReader) take(data *rows.Data, seed uint64, mostRows, mostTokens int)
 			err = row.Err
 		case len(enc.IDs) == 0:
 			continue
-		case len(row.IDs) > 0 && len(row.IDs) > r.longest:
-			enc.IDs = enc.IDs[:r.longest]
-			enc.TypeIDs = enc.TypeIDs[:min(len(enc.TypeIDs), r.longest)]
 		}
 		if err != nil {
 			return nil, fault.Newf(fault.Corrupt, "%s: line %d: %w", data.Name, row.Line, err)
 		}
+		enc.Cut(r.longest)
+		enc.Cut(r.model.Unpadded(enc.IDs))
 		drawn = append(drawn, drawnRow{i, enc, lot(seed, enc)})
 	}
 	slices.SortFunc(drawn, func(a, b drawnRow) int { return bytes.Compare(a.lot, b.lot) })

@@ -173,7 +173,7 @@ func between(g *ir.Graph, model plan.Model, first, last int, hidden tensor.Tenso
 	next := part.Ops[slices.Index(part.Ops, at.Def)+1]
 	table := part.NewWeightBefore(next, "hidden", hidden)
 	number := part.NewBefore(next, ir.Embed, &ir.EmbedAttrs{}, at.Def.Label, part.InputNamed("ids"), nil, nil, table)
-	model.VocabSize = hidden.Shape[0]
+	model.VocabSize, model.Padding = hidden.Shape[0], nil
 	part.ReplaceUses(at, number.Result())
 	if part.RemoveDead(); readsTokens(part, number) { // the loss, which compares with the ids of tokens
 		model = putOut(part, edges[last+1], model)
@@ -190,7 +190,7 @@ func between(g *ir.Graph, model plan.Model, first, last int, hidden tensor.Tenso
 func putOut(g *ir.Graph, v *ir.Value, model plan.Model) plan.Model {
 	mean := g.New(ir.Pool, &ir.PoolAttrs{}, "mean", v, g.InputNamed("offsets")).Result()
 	g.Outputs = []ir.Output{{Name: "hidden", Value: v}, {Name: "embedding", Value: mean}}
-	model.Task, model.Labels = plan.Embedding, nil
+	model.Task, model.Labels, model.Padding = plan.Embedding, nil, nil
 	return model
 }
 

@@ -51,10 +51,35 @@ func randomSample(rng *rand.Rand, model *plan.Model, tokens int) *sample {
 	return s
 }
 
+// TestWalkOfFewTokens: layers above the first read numbers of tokens, of which
+// there may be fewer than the token of padding is.
+func TestWalkOfFewTokens(t *testing.T) {
+	r := &pruning{program: &program{quiet: true}, flags: &pruneFlags{}, ctx: t.Context(), ckpt: randomModel(t, rand.New(rand.NewPCG(5, 0)), "GPT2ForSequenceClassification")}
+	if err := r.importModel(); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.model.Padding) != 1 {
+		t.Fatalf("padding %v, want a token", r.model.Padding)
+	}
+	few := &sample{}
+	few.add(tokenizer.Encoding{IDs: []int32{1, 2, 3}})
+	w := &walk{pruning: r, sample: few}
+	rows := 0
+	for out, err := range w.outputs(t.Context(), r.dense, r.dense, 3) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows += len(out[0]) / len(r.model.Labels)
+	}
+	if rows != 1 {
+		t.Errorf("%d rows, want 1", rows)
+	}
+}
+
 // TestWalk: layer by layer, and in any order, products read the very bits that
 // they read in the whole model, rows of all lengths together.
 func TestWalk(t *testing.T) {
-	for _, class := range []string{"BertForSequenceClassification", "BertModel", "DistilBertForSequenceClassification", "GPT2LMHeadModel", "TransformerModel"} {
+	for _, class := range []string{"BertForSequenceClassification", "BertModel", "DistilBertForSequenceClassification", "GPT2LMHeadModel", "GPT2ForSequenceClassification", "TransformerModel"} {
 		t.Run(class, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(5, 0))
 			c := randomModel(t, rng, class)

@@ -69,6 +69,7 @@ func TestScripts(t *testing.T) {
 		"MODEL=" + filepath.Join(testdata, "tiny-sst2"),
 		"DEV=" + filepath.Join(testdata, "sst2-dev.tsv"),
 		"EMBEDDER=" + random(1, "BertModel"),
+		"CLASSIFIER=" + random(4, "GPT2ForSequenceClassification"),
 		"DECODER=" + random(2, "GPT2LMHeadModel"),
 		"WIDE=" + frontendtest.Random(t, rand.New(rand.NewPCG(3, 0)), "BertModel", wide),
 		"ETC_CACHE_DIR=" + cacheFolder(),

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -172,6 +173,9 @@ func importReference(ckpt *checkpoint.Checkpoint, p *plan.Plan) (*ir.Graph, erro
 		return nil, fault.Newf(fault.Tolerance, "%s is not the checkpoint of this plan: it is a %s, %d × %d, vocabulary %d; the plan is of a %s, %d × %d, vocabulary %d", ckpt.Dir,
 			imported.Model.Architecture, imported.Model.Layers, imported.Model.Hidden, imported.Model.VocabSize,
 			p.Model.Architecture, p.Model.Layers, p.Model.Hidden, p.Model.VocabSize)
+	}
+	if got, want := imported.Model.Padding, p.Model.Padding; !slices.Equal(got, want) {
+		return nil, fault.Newf(fault.Tolerance, "%s is not the checkpoint of this plan: its padding is token %v, that of the plan %v (pad_token_id of config.json)", ckpt.Dir, got, want)
 	}
 	return imported.Graph, nil
 }

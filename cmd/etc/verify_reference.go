@@ -55,6 +55,7 @@ func (f *verifyFlags) fileRows(s *session) (ids, types [][]int32, err error) {
 		if err != nil {
 			return nil, nil, fault.Newf(fault.Corrupt, "%s: line %d: %w", f.input, r.Line, err)
 		}
+		enc.Cut(s.Program().Model.Unpadded(enc.IDs))
 		if len(enc.TypeIDs) == 0 {
 			enc.TypeIDs = make([]int32, len(enc.IDs))
 		}

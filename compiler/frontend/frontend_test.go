@@ -300,6 +300,7 @@ func TestConfigsRefused(t *testing.T) {
 		{"GPT2LMHeadModel", config{"add_cross_attention": true}, fault.Unsupported, "add_cross_attention"},
 		{"GPT2LMHeadModel", config{"n_inner": 10}, fault.Corrupt, "mlp.c_fc.weight\": shape [15 11], want [15 10]"},
 		{"GPT2LMHeadModel", config{"tie_word_embeddings": false}, fault.Corrupt, "lm_head.weight"},
+		{"GPT2ForSequenceClassification", config{"pad_token_id": "eos"}, fault.Corrupt, `"pad_token_id" is "eos", want an integer`},
 		{"GPT2LMHeadModel", config{"scale_attn_weights": "yes"}, fault.Corrupt, "scale_attn_weights"},
 		{"TransformerModel", config{"causal": false}, fault.Unsupported, "causal false"},
 		{"TransformerModel", config{"position_embedding": "learned"}, fault.Unsupported, `"learned"`},
@@ -313,6 +314,31 @@ func TestConfigsRefused(t *testing.T) {
 		_, err := frontend.Import(open(t, dir))
 		if err == nil || fault.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.says) || strings.Count(err.Error(), "\n") > 1 {
 			t.Errorf("%s with %v: error %v, want one of kind %d with %q", c.class, c.edit, err, c.kind, c.says)
+		}
+	}
+}
+
+// TestPadding: only a class that reads the last token of a row cares for
+// pad_token_id, and only for one that its vocabulary has.
+func TestPadding(t *testing.T) {
+	for _, c := range []struct {
+		class string
+		id    any
+		want  []int
+	}{
+		{"GPT2ForSequenceClassification", 0, []int{0}},
+		{"GPT2ForSequenceClassification", 36, []int{36}},
+		{"GPT2ForSequenceClassification", 37, nil},
+		{"GPT2ForSequenceClassification", -1, nil},
+		{"GPT2ForSequenceClassification", nil, nil},
+		{"GPT2Model", 0, nil},
+		{"GPT2LMHeadModel", 0, nil},
+		{"BertForSequenceClassification", 0, nil},
+	} {
+		dir := frontendtest.Random(t, newRand(1), c.class, frontendtest.Options{Layers: 1})
+		edit(t, dir, map[string]any{"pad_token_id": c.id})
+		if got := importDir(t, dir).Model.Padding; !slices.Equal(got, c.want) {
+			t.Errorf("%s with pad_token_id %v: padding %v, want %v", c.class, c.id, got, c.want)
 		}
 	}
 }

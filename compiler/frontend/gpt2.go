@@ -25,16 +25,14 @@ func gpt2Config(c *checkpoint.Config) config {
 
 // buildGPT2 is GPT2Model, GPT2LMHeadModel and GPT2ForSequenceClassification
 // of transformers. The last of the hidden states is the one after ln_f; a
-// classification reads its last token.
+// classification reads the last token that is not padding. As no token sees those
+// after it, this is the last one of the row without its padding.
 func buildGPT2(m *model) {
 	m.mustBeBool("add_cross_attention", false)
 	byRoot := m.source.Config.Bool("scale_attn_weights", true)
 	byLayer := m.source.Config.Bool("scale_attn_by_inverse_layer_idx", false)
 	h := m.Hidden
-	tied := m.source.Config.Bool("tie_word_embeddings", true)
-	if tied && m.class.task == plan.CausalLM {
-		m.weights.Alias("lm_head.weight", "wte.weight")
-	}
+	tied := m.class.task == plan.CausalLM && m.tied("lm_head.weight", "wte.weight", true)
 	x := m.embed(1, m.weight("wte.weight", m.Vocab, h), m.weight("wpe.weight", m.Positions, h), nil)
 	for i := range m.Layers {
 		m.tap(i, x)
@@ -75,6 +73,9 @@ func buildGPT2(m *model) {
 		m.languageModel(x, m.linearNoBias(vocab, h, m.Vocab))
 	default:
 		m.label = "head"
+		if id, ok := m.source.Config.ID("pad_token_id"); ok && id >= 0 && id < m.Vocab {
+			m.padding = []int{id}
+		}
 		score := m.linearNoBias("score", h, len(m.labels))
 		m.output("logits", m.apply(score, m.token(ir.LastRows, x)), ir.Always)
 	}

@@ -1,9 +1,13 @@
 package frontend
 
 import (
+	"bytes"
+	"slices"
+
 	"etc/fault"
 	"etc/formats/plan"
 	"etc/ir"
+	"etc/ir/tensor"
 )
 
 // readProblem sets task and labels of a sequence classification from
@@ -70,4 +74,50 @@ func (m *model) languageModel(x *ir.Value, vocab linear) {
 	m.output("hit", loss.Results[1], ir.Always)
 	m.output("logits", m.apply(vocab, x), ir.OnDemand)
 	m.output("last_logits", m.apply(vocab, m.token(ir.LastRows, x)), ir.OnDemand)
+}
+
+// tied tells whether the product over the vocabulary and the embedding are one
+// weight, which is tie_word_embeddings, by default def. Then a file has one of
+// the two, or both with the same values; a file with two different ones means
+// something else to every reader, and is refused.
+func (m *model) tied(head, embedding string, def bool) bool {
+	if !m.source.Config.Bool("tie_word_embeddings", def) {
+		return false
+	}
+	m.weights.Alias(head, embedding)
+	a, b := m.weights.Name(head), m.weights.Name(embedding)
+	if a == b {
+		return true
+	}
+	h, _ := m.source.Tensor(a)
+	e, _ := m.source.Tensor(b)
+	if !sameValues(h, e) {
+		m.refuse(fault.Newf(fault.Unsupported, `weights %q and %q have different values, want the same ones: config.json does not say "tie_word_embeddings": false`, a, b).
+			WithHint(`write that into config.json if the model has both, or take %s out of the file`, a))
+	}
+	return true
+}
+
+// sameValues compares tensors, also of different dtypes, by shape and values.
+func sameValues(a, b tensor.Tensor) bool {
+	if !slices.Equal(a.Shape, b.Shape) {
+		return false
+	}
+	if a.DType == b.DType && bytes.Equal(a.Data, b.Data) {
+		return true
+	}
+	if !a.DType.IsFloat() || !b.DType.IsFloat() {
+		return false
+	}
+	const atOnce = 128 // elements, because all of a vocabulary would take gigabytes
+	part := func(t tensor.Tensor, from int) []float64 {
+		size, to := t.DType.Size(), min(from+atOnce, t.Len())
+		return tensor.Tensor{DType: t.DType, Shape: []int{to - from}, Data: t.Data[from*size : to*size]}.Float64s()
+	}
+	for i := 0; i < a.Len(); i += atOnce {
+		if !slices.Equal(part(a, i), part(b, i)) {
+			return false
+		}
+	}
+	return true
 }

@@ -21,6 +21,7 @@ type model struct {
 	class   class
 	task    plan.Task // that of the class, refined by problem_type
 	labels  []string
+	padding []int                // plan.Model.Padding
 	label   string               // of the operators that follow
 	loaded  map[string]*ir.Value // by name: a weight used twice is one value
 	pruned  map[int]int          // by layer: heads that config.json says are gone; empty where it lists none
@@ -66,6 +67,7 @@ func (m *model) facts() plan.Model {
 	return plan.Model{
 		Architecture: m.class.name, Task: m.task, Labels: m.labels, MaxTokens: longest,
 		VocabSize: m.Vocab, TypeVocabSize: m.Types, PositionOffset: m.FirstPosition, Layers: m.Layers, Hidden: m.Hidden,
+		Padding: m.padding,
 	}
 }
 

@@ -89,3 +89,63 @@ func TestTiedWeightsAreFoundUnderEitherName(t *testing.T) {
 		}
 	}
 }
+
+// TestTiedWeightsStoredTwice: of two names for one weight a file may keep both
+// if their values are the same, whatever the dtypes. Transformers 4 and 5 differ
+// in what they make of other values, so only a file that does not tie them has those.
+func TestTiedWeightsStoredTwice(t *testing.T) {
+	const elements = 37 * 6
+	exact := make([]float32, elements) // in f16 too
+	for i := range exact {
+		exact[i] = float32(i-elements/2) / 8
+	}
+	for _, c := range []struct {
+		class, word, head string
+		def               bool // tied where config.json does not say
+	}{
+		{"GPT2LMHeadModel", "transformer.wte.weight", "lm_head.weight", true},
+		{"TransformerModel", "encoder.weight", "decoder.weight", false},
+	} {
+		o := frontendtest.Options{Layers: 1, Heads: 2, HeadSize: 3, Inner: 5}
+		stored := func(head tensor.Tensor, tie any) string {
+			dir := withTensors(t, c.class, o, func(w map[string]tensor.Tensor) {
+				w[c.word], w[c.head] = tensor.FromFloat32s([]int{37, 6}, exact), head
+			})
+			edit(t, dir, map[string]any{"tie_word_embeddings": tie})
+			return dir
+		}
+		same := tensor.FromFloat32s([]int{37, 6}, exact)
+		changed := slices.Clone(exact)
+		changed[elements-1]++
+		other := tensor.FromFloat32s([]int{37, 6}, changed)
+
+		want := importDir(t, stored(same, true))
+		for what, head := range map[string]tensor.Tensor{"f32": same, "f16": same.Convert(tensor.F16), "f64": same.Convert(tensor.F64)} {
+			for _, tie := range []any{true, nil} {
+				sameAnswers(t, c.class+" with both in "+what, want, importDir(t, stored(head, tie)))
+			}
+		}
+		for what, head := range map[string]tensor.Tensor{
+			"another value": other, "another value in f16": other.Convert(tensor.F16),
+			"another shape": tensor.FromFloat32s([]int{6, 37}, exact), "integers": tensor.FromInt32s([]int{37, 6}, make([]int32, elements)),
+		} {
+			for _, tie := range []any{true, nil} {
+				if tie == nil && !c.def {
+					continue
+				}
+				_, err := frontend.Import(open(t, stored(head, tie)))
+				if fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), c.head) || !strings.Contains(err.Error(), `"tie_word_embeddings": false`) {
+					t.Errorf("%s, tied %v, with %s: error %v, want one of kind %d that names %s and the key", c.class, tie, what, err, fault.Unsupported, c.head)
+				}
+			}
+		}
+
+		untied := importDir(t, stored(other, false))
+		if !slices.Equal(weightNamed(t, untied.Graph, c.head).Data.Float32s(), changed) || len(untied.Unclaimed) != 0 {
+			t.Errorf("%s, not tied: the head has other values than %s", c.class, c.head)
+		}
+		if !c.def {
+			sameAnswers(t, c.class+" that does not say", untied, importDir(t, stored(other, nil)))
+		}
+	}
+}

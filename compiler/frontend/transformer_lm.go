@@ -54,10 +54,7 @@ func buildTransformerLM(m *model) {
 	if c.Bool("scale_embedding", true) {
 		scale = math.Sqrt(float64(h))
 	}
-	tied := c.Bool("tie_word_embeddings", !(m.weights.Has("decoder.weight") && m.weights.Has(names.embedding+".weight")))
-	if tied {
-		m.weights.Alias("decoder.weight", names.embedding+".weight")
-	}
+	tied := m.tied("decoder.weight", names.embedding+".weight", !(m.weights.Has("decoder.weight") && m.weights.Has(names.embedding+".weight")))
 	word := m.weight(names.embedding+".weight", m.Vocab, h)
 	positions := m.positionTable()
 	x := m.embed(scale, word, positions, nil)

@@ -124,6 +124,21 @@ func (c *Config) size(key string, raw json.RawMessage) int {
 	return n
 }
 
+// ID is the integer under key, such as the id of a token; ok tells whether
+// there is one.
+func (c *Config) ID(key string) (id int, ok bool) {
+	_, raw, ok := c.fields.get(key)
+	if !ok {
+		return 0, false
+	}
+	id, err := strconv.Atoi(string(raw))
+	if err != nil {
+		c.refuse(key, raw, "an integer")
+		return 0, false
+	}
+	return id, true
+}
+
 // Float is the finite number under key, or the default where there is none.
 func (c *Config) Float(key string, def float64) float64 {
 	return c.float(key, def, -math.MaxFloat64, "a finite number")

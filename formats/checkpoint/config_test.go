@@ -18,6 +18,8 @@ func parse(t *testing.T, text string) *Config {
 	return c
 }
 
+func id(c *Config, key string) string { n, ok := c.ID(key); return fmt.Sprint(n, ok) }
+
 func TestConfigReads(t *testing.T) {
 	c := parse(t, `{"model_type": "bert", "hidden_size": 384, "n_inner": null, "eps": 1e-12, "slope": -0.5,
 		"tie": true, "architectures": ["BertModel", ""], "bos_token_id": 50256, "id2label": {"1": "b", "0": "a"}}`)
@@ -32,6 +34,8 @@ func TestConfigReads(t *testing.T) {
 		"Positive default":     c.Positive("absent", 1e-5) == 1e-5,
 		"Float":                c.Float("slope", 0) == -0.5,
 		"Bool":                 c.Bool("tie", false),
+		"ID":                   id(c, "bos_token_id") == "50256 true" && id(parse(t, `{"k": 0}`), "k") == "0 true" && id(parse(t, `{"k": -1}`), "k") == "-1 true",
+		"ID of null":           id(c, "n_inner") == "0 false" && id(c, "absent") == "0 false",
 		"Bool default":         c.Bool("absent", true),
 		"Strings":              slices.Equal(c.Strings("architectures"), []string{"BertModel", ""}),
 		"Strings default":      c.Strings("absent") == nil,
@@ -87,6 +91,7 @@ func TestConfigNonsense(t *testing.T) {
 	list := func(c *Config) { c.Strings("k") }
 	lists := func(c *Config) { c.IntLists("k") }
 	labels := func(c *Config) { c.Labels() }
+	token := func(c *Config) { c.ID("k") }
 	const wantLists = "want an object from integers to lists of distinct integers, from 0"
 	const wantLabels = `want an object from "0" … "n-1" to strings`
 	for _, c := range []struct {
@@ -108,6 +113,10 @@ func TestConfigNonsense(t *testing.T) {
 		{`{"k": [ 1 ]}`, size, `"k" is [1], want`},
 		{`{"k": {"a": 1}}`, size, `"k" is {"a":1}, want`},
 		{`{"k": ` + strings.Repeat("9", 1000) + `}`, size, `"k" is ` + strings.Repeat("9", 60) + `…, want`},
+		{`{"k": 1.0}`, token, `"k" is 1.0, want an integer`},
+		{`{"k": "1"}`, token, `"k" is "1", want`},
+		{`{"k": [1]}`, token, `"k" is [1], want`},
+		{`{"k": 99999999999999999999}`, token, `"k" is 99999999999999999999, want`},
 		{`{"k": 0}`, optional, `"k" is 0, want`},
 		{`{"k": "x"}`, optional, `"k" is "x", want`},
 		{`{"k": 0}`, positive, `"k" is 0, want a finite number above 0`},

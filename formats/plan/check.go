@@ -146,6 +146,19 @@ func (c *checker) model() error {
 			return refuse("model: %s is %d, want %d to %d", f.what, f.n, f.low, f.high)
 		}
 	}
+	return m.padding()
+}
+
+// padding is at most one token, of a model that answers a row by labels.
+func (m *Model) padding() error {
+	if len(m.Padding) > 1 || len(m.Padding) > 0 && taskOutput[m.Task] != "logits" {
+		return refuse("model: %d tokens of padding for %v, want at most one, and of a classification or regression only", len(m.Padding), m.Task)
+	}
+	for _, id := range m.Padding {
+		if !within(id, 0, m.VocabSize-1) {
+			return refuse("model: token of padding is %d, want 0 to %d", id, m.VocabSize-1)
+		}
+	}
 	return nil
 }
 

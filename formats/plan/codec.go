@@ -16,6 +16,7 @@ import (
 // one; a string or list is its length and then its bytes or items.
 type codec struct {
 	reading bool
+	minor   uint16 // of the format
 	b       []byte // writing: what there is so far; reading: what is left
 	size    int    // reading: bytes at the start
 	err     error  // reading: the first fault; nothing is read after it
@@ -136,14 +137,14 @@ func (c *codec) end() error {
 	return c.err
 }
 
-func written(walk func(*codec)) []byte {
-	c := &codec{}
+func written(minor uint16, walk func(*codec)) []byte {
+	c := &codec{minor: minor}
 	walk(c)
 	return c.b
 }
 
-func read(b []byte, walk func(*codec)) error {
-	c := &codec{reading: true, b: b, size: len(b)}
+func read(minor uint16, b []byte, walk func(*codec)) error {
+	c := &codec{reading: true, minor: minor, b: b, size: len(b)}
 	walk(c)
 	return c.end()
 }

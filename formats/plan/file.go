@@ -24,7 +24,7 @@ type WriteOptions struct {
 func Write(w io.Writer, p *Plan, o WriteOptions) error {
 	o.minor = p.minor()
 	return writeSections(w, o, [][]byte{
-		written(p.walkModel), written(p.walkGraphs), p.Tokenizer, p.Data, written(p.Provenance.walk), p.Code,
+		written(o.minor, p.walkModel), written(o.minor, p.walkGraphs), p.Tokenizer, p.Data, written(o.minor, p.Provenance.walk), p.Code,
 	})
 }
 
@@ -110,7 +110,7 @@ func decode(file []byte, sections []section) (*Plan, error) {
 		kind int
 		walk func(*codec)
 	}{{modelSection, p.walkModel}, {graphSection, p.walkGraphs}, {provenanceSection, p.Provenance.walk}} {
-		if err := read(content(s.kind), s.walk); err != nil {
+		if err := read(minorOf(file), content(s.kind), s.walk); err != nil {
 			return nil, prefix(sectionNames[s.kind]+" section", err)
 		}
 	}

@@ -62,13 +62,46 @@ func TestPlanIsReadAsWritten(t *testing.T) {
 
 func TestPlanWithEmptySectionsIsReadAsWritten(t *testing.T) {
 	p := mini()
-	p.Programs[0].Graph, p.Tokenizer = "", []byte{}
+	p.Programs[0].Graph, p.Tokenizer, p.Model.Padding = "", []byte{}, []int{9}
 	got, err := Decode(Encode(p))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !reflect.DeepEqual(got, p) {
 		t.Errorf("read %+v\nwrote %+v", got, p)
+	}
+}
+
+// TestNoPaddingIsNoPadding: an empty list says nothing that a plan of a lower
+// version does not, so a file with one is forged.
+func TestNoPaddingIsNoPadding(t *testing.T) {
+	p := mini()
+	var b bytes.Buffer
+	o := WriteOptions{minor: paddingMinor}
+	if err := writeSections(&b, o, [][]byte{written(o.minor, p.walkModel), written(o.minor, p.walkGraphs), p.Tokenizer, p.Data, written(o.minor, p.Provenance.walk), p.Code}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Decode(b.Bytes())
+	refused(t, "empty padding", fault.Corrupt, err)
+	if err != nil && !strings.Contains(err.Error(), "format 2.2, but the plan is of 2.0") {
+		t.Error(err)
+	}
+}
+
+// TestUnpadded: padding counts within a row, not at its end, and never for all of it.
+func TestUnpadded(t *testing.T) {
+	for _, c := range []struct {
+		padding []int
+		ids     []int32
+		want    int
+	}{
+		{nil, []int32{1, 0, 0}, 3}, {nil, nil, 0}, {[]int{0}, nil, 0}, {[]int{0}, []int32{1, 2}, 2}, {[]int{0}, []int32{1, 2, 0, 0}, 2},
+		{[]int{0}, []int32{0, 0, 1, 0, 2, 0}, 5}, {[]int{0}, []int32{0, 0, 0}, 1}, {[]int{0}, []int32{0}, 1}, {[]int{7}, []int32{1, 0}, 2},
+	} {
+		m := Model{Padding: c.padding}
+		if got := m.Unpadded(c.ids); got != c.want {
+			t.Errorf("%v without %v: %d tokens, want %d", c.ids, c.padding, got, c.want)
+		}
 	}
 }
 
@@ -179,9 +212,9 @@ func TestForgedHeadersAreRefused(t *testing.T) {
 		{"start of another", entry(graphSection, entryStart), 8, pageSize},
 		{"size past the file", entry(weightsSection, entryBytes), 8, 1 << 40},
 		{"size past everything", entry(weightsSection, entryBytes), 8, 1<<64 - 1},
-		{"size one less than the text", entry(graphSection, entryBytes), 8, uint64(len(written(mini().walkGraphs))) - 1},
+		{"size one less than the text", entry(graphSection, entryBytes), 8, uint64(len(written(0, mini().walkGraphs))) - 1},
 		{"size of more pages", entry(provenanceSection, entryBytes), 8, pageSize + 1},
-		{"size one more than the record", entry(provenanceSection, entryBytes), 8, uint64(len(written(mini().Provenance.walk))) + 1},
+		{"size one more than the record", entry(provenanceSection, entryBytes), 8, uint64(len(written(0, mini().Provenance.walk))) + 1},
 		{"reserved after the size", entry(graphSection, entryBytes+8), 8, 1},
 		{"an entry more", tableAt + sectionCount*entrySize, 4, sectionCount + 1},
 		{"the last unused byte", signatureAt - 1, 1, 1},
@@ -220,7 +253,7 @@ func TestSizesThatWrapAroundAreRefused(t *testing.T) {
 func TestBooleansHaveTwoValues(t *testing.T) {
 	for value := range 256 {
 		var b bool
-		err := read([]byte{byte(value)}, func(c *codec) { c.bool(&b) })
+		err := read(0, []byte{byte(value)}, func(c *codec) { c.bool(&b) })
 		if value > 1 {
 			refused(t, fmt.Sprint("boolean ", value), fault.Corrupt, err)
 		} else if err != nil || b != (value == 1) {
@@ -235,8 +268,9 @@ func TestSectionsAreReadToTheirEnd(t *testing.T) {
 		b    []byte
 		read func([]byte) error
 	}{
-		{"model", written(mini().walkModel), func(b []byte) error { return read(b, new(Plan).walkModel) }},
-		{"provenance", written(mini().Provenance.walk), func(b []byte) error { return read(b, new(Provenance).walk) }},
+		{"model", written(0, mini().walkModel), func(b []byte) error { return read(0, b, new(Plan).walkModel) }},
+		{"model with padding", written(paddingMinor, miniPadded().walkModel), func(b []byte) error { return read(paddingMinor, b, new(Plan).walkModel) }},
+		{"provenance", written(0, mini().Provenance.walk), func(b []byte) error { return read(0, b, new(Provenance).walk) }},
 	} {
 		if err := walk.read(walk.b); err != nil {
 			t.Errorf("%s: %v", walk.name, err)
@@ -292,9 +326,9 @@ func TestEachProgramHasAGraph(t *testing.T) {
 	for n := range 4 {
 		p := mixed()
 		texts := make([]string, n)
-		graphs := written(func(c *codec) { list(c, &texts, c.string) })
+		graphs := written(0, func(c *codec) { list(c, &texts, c.string) })
 		var b bytes.Buffer
-		if err := writeSections(&b, WriteOptions{}, [][]byte{written(p.walkModel), graphs, nil, p.Data, written(p.Provenance.walk), p.Code}); err != nil {
+		if err := writeSections(&b, WriteOptions{}, [][]byte{written(0, p.walkModel), graphs, nil, p.Data, written(0, p.Provenance.walk), p.Code}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := Decode(b.Bytes()); n != len(p.Programs) {

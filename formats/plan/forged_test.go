@@ -75,6 +75,12 @@ var forgeries = []struct {
 	{"a label less", "is [B,3], want [B,2]", func(p *Program) { p.Model.Labels = p.Model.Labels[1:] }},
 	{"no labels", "logits", func(p *Program) { p.Model.Labels = nil }},
 	{"labels of an embedding", "labels", func(p *Program) { p.Model.Task = Embedding }},
+	{"padding of an embedding", "padding for embedding", func(p *Program) {
+		p.Model.Task, p.Model.Labels, p.Model.Padding = Embedding, nil, []int{0}
+	}},
+	{"two tokens of padding", "2 tokens of padding", func(p *Program) { p.Model.Padding = []int{0, 1} }},
+	{"padding above the vocabulary", "padding is 10, want 0 to 9", func(p *Program) { p.Model.Padding = []int{10} }},
+	{"negative padding", "padding is -1", func(p *Program) { p.Model.Padding = []int{-1} }},
 	{"no tokens in a batch", "tokens in a batch", func(p *Program) { p.MaxBatchTokens = 0 }},
 	{"very many tokens in a batch", "tokens in a batch", func(p *Program) { p.MaxBatchTokens = 1 << 32 }},
 

@@ -44,14 +44,16 @@ func FuzzDecode(f *testing.F) {
 }
 
 // FuzzSections reads any bytes as sections of a file with right digests, of
-// either minor version.
+// every minor version.
 func FuzzSections(f *testing.F) {
 	p := mini()
-	f.Add(written(p.walkModel), written(p.walkGraphs), p.Data, written(p.Provenance.walk), p.Code)
+	f.Add(written(0, p.walkModel), written(0, p.walkGraphs), p.Data, written(0, p.Provenance.walk), p.Code)
 	p = miniFor("cpu:int16")
-	f.Add(written(p.walkModel), written(p.walkGraphs), p.Data, written(p.Provenance.walk), p.Code)
+	f.Add(written(0, p.walkModel), written(0, p.walkGraphs), p.Data, written(0, p.Provenance.walk), p.Code)
 	p = mixed()
-	f.Add(written(p.walkModel), written(p.walkGraphs), p.Data, written(p.Provenance.walk), p.Code)
+	f.Add(written(0, p.walkModel), written(0, p.walkGraphs), p.Data, written(0, p.Provenance.walk), p.Code)
+	p = miniPadded()
+	f.Add(written(paddingMinor, p.walkModel), written(paddingMinor, p.walkGraphs), p.Data, written(paddingMinor, p.Provenance.walk), p.Code)
 	f.Add([]byte{}, []byte{}, []byte{}, []byte{}, []byte{})
 	f.Fuzz(func(t *testing.T, model, graphs, weights, provenance, code []byte) {
 		for minor := range uint16(Minor + 1) {
@@ -81,14 +83,19 @@ func FuzzForged(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{0, 0, 1, 0})
 	f.Add([]byte{30, 2, 3, 4, 7, 1, 2, 0})
-	for field := range len(fields(mixed())) {
+	padded := func() *Plan {
+		p := mixed()
+		p.Model.Padding = []int{3}
+		return p
+	}
+	for field := range len(fields(padded())) {
 		if field%4 != 0 { // seeds run in every test
 			continue
 		}
 		f.Add([]byte{byte(field), byte(field >> 8), byte(field % 12), 1})
 	}
 	f.Fuzz(func(t *testing.T, script []byte) {
-		p := mixed()
+		p := padded()
 		for ; len(script) >= 4; script = script[4:] {
 			where, how, by := int(binary.LittleEndian.Uint16(script)), script[2], script[3]
 			switch how >> 6 {

@@ -10,11 +10,16 @@ import (
 )
 
 // The version of the format that Open reads. Write writes the lowest minor that
-// has what a plan needs: 2.1 has integers. docs/plan-format.md says what raises
-// which number.
+// has what a plan needs. docs/plan-format.md says what raises which number.
 const (
 	Major = 2
-	Minor = 1
+	Minor = paddingMinor
+)
+
+// What the minor versions added.
+const (
+	integersMinor = 1 // targets of integers
+	paddingMinor  = 2 // Padding of a model
 )
 
 // pageSize is the size of the header and the alignment of sections: the

@@ -3,6 +3,7 @@ package plan
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -32,17 +33,21 @@ func TestIntegerPlansAreReadAsWritten(t *testing.T) {
 }
 
 // TestMinorVersionIsTheLowest: a plan without integers is 2.0, one with them
-// 2.1, whatever the order of its programs; a header that says otherwise is forged.
+// 2.1, whatever the order of its programs, one with padding 2.2; a header that says
+// otherwise is forged.
 func TestMinorVersionIsTheLowest(t *testing.T) {
 	both := mini()
 	q := *miniFor("cpu:f32").Programs[0]
 	q.Target, q.Plan = "cpu:int8", both
 	both.Programs = append(both.Programs, &q)
+	paddedIntegers := miniFor("cpu:int16")
+	paddedIntegers.Model.Padding = []int{9}
 	for _, c := range []struct {
 		what string
 		p    *Plan
 		want uint16
-	}{{"float32", mini(), 0}, {"int16", miniFor("cpu:int16"), 1}, {"int8", miniFor("cpu:int8"), 1}, {"two programs", both, 1}} {
+	}{{"float32", mini(), 0}, {"int16", miniFor("cpu:int16"), 1}, {"int8", miniFor("cpu:int8"), 1}, {"two programs", both, 1},
+		{"padding", miniPadded(), 2}, {"padding and integers", paddedIntegers, 2}} {
 		file := Encode(c.p)
 		if got := minorOf(file); got != c.want {
 			t.Errorf("%s: version %d.%d, want minor %d", c.what, Major, got, c.want)
@@ -50,11 +55,16 @@ func TestMinorVersionIsTheLowest(t *testing.T) {
 		if c.p == both {
 			continue
 		}
-		binary.LittleEndian.PutUint16(file[minorAt:], 1-c.want)
-		_, err := Decode(repaired(file))
-		refused(t, c.what+" of another version", fault.Corrupt, err)
-		if err != nil && !strings.Contains(err.Error(), "format") {
-			t.Errorf("%s: %v", c.what, err)
+		for minor := range uint16(Minor + 1) {
+			if minor == c.want {
+				continue
+			}
+			binary.LittleEndian.PutUint16(file[minorAt:], minor)
+			_, err := Decode(repaired(file))
+			refused(t, fmt.Sprintf("%s as %d.%d", c.what, Major, minor), fault.Corrupt, err)
+			if err != nil && max(minor, c.want) < paddingMinor && !strings.Contains(err.Error(), "format") {
+				t.Errorf("%s: %v", c.what, err)
+			}
 		}
 	}
 }

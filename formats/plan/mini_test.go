@@ -199,6 +199,13 @@ func rows(width int) []shape   { return []shape{{PerRow, width}} }
 // mini is a valid plan of a small classifier that has every operator at least once.
 func mini() *Plan { return miniFor("cpu:f32") }
 
+// miniPadded is mini with a token of padding.
+func miniPadded() *Plan {
+	p := mini()
+	p.Model.Padding = []int{0}
+	return p
+}
+
 // miniFor is mini for another CPU target.
 func miniFor(target string) *Plan {
 	const (

@@ -8,7 +8,11 @@
 // memory that it does not own. docs/plan-format.md is the specification.
 package plan
 
-import "etc/ir/tensor"
+import (
+	"slices"
+
+	"etc/ir/tensor"
+)
 
 // A Plan is a model compiled for one or more targets. The programs share its
 // weights and kernels.
@@ -47,6 +51,17 @@ type Model struct {
 	TypeVocabSize  int      // type ids are below it; 0: the model has none
 	PositionOffset int      // position id of a row's first token
 	Layers, Hidden int
+	Padding        []int // ids that do not count at the end of a row: one or none
+}
+
+// Unpadded is how many of a row's tokens the model reads: all but those of
+// Padding at its end, and of a row that has no others the first.
+func (m *Model) Unpadded(ids []int32) int {
+	n := len(ids)
+	for n > 1 && slices.Contains(m.Padding, int(ids[n-1])) {
+		n--
+	}
+	return n
 }
 
 // Provenance says what a plan was made from: everything its bytes depend on.

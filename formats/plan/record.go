@@ -84,6 +84,9 @@ func (m *Model) walk(c *codec) {
 	c.int(&m.PositionOffset)
 	c.int(&m.Layers)
 	c.int(&m.Hidden)
+	if c.minor >= paddingMinor {
+		list(c, &m.Padding, c.int)
+	}
 }
 
 func (w *Weight) walk(c *codec) {

@@ -110,9 +110,12 @@ func IsCPU(target string) bool {
 
 // minor is the lowest minor version of the format that has what p needs.
 func (p *Plan) minor() uint16 {
+	if len(p.Model.Padding) > 0 {
+		return paddingMinor
+	}
 	for _, q := range p.Programs {
 		if t := targets[q.Target]; t != nil && t.integers() {
-			return 1
+			return integersMinor
 		}
 	}
 	return 0

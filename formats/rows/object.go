@@ -34,18 +34,52 @@ func fieldOf(name []byte) (f field, known bool) {
 	return 0, false
 }
 
+// misspelled are keys by which Hugging Face calls what rows have another key
+// for, or none. Passed over as unknown they would give another answer than was
+// asked for.
+var misspelled = [...]struct {
+	name string
+	f    field  // that is meant, fieldCount for none
+	want string // where none is
+}{
+	{"input_ids", fieldIDs, ""},
+	{"token_type_ids", fieldTypeIDs, ""},
+	{"pair", fieldPair, ""},
+	{"text2", fieldPair, ""},
+	{"sentence2", fieldPair, ""},
+	{"attention_mask", fieldCount, `"ids" without those that are masked`},
+	{"position_ids", fieldCount, "positions that count up, which rows have without it"},
+}
+
+// errMisspelled is what is wrong with a line that has such a key and not the
+// right one.
+func (o *object) errMisspelled() error {
+	for i, m := range misspelled {
+		switch {
+		case !o.misspelled[i]:
+		case m.f == fieldCount:
+			return fault.Newf(fault.Corrupt, "%q is no key of rows, want %s", m.name, m.want)
+		case o.value[m.f] == nil:
+			return fault.Newf(fault.Corrupt, "%q is no key of rows, want %q", m.name, fieldNames[m.f])
+		}
+	}
+	return nil
+}
+
 // An object holds the values of a line's fields as they stand in it, nil where
 // the key is absent or null. The id keeps its null: it is passed through.
 type object struct {
-	value   [fieldCount][]byte
-	scratch []byte // of unquote
+	value      [fieldCount][]byte
+	misspelled [len(misspelled)]bool // which of these the line has
+	scratch    []byte                // of unquote
 }
 
 // read finds the fields in a line. A known key that stands twice is refused,
 // because readers of JSON differ in which of the two they take; keys that rows
-// do not know are passed over. After an error the id is there if it was found.
+// do not know are passed over, unless they are known misspellings. After an error
+// the id is there if it was found.
 func (o *object) read(line []byte) error {
-	o.value = [fieldCount][]byte{}
+	o.value, o.misspelled = [fieldCount][]byte{}, [len(misspelled)]bool{}
 	if !utf8.Valid(line) {
 		return errUTF8
 	}
@@ -67,7 +101,11 @@ func (o *object) read(line []byte) error {
 		}
 		name, err := o.unquote(key)
 		f, known := fieldOf(name)
-		if err != nil || !known {
+		if err != nil {
+			continue
+		}
+		if !known {
+			o.noteMisspelled(name, value)
 			continue
 		}
 		if seen[f] {
@@ -78,7 +116,19 @@ func (o *object) read(line []byte) error {
 			o.value[f] = value
 		}
 	}
-	return twice
+	if twice != nil {
+		return twice
+	}
+	return o.errMisspelled()
+}
+
+// noteMisspelled notes a key that rows do not know, with its value.
+func (o *object) noteMisspelled(name, value []byte) {
+	for i, m := range misspelled {
+		if string(name) == m.name && string(value) != "null" {
+			o.misspelled[i] = true
+		}
+	}
 }
 
 var errUTF8 = fault.Newf(fault.Corrupt, "invalid UTF-8, want UTF-8")

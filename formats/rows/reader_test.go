@@ -106,6 +106,20 @@ func TestRowsOfJSON(t *testing.T) {
 		{`{"ids":[1,2],"type_ids":true}`, `id= error: "type_ids": got a boolean, want an array of whole numbers`},
 		{`{"text":"a","id":1,"text":"b"}`, `id=1 error: "text" stands twice, want it once`},
 		{`{"text":null,"text":"b"}`, `id= error: "text" stands twice, want it once`},
+		{`{"input_ids":[1]}`, `id= error: "input_ids" is no key of rows, want "ids"`},
+		{`{"id":7,"ids":[1],"token_type_ids":[1]}`, `id=7 error: "token_type_ids" is no key of rows, want "type_ids"`},
+		{`{"token_type_id\u0073":[1],"ids":[1]}`, `id= error: "token_type_ids" is no key of rows, want "type_ids"`},
+		{`{"ids":[1,0],"attention_mask":[1,0]}`, `id= error: "attention_mask" is no key of rows, want "ids" without those that are masked`},
+		{`{"ids":[1],"type_ids":[0],"attention_mask":[1]}`, `id= error: "attention_mask" is no key of rows, want "ids" without those that are masked`},
+		{`{"ids":[1],"position_ids":[3]}`, `id= error: "position_ids" is no key of rows, want positions that count up, which rows have without it`},
+		{`{"text":"a","pair":"b","id":7}`, `id=7 error: "pair" is no key of rows, want "text_pair"`},
+		{`{"text":"a","text2":"b"}`, `id= error: "text2" is no key of rows, want "text_pair"`},
+		{`{"text":"a","sentence2":"b"}`, `id= error: "sentence2" is no key of rows, want "text_pair"`},
+		{`{"text":"a","text_pair":null,"pair":"b"}`, `id= error: "pair" is no key of rows, want "text_pair"`},
+		{`{"text":"a","text_pair":"b","sentence1":"a","sentence2":"b","pair":1}`, `id= "a"+"b"`},
+		{`{"ids":[1],"input_ids":[2],"type_ids":[1],"token_type_ids":[0]}`, `id= [1] [1]`},
+		{`{"text":"a","sentence2":null,"input_ids":null,"attention_mask":null}`, `id= "a"`},
+		{`{"text":"a","Pair":"b","sentence":"c","masks":{"attention_mask":[0]}}`, `id= "a"`},
 		{`{"text":"\ud800"}`, `id= error: "text": half of a surrogate pair, want Unicode text`},
 		{`{"text":"\ud800\u0041"}`, `id= error: "text": half of a surrogate pair, want Unicode text`},
 		{`{"text":"\ud800xxdc00"}`, `id= error: "text": half of a surrogate pair, want Unicode text`},
@@ -128,6 +142,16 @@ func TestRowsOfJSON(t *testing.T) {
 		}
 		if err := all[0].Err; err != nil && fault.KindOf(err) != fault.Corrupt {
 			t.Errorf("%s: kind %d, want %d", c.in, fault.KindOf(err), fault.Corrupt)
+		}
+	}
+}
+
+// TestMisspelledKeyIsOfItsLine: the error of a row is not the next one's.
+func TestMisspelledKeyIsOfItsLine(t *testing.T) {
+	all := readRows(t, `{"text":"a","pair":"b"}`+"\n"+`{"text":"a"}`+"\n"+`{"text":1,"pair":"b"`+"\n"+`{"text":"c"}`+"\n", "", JSONL)
+	for i, bad := range []bool{true, false, true, false} {
+		if (all[i].Err != nil) != bad {
+			t.Errorf("row %d: error %v", i, all[i].Err)
 		}
 	}
 }

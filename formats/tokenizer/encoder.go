@@ -10,6 +10,11 @@ import (
 // An Encoding is one row: token ids and, of the same length, type ids.
 type Encoding struct{ IDs, TypeIDs []int32 }
 
+// Cut leaves the first n tokens, where there are more.
+func (e *Encoding) Cut(n int) {
+	e.IDs, e.TypeIDs = e.IDs[:min(n, len(e.IDs))], e.TypeIDs[:min(n, len(e.TypeIDs))]
+}
+
 // An Encoder encodes with one Tokenizer. It keeps its buffers from call to call, so
 // it allocates nothing in the long run and serves one goroutine at a time.
 type Encoder struct {

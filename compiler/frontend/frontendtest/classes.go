@@ -135,6 +135,7 @@ func (c *checkpoint) gpt2(class string) {
 		}
 	case "GPT2ForSequenceClassification":
 		c.labels()
+		c.set("pad_token_id", vocabulary-1)
 		c.matrix("score.weight", h, c.Labels, h)
 	}
 }

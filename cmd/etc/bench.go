@@ -77,13 +77,15 @@ func (f *benchFlags) check(p *program) error {
 		return fault.Newf(fault.Usage, "--format %q: want md, json or csv", f.format)
 	case !(f.seconds > 0 && f.seconds <= maxSeconds):
 		return fault.Newf(fault.Usage, "--seconds %v: want more than 0 and at most %d", f.seconds, maxSeconds)
-	case f.baseline == "" && f.maxRegress != defaultRegress:
-		return fault.Newf(fault.Usage, "--max-regress %s: --baseline FILE is wanted to compare with", f.maxRegress)
 	}
-	if f.baseline != "" {
-		if err := checkInput("--baseline", f.baseline); err != nil {
-			return err
-		}
+	var err error
+	if f.baseline == "" {
+		err = p.unused("--baseline FILE is wanted to compare with", "max-regress")
+	} else {
+		err = checkInput("--baseline", f.baseline)
+	}
+	if err != nil {
+		return err
 	}
 	if f.output != stdio {
 		return p.checkOutput(f.output)

@@ -90,20 +90,20 @@ type verifyRecord struct {
 }
 
 // check refuses flags that no plan makes right.
-func (f *verifyFlags) check() error {
+func (f *verifyFlags) check(p *program) error {
 	for name, x := range map[string]float64{"--rtol": f.rtol, "--atol": f.atol} {
 		if !(x >= 0) || math.IsInf(x, 0) {
 			return fault.Newf(fault.Usage, "%s %v: want a number from 0 on", name, x)
 		}
 	}
-	if f.reference == "" && (f.layers || f.input != "") {
-		return fault.Newf(fault.Usage, "--layers and --input compare with a checkpoint: --reference MODEL is wanted")
+	if f.reference == "" {
+		return p.unused("a checkpoint is wanted to compare with, --reference MODEL", "layers", "input", "rtol", "atol")
 	}
 	return nil
 }
 
 func (p *program) verify(path string, f *verifyFlags) error {
-	if err := f.check(); err != nil {
+	if err := f.check(p); err != nil {
 		return err
 	}
 	s, err := p.openSession(path, &f.deviceFlags, executor.Want{})

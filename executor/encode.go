@@ -24,7 +24,7 @@ func (x *Executor) encode(e *encoder, r *rows.Row, keep *store[int32]) (tokenize
 			enc.IDs = enc.IDs[:min(len(enc.IDs), x.longest())]
 			enc.TypeIDs = enc.TypeIDs[:min(len(enc.TypeIDs), x.longest())]
 		}
-		return enc, x.checkIDs(&enc)
+		return enc, x.CheckIDs(&enc)
 	}
 	if e.Encoder == nil {
 		return tokenizer.Encoding{}, fault.Newf(fault.Corrupt, "text row: this plan has no tokenizer, so it takes rows of ids")
@@ -39,14 +39,14 @@ func (x *Executor) encode(e *encoder, r *rows.Row, keep *store[int32]) (tokenize
 	if err := e.Encode(&e.row, r.Text, r.Pair, limit); err != nil {
 		return tokenizer.Encoding{}, err
 	}
-	if err := x.checkIDs(&e.row); err != nil {
+	if err := x.CheckIDs(&e.row); err != nil {
 		return tokenizer.Encoding{}, err
 	}
 	return tokenizer.Encoding{IDs: keep.keep(e.row.IDs), TypeIDs: keep.keep(e.row.TypeIDs)}, nil
 }
 
-// checkIDs refuses a row that the model does not take.
-func (x *Executor) checkIDs(enc *tokenizer.Encoding) error {
+// CheckIDs refuses a row that the model does not take.
+func (x *Executor) CheckIDs(enc *tokenizer.Encoding) error {
 	m := &x.program.Model
 	switch n := len(enc.IDs); {
 	case n == 0:

@@ -61,7 +61,7 @@ func Compile(c *checkpoint.Checkpoint, o Options) (*Result, error) {
 		return nil, err
 	}
 	model := imported.Model
-	t, err := readTokenizer(c, &model)
+	t, err := ReadTokenizer(c, &model)
 	if err != nil {
 		return nil, err
 	}
@@ -115,13 +115,13 @@ func LongestRow(c *checkpoint.Checkpoint) (int, error) {
 		return 0, err
 	}
 	model := imported.Model
-	_, err = readTokenizer(c, &model)
+	_, err = ReadTokenizer(c, &model)
 	return model.MaxTokens, err
 }
 
-// readTokenizer returns the tokenizer of c as a plan holds it, nil where c has
+// ReadTokenizer returns the tokenizer of c as a plan holds it, nil where c has
 // none and takes rows of ids only. It may shorten the model's longest row.
-func readTokenizer(c *checkpoint.Checkpoint, m *plan.Model) ([]byte, error) {
+func ReadTokenizer(c *checkpoint.Checkpoint, m *plan.Model) ([]byte, error) {
 	t, err := c.ReadTokenizer()
 	if err != nil || t == nil {
 		return nil, err

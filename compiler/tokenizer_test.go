@@ -16,7 +16,7 @@ func TestTypesOfTexts(t *testing.T) {
 		TokenizerConfig: []byte(`{"tokenizer_class": "BertTokenizer"}`),
 	}}
 	for types, want := range map[int]int32{0: 0, 2: 1} {
-		data, err := readTokenizer(c, &plan.Model{VocabSize: 7, TypeVocabSize: types, MaxTokens: 9})
+		data, err := ReadTokenizer(c, &plan.Model{VocabSize: 7, TypeVocabSize: types, MaxTokens: 9})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,7 +23,7 @@ func (x *Executor) encode(e *encoder, r *rows.Row, keep *store[int32]) (tokenize
 		if x.options.Truncate {
 			enc.Cut(x.longest())
 		}
-		err := x.checkIDs(&enc)
+		err := x.CheckIDs(&enc)
 		enc.Cut(x.program.Model.Unpadded(enc.IDs))
 		return enc, err
 	}
@@ -40,15 +40,15 @@ func (x *Executor) encode(e *encoder, r *rows.Row, keep *store[int32]) (tokenize
 	if err := e.Encode(&e.row, r.Text, r.Pair, limit); err != nil {
 		return tokenizer.Encoding{}, err
 	}
-	if err := x.checkIDs(&e.row); err != nil {
+	if err := x.CheckIDs(&e.row); err != nil {
 		return tokenizer.Encoding{}, err
 	}
 	e.row.Cut(x.program.Model.Unpadded(e.row.IDs))
 	return tokenizer.Encoding{IDs: keep.keep(e.row.IDs), TypeIDs: keep.keep(e.row.TypeIDs)}, nil
 }
 
-// checkIDs refuses a row that the model does not take.
-func (x *Executor) checkIDs(enc *tokenizer.Encoding) error {
+// CheckIDs refuses a row that the model does not take.
+func (x *Executor) CheckIDs(enc *tokenizer.Encoding) error {
 	m := &x.program.Model
 	switch n := len(enc.IDs); {
 	case n == 0:

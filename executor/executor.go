@@ -241,7 +241,7 @@ func (x *Executor) gatherBatch(b *Batch, ids, types [][]int32) error {
 		if types != nil {
 			enc.TypeIDs = types[i]
 		}
-		if err := x.checkIDs(&enc); err != nil {
+		if err := x.CheckIDs(&enc); err != nil {
 			return err
 		}
 		longest, total = max(longest, len(row)), total+len(row)

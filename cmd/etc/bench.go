@@ -51,6 +51,7 @@ type benchRecord struct {
 	Schema  int        `json:"schema"`
 	Plan    string     `json:"plan"`
 	Device  string     `json:"device"`
+	Target  string     `json:"target"`
 	Start   benchStart `json:"start"`
 	Results []*cell    `json:"results"`
 }
@@ -77,13 +78,15 @@ func (f *benchFlags) check(p *program) error {
 		return fault.Newf(fault.Usage, "--format %q: want md, json or csv", f.format)
 	case !(f.seconds > 0 && f.seconds <= maxSeconds):
 		return fault.Newf(fault.Usage, "--seconds %v: want more than 0 and at most %d", f.seconds, maxSeconds)
-	case f.baseline == "" && f.maxRegress != defaultRegress:
-		return fault.Newf(fault.Usage, "--max-regress %s: --baseline FILE is wanted to compare with", f.maxRegress)
 	}
-	if f.baseline != "" {
-		if err := checkInput("--baseline", f.baseline); err != nil {
-			return err
-		}
+	var err error
+	if f.baseline == "" {
+		err = p.unused("--baseline FILE is wanted to compare with", "max-regress")
+	} else {
+		err = checkInput("--baseline", f.baseline)
+	}
+	if err != nil {
+		return err
 	}
 	if f.output != stdio {
 		return p.checkOutput(f.output)
@@ -116,7 +119,10 @@ func (p *program) bench(ctx context.Context, path string, f *benchFlags) error {
 		return err
 	}
 	defer s.close()
-	record := &benchRecord{Schema: 1, Plan: s.file.ID(), Device: s.Device().Name()}
+	record := &benchRecord{Schema: 1, Plan: s.file.ID(), Device: s.Device().Name(), Target: s.Program().Target}
+	if err := baseline.check(f.baseline, record.Device, shapes); err != nil {
+		return err
+	}
 	record.Start.LoadMs = ms(time.Since(start))
 	start = time.Now()
 	if err := forward(s.Executor, randomRows(s.Program().Model.VocabSize, []int{min(firstTokens, longestBucket(s.Program()))})); err != nil {
@@ -131,6 +137,9 @@ func (p *program) bench(ctx context.Context, path string, f *benchFlags) error {
 		}
 		defer opened.close()
 		other = opened.Executor
+		if err := sameDevice(f.baseline, other.Device().Name(), record.Device); err != nil {
+			return err
+		}
 	}
 	bar := p.newProgress("measuring")
 	for i, shape := range shapes {
@@ -147,7 +156,7 @@ func (p *program) bench(ctx context.Context, path string, f *benchFlags) error {
 	if err := p.printBench(f, record); err != nil {
 		return err
 	}
-	return gate(record, limit, f.baseline != "")
+	return gate(record, limit)
 }
 
 // firstTokens is the length of the row that the first answer is timed on.
@@ -203,40 +212,66 @@ func (f *benchFlags) readBaseline() (*benchRecord, error) {
 		return nil, err
 	}
 	var earlier benchRecord
-	if err := json.Unmarshal(b, &earlier); err != nil || earlier.Schema != 1 {
+	if err := json.Unmarshal(b, &earlier); err != nil || earlier.Schema != 1 || earlier.Device == "" {
 		return nil, fault.Newf(fault.Corrupt, "%s: neither a plan nor a record of etc bench --json", f.baseline)
 	}
 	return &earlier, nil
 }
 
-// addTo fills the baseline of the cells that an earlier record has too.
+// check refuses an earlier record, read from path, that is of another device or
+// lacks a cell that is to be measured: what it lacks would pass unseen.
+func (r *benchRecord) check(path, device string, shapes []shape) error {
+	if r == nil {
+		return nil
+	}
+	if err := sameDevice(path, r.Device, device); err != nil {
+		return err
+	}
+	for _, s := range shapes {
+		if r.median(s.batch, s.seqlen) == 0 {
+			return fault.Newf(fault.Usage, "--baseline %s: it has no cell of %d rows of %d tokens to compare with", path, s.batch, s.seqlen).
+				WithHint("--batch and --seqlen say what is measured")
+		}
+	}
+	return nil
+}
+
+// sameDevice refuses a baseline that was measured on another device.
+func sameDevice(path, was, now string) error {
+	if was == now {
+		return nil
+	}
+	return fault.Newf(fault.Usage, "--baseline %s: its device is %s, this one is %s: times of one say nothing of the other", path, was, now).
+		WithHint("--device, --threads and --cpu-level choose a device")
+}
+
+// median is that of a cell of an earlier record, 0 where it has none.
+func (r *benchRecord) median(batch, seqlen int) float64 {
+	for _, c := range r.Results {
+		if c != nil && c.Batch == batch && c.SeqLen == seqlen && c.Median > 0 {
+			return c.Median
+		}
+	}
+	return 0
+}
+
+// addTo fills the baseline of cells that were measured, which check has seen.
 func (r *benchRecord) addTo(now *benchRecord) {
 	if r == nil {
 		return
 	}
 	for _, c := range now.Results {
-		for _, e := range r.Results {
-			if e != nil && e.Batch == c.Batch && e.SeqLen == c.SeqLen && e.Median > 0 {
-				c.Baseline, c.Speedup = e.Median, e.Median/c.Median
-			}
-		}
+		c.Baseline = r.median(c.Batch, c.SeqLen)
+		c.Speedup = c.Baseline / c.Median
 	}
 }
 
 // gate fails where a cell is slower than its baseline by more than allowed.
-func gate(r *benchRecord, limit float64, wanted bool) error {
-	compared := 0
+func gate(r *benchRecord, limit float64) error {
 	for _, c := range r.Results {
-		if c.Baseline == 0 {
-			continue
-		}
-		compared++
-		if c.Median > c.Baseline*(1+limit) {
+		if c.Baseline > 0 && c.Median > c.Baseline*(1+limit) {
 			return fault.Newf(fault.Regressed, "FAILED: %dx%d: %.3f ms, baseline %.3f ms, allowed %.0f %% more", c.Batch, c.SeqLen, c.Median, c.Baseline, 100*limit)
 		}
-	}
-	if wanted && compared == 0 {
-		return fault.Newf(fault.Usage, "the baseline has none of the shapes measured")
 	}
 	return nil
 }

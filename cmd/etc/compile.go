@@ -72,7 +72,7 @@ type compileRecord struct {
 
 func (p *program) compile(ctx context.Context, model, output, dump, emit, signKey string, f *compileFlags, asJSON bool) error {
 	start := time.Now()
-	if err := f.check(); err != nil {
+	if err := f.check(p); err != nil {
 		return err
 	}
 	key, err := readKey("--sign-key", signKey, plan.ParseSignKey)
@@ -88,7 +88,10 @@ func (p *program) compile(ctx context.Context, model, output, dump, emit, signKe
 	if err != nil {
 		return err
 	}
-	if err := p.checkEmit(emit, o.Targets); err != nil {
+	if !o.GPU() {
+		emit = ""
+	}
+	if err := p.checkEmit(emit); err != nil {
 		return err
 	}
 	if err := p.makeDump(dump); err != nil {
@@ -174,7 +177,7 @@ func bucketLengths(p *plan.Program) []int {
 }
 
 // check refuses flags that no checkpoint makes right.
-func (f *compileFlags) check() error {
+func (f *compileFlags) check(p *program) error {
 	if f.maxBatchTokens < 1 || f.maxBatchTokens > plan.MostBatchTokens {
 		return fault.Newf(fault.Usage, "--max-batch-tokens %d: want 1 to %d", f.maxBatchTokens, plan.MostBatchTokens)
 	}
@@ -187,8 +190,12 @@ func (f *compileFlags) check() error {
 			return err
 		}
 	}
-	_, err := f.targets()
-	return err
+	targets, err := f.targets()
+	if err != nil || slices.ContainsFunc(targets, func(t string) bool { return plan.SM(t) > 0 }) {
+		return err
+	}
+	f.tuning, f.sourceOnly = "", false
+	return p.unused(fmt.Sprintf("--target %s has no GPU, --target sm_80 has one", strings.Join(targets, ",")), "tuning", "source-only", "emit-cuda")
 }
 
 const autoBucketsPrefix = "auto:"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -22,6 +23,7 @@ type deviceFlags struct {
 	device, level, trustKey string
 	threads, maxBatchTokens int
 	truncate                bool
+	every                   bool     // not one program of the plan runs, but all that the device takes
 	why                     string   // auto took its device
 	trace                   *profile // of the steps, or nil
 }
@@ -167,9 +169,7 @@ func (p *program) newSession(file *plan.File, d executor.Device, f *deviceFlags,
 	}
 	var x *executor.Executor
 	if err == nil {
-		x, err = executor.New(q, d, executor.Options{
-			MaxBatchTokens: f.maxBatchTokens, Truncate: f.truncate, Tokenizers: pool.DefaultThreads(), Want: want,
-		})
+		x, err = f.load(q, d, want)
 	}
 	if err != nil {
 		if d != nil {
@@ -178,11 +178,50 @@ func (p *program) newSession(file *plan.File, d executor.Device, f *deviceFlags,
 		file.Close()
 		return nil, err
 	}
+	p.tellDevice(f, x, file.Plan)
+	return &session{x, file}, nil
+}
+
+// tellDevice says which device auto took, and which program of the plan where
+// others would run there too.
+func (p *program) tellDevice(f *deviceFlags, x *executor.Executor, all *plan.Plan) {
+	text, chosen := x.Device().Name(), false
+	if fit := fitting(x.Device(), all); len(fit) > 1 && !f.every {
+		var others []string
+		for _, q := range fit {
+			if q != x.Program() {
+				others = append(others, q.Target)
+			}
+		}
+		text, chosen = fmt.Sprintf("%s runs %s, not %s", text, x.Program().Target, strings.Join(others, ", ")), true
+	}
 	if f.device == autoDevice && !p.told {
 		p.told = true
-		p.note("device %s: %s", d.Name(), f.why)
+		text, chosen = text+": "+f.why, true
 	}
-	return &session{x, file}, nil
+	if chosen {
+		p.note("device %s", text)
+	}
+}
+
+// load loads a program onto a device.
+func (f *deviceFlags) load(q *plan.Program, d executor.Device, want executor.Want) (*executor.Executor, error) {
+	return executor.New(q, d, executor.Options{
+		MaxBatchTokens: f.maxBatchTokens, Truncate: f.truncate, Tokenizers: pool.DefaultThreads(), Want: want,
+	})
+}
+
+// fitting are the programs of a plan that a device takes.
+func fitting(d executor.Device, p *plan.Plan) []*plan.Program {
+	var all []*plan.Program
+	for _, q := range p.Programs {
+		only := *p
+		only.Programs = []*plan.Program{q}
+		if _, err := d.Program(&only); err == nil {
+			all = append(all, q)
+		}
+	}
+	return all
 }
 
 // program is the one of a plan that suits the device. Where auto took a GPU

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"etc/codegen/cuda/emit"
 	"etc/compiler"
@@ -22,13 +21,10 @@ import (
 )
 
 // checkEmit refuses a folder for --emit-cuda that exists and is not empty,
-// unless --force, and targets none of which has CUDA.
-func (p *program) checkEmit(dir string, targets []string) error {
+// unless --force.
+func (p *program) checkEmit(dir string) error {
 	if dir == "" {
 		return nil
-	}
-	if !slices.ContainsFunc(targets, func(t string) bool { return plan.SM(t) > 0 }) {
-		return fault.Newf(fault.Usage, "--emit-cuda: --target %s has no GPU", strings.Join(targets, ",")).WithHint("--target sm_80 has one")
 	}
 	entries, err := os.ReadDir(dir)
 	switch {

@@ -76,7 +76,7 @@ func (p *program) eval(ctx context.Context, path string, f *evalFlags) error {
 		return err
 	}
 	if f.json {
-		return p.printJSON(evalRecord{report, s.file.ID(), s.Device().Name()})
+		return p.printJSON(evalRecord{report, s.file.ID(), s.Device().Name(), s.Program().Target})
 	}
 	printReport(p, report)
 	return nil
@@ -87,6 +87,7 @@ type evalRecord struct {
 	*eval.Report
 	Plan   string `json:"plan"`
 	Device string `json:"device"`
+	Target string `json:"target"`
 }
 
 // limit keeps the first n examples, or windows of a text.

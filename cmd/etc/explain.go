@@ -10,7 +10,6 @@ import (
 
 	"etc/compiler"
 	"etc/compiler/frontend"
-	"etc/fault"
 	"etc/formats/checkpoint"
 	"etc/formats/plan"
 	"etc/ir"
@@ -24,7 +23,7 @@ func explainCommand(p *program) *cobra.Command {
 		Short: "Say what each block of the model becomes, and why",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			e, err := p.explain(c, args[0], &f)
+			e, err := p.explain(args[0], &f)
 			if err != nil {
 				return err
 			}
@@ -82,14 +81,13 @@ type prediction struct {
 	Why    string  `json:"why,omitempty"` // on a GPU
 }
 
-func (p *program) explain(c *cobra.Command, path string, f *compileFlags) (*explanation, error) {
+func (p *program) explain(path string, f *compileFlags) (*explanation, error) {
 	if !isPlan(path) {
-		return explainModel(path, f)
+		return p.explainModel(path, f)
 	}
-	for _, name := range []string{"seqlen-buckets", "target", "dtype", "max-batch-tokens", "tuning", "source-only"} {
-		if c.Flags().Changed(name) {
-			return nil, fault.Newf(fault.Usage, "--%s: a plan is compiled already, its flags are fixed", name)
-		}
+	err := p.unused("a plan is compiled already, its flags are fixed", "seqlen-buckets", "target", "dtype", "max-batch-tokens", "tuning", "source-only")
+	if err != nil {
+		return nil, err
 	}
 	file, err := plan.Open(path, plan.OpenOptions{})
 	if err != nil {
@@ -125,8 +123,8 @@ func newExplanation(p *plan.Plan) *explanation {
 	return &explanation{Schema: 1, Device: noDevice, Architecture: m.Architecture, Task: taskName(m.Task), Layers: m.Layers, Hidden: m.Hidden, MaxTokens: m.MaxTokens}
 }
 
-func explainModel(path string, f *compileFlags) (*explanation, error) {
-	if err := f.check(); err != nil {
+func (p *program) explainModel(path string, f *compileFlags) (*explanation, error) {
+	if err := f.check(p); err != nil {
 		return nil, err
 	}
 	c, err := checkpoint.Open(path)

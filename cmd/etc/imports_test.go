@@ -76,7 +76,7 @@ executor/cuda:        executor/cuda/driver executor/gpu fault
 
 cmd/etc-bert:         formats/safetensors ir/tensor
 cmd/etc-nvrtc:        github.com/ebitengine/purego
-cmd/etc:              * github.com/spf13/cobra github.com/spf13/pflag github.com/spf13/viper golang.org/x/term
+cmd/etc:              * github.com/spf13/cobra github.com/spf13/pflag github.com/spf13/viper go.yaml.in/yaml golang.org/x/term
 `
 
 // testModules are what tests may import from outside besides.

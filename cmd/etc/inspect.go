@@ -25,7 +25,7 @@ func inspectCommand(p *program) *cobra.Command {
 		Short: "Show what is in a checkpoint, a safetensors file, a plan or graph text",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			d, err := inspect(args[0], memory, kernels)
+			d, err := p.inspect(args[0], memory, kernels)
 			if err != nil {
 				return err
 			}
@@ -52,7 +52,7 @@ func (p *program) printTable(d detail) error {
 }
 
 // inspect finds out what path is and returns its record.
-func inspect(path string, memory, kernels bool) (detail, error) {
+func (p *program) inspect(path string, memory, kernels bool) (detail, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.Newf(fault.Usage, "%s: no such file or folder", path)
@@ -74,10 +74,11 @@ func inspect(path string, memory, kernels bool) (detail, error) {
 			d.Code = newCodeDetail(f.Plan)
 		}
 		return d, nil
-	case memory:
-		return nil, fault.Newf(fault.Usage, "--memory: %s is not a plan", path)
-	case kernels:
-		return nil, fault.Newf(fault.Usage, "--kernels: %s is not a plan", path)
+	}
+	if err := p.unused(path+" is not a plan", "memory", "kernels"); err != nil {
+		return nil, err
+	}
+	switch {
 	case info.IsDir(), strings.HasSuffix(name, ".safetensors.index.json"):
 		return inspectCheckpoint(path)
 	case strings.HasSuffix(name, ".safetensors"):

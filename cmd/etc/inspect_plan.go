@@ -28,6 +28,7 @@ type planDetail struct {
 	programDetail
 	Others []programDetail `json:"other_programs,omitempty"`
 	Code   *codeDetail     `json:"code,omitempty"`
+	facts  []fact          // besides the steps, for diff
 }
 
 // A programDetail is what inspect says of the program for one target.
@@ -48,14 +49,15 @@ type flagDetail struct {
 }
 
 type stepDetail struct {
-	Label    string  `json:"label"`
-	Op       string  `json:"op"`
-	Integers string  `json:"integers,omitempty"` // int16 or int8: what the product is taken in
-	Shape    string  `json:"shape"`
-	Weight   string  `json:"weight,omitempty"`
-	Bytes    int64   `json:"weight_bytes,omitempty"`
-	Sparsity float64 `json:"sparsity,omitempty"` // share of the matrix that is not kept
-	OnDemand bool    `json:"on_demand,omitempty"`
+	Label    string   `json:"label"`
+	Op       string   `json:"op"`
+	Integers string   `json:"integers,omitempty"` // int16 or int8: what the product is taken in
+	Shape    string   `json:"shape"`
+	Weight   string   `json:"weight,omitempty"`
+	Bytes    int64    `json:"weight_bytes,omitempty"`
+	Sparsity float64  `json:"sparsity,omitempty"` // share of the matrix that is not kept
+	OnDemand bool     `json:"on_demand,omitempty"`
+	details  []string // what diff tells steps apart by besides
 }
 
 type bufferDetail struct {

@@ -106,7 +106,7 @@ func TestJSONKeys(t *testing.T) {
 		"inspect, of a plan":     must("inspect", plan, "--json", "--memory") + must("inspect", coded, "--json", "--kernels") + must("inspect", decoder, "--json"),
 		"inspect, of graph text": must("inspect", graphs[0], "--json"),
 		"explain":                must("explain", tinyModel, "--json") + must("explain", plan, "--json") + must("explain", tinyModel, "--target", "sm_80", "--json") + must("explain", coded, "--json"),
-		"diff":                   must("diff", plan, other, "--json"),
+		"diff":                   must("diff", plan, other, "--json") + must("diff", plan, embedder, "--json"),
 		"Lines of run":           must("run", plan, "--input", rows, "--probabilities") + must("run", embedder, "--input", ids, "--hidden") + must("run", decoder, "--input", ids, "--logits", "--last-logits"),
 		"Lines of tokenize":      must("tokenize", plan, "--input", rows) + must("tokenize", plan, "--input", ids),
 		"inspect, of a checkpoint or a .safetensors file": must("inspect", tinyModel, "--json") + must("inspect", filepath.Join(tinyModel, "model.safetensors"), "--json"),

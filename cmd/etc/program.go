@@ -23,6 +23,7 @@ type program struct {
 	quiet, verbose bool
 	force          bool
 	config         string
+	typed          map[string]bool // flags given on the command line
 	unfinished     unfinished
 	keeper         keeper
 	progress       *progress // what is shown now
@@ -80,6 +81,7 @@ func (p *program) root(args []string, began *bool) *cobra.Command {
 	for _, command := range commands {
 		c := command(p)
 		c.Flags().SortFlags = false
+		c.Flags().VisitAll(readDecimal)
 		run, check := c.RunE, c.Args
 		c.Args = func(c *cobra.Command, args []string) error {
 			if err := check(c, args); err != nil {

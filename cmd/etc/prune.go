@@ -167,14 +167,13 @@ func (f *pruneFlags) check(p *program) error {
 		return fault.Newf(fault.Usage, "how much to prune? --sparsity S, --speedup R, or --max-drop D with --eval FILE")
 	case f.maxDrop != "" && f.eval == "":
 		return fault.Newf(fault.Usage, "--max-drop %s: --eval FILE is wanted to judge it", f.maxDrop)
-	case (f.budget != "" || f.keepBest) && !f.searches():
-		return fault.Newf(fault.Usage, "--budget and --keep-best are for a search: want --speedup or --max-drop, and neither --sparsity nor --recipe")
-	case f.spread && f.sparsity == 0:
-		return fault.Newf(fault.Usage, "--spread is for --sparsity; a search spreads anyway")
-	case f.spread && f.calib == "" && f.eval == "":
+	case f.spread && f.sparsity > 0 && f.calib == "" && f.eval == "":
 		return fault.Newf(fault.Usage, "--spread measures what sublayers lose: --calib FILE is wanted")
 	case f.task != "" && !slices.Contains(taskNames(), f.task):
 		return unknownTask(f.task)
+	}
+	if err := f.checkUse(p); err != nil {
+		return err
 	}
 	if f.report != "" {
 		if err := p.checkOutput(f.report); err != nil {
@@ -185,6 +184,18 @@ func (f *pruneFlags) check(p *program) error {
 		return fault.Newf(fault.Usage, "%s exists", f.output).WithHint("--force replaces it")
 	}
 	return checkFolder(filepath.Clean(f.output))
+}
+
+// checkUse refuses flags of a search without one, and --spread without --sparsity.
+func (f *pruneFlags) checkUse(p *program) error {
+	var err error
+	if !f.searches() {
+		err = p.unused("it is for a search: want --speedup or --max-drop, and neither --sparsity nor --recipe", "budget", "keep-best")
+	}
+	if err == nil && f.sparsity == 0 {
+		err = p.unused("it is for --sparsity; a search spreads anyway", "spread")
+	}
+	return err
 }
 
 // searches tells whether what goes is searched for.

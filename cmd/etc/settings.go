@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
+	"go.yaml.in/yaml/v3"
 
 	"etc/fault"
 )
@@ -18,13 +19,15 @@ import (
 // the configuration file. Unknown keys of the file are errors. An empty
 // variable counts as none: CI systems set those they have no value for.
 func (p *program) settings(c *cobra.Command) error {
-	v := viper.New()
+	v := viper.NewWithOptions(viper.WithDecoderRegistry(asWritten{}))
 	if err := p.readConfig(v); err != nil {
 		return err
 	}
 	if err := checkKeys(c.Root(), v); err != nil {
 		return err
 	}
+	p.typed = map[string]bool{}
+	c.Flags().Visit(func(f *pflag.Flag) { p.typed[f.Name] = true })
 	var errs []error
 	var used []string
 	c.Flags().VisitAll(func(f *pflag.Flag) {
@@ -52,6 +55,18 @@ func (p *program) settings(c *cobra.Command) error {
 	return nil
 }
 
+// unused refuses flags of the command line that this run has no use for. A
+// value from the environment or the file is no mistake: it stands for other
+// runs too.
+func (p *program) unused(why string, flags ...string) error {
+	for _, name := range flags {
+		if p.typed[name] {
+			return fault.Newf(fault.Usage, "--%s: %s", name, why)
+		}
+	}
+	return nil
+}
+
 // variable is the name of a flag in the environment.
 func variable(flag string) string {
 	return "ETC_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
@@ -67,6 +82,32 @@ func configValue(value any) string {
 		return strings.Join(parts, ",")
 	}
 	return fmt.Sprint(value)
+}
+
+// asWritten reads YAML with every value as the text that stands there: what 010
+// and 1_000 mean is for the flag to say.
+type asWritten struct{}
+
+func (w asWritten) Decoder(string) (viper.Decoder, error) { return w, nil }
+
+func (asWritten) Decode(b []byte, v map[string]any) error {
+	var page yaml.Node
+	if err := yaml.Unmarshal(b, &page); err != nil {
+		return err
+	}
+	toText(&page)
+	return page.Decode(&v)
+}
+
+// toText makes numbers, truth values and dates of a tree text.
+func toText(n *yaml.Node) {
+	switch n.ShortTag() {
+	case "!!int", "!!float", "!!bool", "!!timestamp":
+		n.Tag = "!!str"
+	}
+	for _, c := range n.Content {
+		toText(c)
+	}
 }
 
 const defaultConfig = "etc.yaml"

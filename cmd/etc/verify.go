@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"etc/compiler"
 	"etc/compiler/frontend"
 	"etc/executor"
 	"etc/fault"
@@ -64,11 +65,13 @@ func verifyCommand(p *program) *cobra.Command {
 // A comparison is one output of plan and reference.
 type comparison struct {
 	Output  string `json:"output"`
+	Target  string `json:"target"` // of the program
 	Values  int    `json:"values"`
 	Largest number `json:"largest"` // |value| of the reference
 	Error   number `json:"max_error"`
 	Allowed number `json:"allowed"`
 	OK      bool   `json:"ok"`
+	label   string // the output's name, with the target where the plan has several
 }
 
 // A number is null in JSON where it is not finite.
@@ -91,22 +94,23 @@ type verifyRecord struct {
 }
 
 // check refuses flags that no plan makes right.
-func (f *verifyFlags) check() error {
+func (f *verifyFlags) check(p *program) error {
 	for name, x := range map[string]float64{"--rtol": f.rtol, "--atol": f.atol} {
 		if !(x >= 0) || math.IsInf(x, 0) {
 			return fault.Newf(fault.Usage, "%s %v: want a number from 0 on", name, x)
 		}
 	}
-	if f.reference == "" && (f.layers || f.input != "") {
-		return fault.Newf(fault.Usage, "--layers and --input compare with a checkpoint: --reference MODEL is wanted")
+	if f.reference == "" {
+		return p.unused("a checkpoint is wanted to compare with, --reference MODEL", "layers", "input", "rtol", "atol")
 	}
 	return nil
 }
 
 func (p *program) verify(path string, f *verifyFlags) error {
-	if err := f.check(); err != nil {
+	if err := f.check(p); err != nil {
 		return err
 	}
+	f.every = true
 	s, err := p.openSession(path, &f.deviceFlags, executor.Want{})
 	if err != nil {
 		return err
@@ -129,8 +133,7 @@ func (p *program) verify(path string, f *verifyFlags) error {
 	if err != nil {
 		return err
 	}
-	f.setTolerances(s.Program().Target)
-	if record.Outputs, err = f.compareOutputs(s, graph); err != nil {
+	if record.Outputs, err = f.comparePrograms(s, graph); err != nil {
 		return err
 	}
 	return p.printVerify(f, record)
@@ -160,19 +163,13 @@ func importReference(ckpt *checkpoint.Checkpoint, p *plan.Plan) (*ir.Graph, erro
 	if err != nil {
 		return nil, err
 	}
-	type shape struct {
-		architecture                        string
-		task                                plan.Task
-		vocabulary, types, positions, depth int
-		width                               int
+	model := imported.Model
+	tokenizer, err := compiler.ReadTokenizer(ckpt, &model)
+	if err != nil {
+		return nil, err
 	}
-	of := func(m *plan.Model) shape {
-		return shape{m.Architecture, m.Task, m.VocabSize, m.TypeVocabSize, m.PositionOffset, m.Layers, m.Hidden}
-	}
-	if of(&imported.Model) != of(&p.Model) {
-		return nil, fault.Newf(fault.Tolerance, "%s is not the checkpoint of this plan: it is a %s, %d × %d, vocabulary %d; the plan is of a %s, %d × %d, vocabulary %d", ckpt.Dir,
-			imported.Model.Architecture, imported.Model.Layers, imported.Model.Hidden, imported.Model.VocabSize,
-			p.Model.Architecture, p.Model.Layers, p.Model.Hidden, p.Model.VocabSize)
+	if d := diffFacts(modelFacts(&model, tokenizer), modelFacts(&p.Model, p.Tokenizer)); len(d) > 0 {
+		return nil, fault.Newf(fault.Tolerance, "FAILED: %s is not the checkpoint of this plan: %s: %s, of the plan %s", ckpt.Dir, d[0].What, orNone(d[0].A), orNone(d[0].B))
 	}
 	if got, want := imported.Model.Padding, p.Model.Padding; !slices.Equal(got, want) {
 		return nil, fault.Newf(fault.Tolerance, "%s is not the checkpoint of this plan: its padding is token %v, that of the plan %v (pad_token_id of config.json)", ckpt.Dir, got, want)
@@ -180,21 +177,43 @@ func importReference(ckpt *checkpoint.Checkpoint, p *plan.Plan) (*ir.Graph, erro
 	return imported.Graph, nil
 }
 
-// compareOutputs runs the rows through plan and reference.
-func (f *verifyFlags) compareOutputs(s *session, g *ir.Graph) ([]comparison, error) {
+// comparePrograms runs the rows through the reference and through each program
+// of the plan that the device takes.
+func (f *verifyFlags) comparePrograms(s *session, g *ir.Graph) ([]comparison, error) {
 	ids, types, err := f.rows(s)
 	if err != nil {
 		return nil, err
 	}
-	names := s.Default()
-	if f.layers {
-		names = append(layerOutputs(s.Program()), names...)
-	}
-	got, err := s.Forward(ids, types, names...)
+	want, err := interp.Run(g, batchInputs(&s.Program().Model, ids, types))
 	if err != nil {
 		return nil, err
 	}
-	want, err := interp.Run(g, batchInputs(&s.Program().Model, ids, types))
+	var all []comparison
+	x := s.Executor
+	for _, q := range fitting(s.Device(), s.file.Plan) {
+		if q != x.Program() {
+			if x, err = f.load(q, s.Device(), executor.Want{}); err != nil {
+				return nil, err
+			}
+		}
+		f.setTolerances(q.Target)
+		outputs, err := f.compareOutputs(x, ids, types, want)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, outputs...)
+	}
+	return all, nil
+}
+
+// compareOutputs runs the rows through one program.
+func (f *verifyFlags) compareOutputs(x *executor.Executor, ids, types [][]int32, want map[string]*interp.Array) ([]comparison, error) {
+	q := x.Program()
+	names := x.Default()
+	if f.layers {
+		names = append(layerOutputs(q), names...)
+	}
+	got, err := x.Forward(ids, types, names...)
 	if err != nil {
 		return nil, err
 	}
@@ -204,10 +223,11 @@ func (f *verifyFlags) compareOutputs(s *session, g *ir.Graph) ([]comparison, err
 		if !ok {
 			return nil, fault.Newf(fault.Tolerance, "%s has no output %q: it is not the checkpoint of this plan", f.reference, name)
 		}
-		c, err := f.compare(name, got[i], pickRows(s.Program(), name, ref, ids))
+		c, err := f.compare(name, got[i], pickRows(q, name, ref, ids))
 		if err != nil {
 			return nil, err
 		}
+		c.Target, c.label = q.Target, labelOf(q, name)
 		all = append(all, c)
 	}
 	return all, nil
@@ -219,14 +239,18 @@ func (p *program) printVerify(f *verifyFlags, r *verifyRecord) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(p.out, "%-14s %9s %12s %12s %12s\n", "output", "values", "largest", "max error", "allowed")
+		width := 14
 		for _, c := range r.Outputs {
-			fmt.Fprintf(p.out, "%-14s %9d %12.4g %12.3g %12.3g\n", c.Output, c.Values, c.Largest, c.Error, c.Allowed)
+			width = max(width, len(c.label))
+		}
+		fmt.Fprintf(p.out, "%-*s %9s %12s %12s %12s\n", width, "output", "values", "largest", "max error", "allowed")
+		for _, c := range r.Outputs {
+			fmt.Fprintf(p.out, "%-*s %9d %12.4g %12.3g %12.3g\n", width, c.label, c.Values, c.Largest, c.Error, c.Allowed)
 		}
 	}
 	for _, c := range r.Outputs {
 		if !c.OK {
-			return fault.Newf(fault.Tolerance, "FAILED: %s is off by %.3g, allowed %.3g; it is the first that leaves the reference", c.Output, c.Error, c.Allowed)
+			return fault.Newf(fault.Tolerance, "FAILED: %s is off by %.3g, allowed %.3g; it is the first that leaves the reference", c.label, c.Error, c.Allowed)
 		}
 	}
 	p.note("PASSED: %d outputs within tolerance", len(r.Outputs))

@@ -52,6 +52,9 @@ func (f *verifyFlags) fileRows(s *session) (ids, types [][]int32, err error) {
 	}
 	for _, r := range list {
 		enc, err := tokensOf(s.Tokenizer(), r, longestBucket(s.Program()))
+		if err == nil {
+			err = s.CheckIDs(&enc)
+		}
 		if err != nil {
 			return nil, nil, fault.Newf(fault.Corrupt, "%s: line %d: %w", f.input, r.Line, err)
 		}
@@ -125,5 +128,5 @@ func (f *verifyFlags) compare(name string, got []float32, want []float64) (compa
 		worst = max(worst, math.Abs(float64(got[i])-w)) // NaN once it is NaN
 	}
 	allowed := f.atol + f.rtol*largest
-	return comparison{name, len(want), number(largest), number(worst), number(allowed), worst <= allowed}, nil
+	return comparison{Output: name, Values: len(want), Largest: number(largest), Error: number(worst), Allowed: number(allowed), OK: worst <= allowed}, nil
 }

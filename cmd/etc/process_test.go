@@ -130,6 +130,36 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// TestPruneOntoMount: the volume of a container cannot be replaced, which is
+// seen before the search; a folder in it can be written.
+func TestPruneOntoMount(t *testing.T) {
+	if out, err := exec.Command("unshare", "-rm", "mount", "-t", "tmpfs", "none", t.TempDir()).CombinedOutput(); err != nil {
+		t.Skipf("no mounts for a test here: %v %s", err, out)
+	}
+	const script = `mount -t tmpfs none "$1" && shift && exec etc "$@"`
+	for at, want := range map[string]int{"": 2, "/new": 0} {
+		volume := filepath.Join(t.TempDir(), "volume")
+		if err := os.Mkdir(volume, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		c := exec.Command("unshare", "-rm", "sh", "-c", script, "sh", volume, "prune", tinyModel, "-o", volume+at, "--sparsity", "0.1", "--force")
+		var out bytes.Buffer
+		c.Stdout, c.Stderr = &out, &out
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if code := exitCode(t, c); code != want {
+			t.Errorf("%q: exit %d, want %d: %s", at, code, want, out.String())
+		}
+		if want == 2 && !strings.HasPrefix(out.String(), "etc: "+volume+" cannot be replaced: ") {
+			t.Errorf("%q: %s", at, out.String())
+		}
+		if left, _ := filepath.Glob(volume + ".*"); left != nil {
+			t.Errorf("%q: left %v", at, left)
+		}
+	}
+}
+
 func wantEmpty(t *testing.T, folder string) {
 	t.Helper()
 	entries, err := os.ReadDir(folder)

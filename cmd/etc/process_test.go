@@ -96,7 +96,7 @@ func TestNoStandardInput(t *testing.T) {
 // TestInterrupted: a run that waits for rows ends on a signal with its code
 // and leaves nothing.
 func TestInterrupted(t *testing.T) {
-	for signal, want := range map[syscall.Signal]int{syscall.SIGINT: exitInterrupt, syscall.SIGTERM: exitTerminate} {
+	for signal, want := range map[syscall.Signal]int{syscall.SIGINT: exitInterrupt, syscall.SIGTERM: exitTerminate, syscall.SIGHUP: exitHangup} {
 		plan, folder := compileTiny(t), t.TempDir()
 		c := exec.Command("etc", "run", plan, "-o", filepath.Join(folder, "answers"))
 		in, err := c.StdinPipe()
@@ -127,6 +127,39 @@ func TestInterrupted(t *testing.T) {
 			t.Errorf("%v: %s", signal, errOut.String())
 		}
 		wantEmpty(t, folder)
+	}
+}
+
+// TestNoHangup: under nohup a run goes on when its terminal goes.
+func TestNoHangup(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "answers")
+	c := exec.Command("nohup", "etc", "run", compileTiny(t), "-o", out)
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintln(in, "good")
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) { // until it writes
+		if begun, _ := filepath.Glob(out + ".*"); len(begun) > 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nothing was begun")
+		}
+	}
+	if err := c.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond) // before its input ends
+	in.Close()
+	if code := exitCode(t, c); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+	if text, err := os.ReadFile(out); err != nil || !strings.Contains(string(text), "logits") {
+		t.Errorf("%q %v", text, err)
 	}
 }
 

@@ -130,6 +130,32 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// TestConfigPipe: a pipe is read where --config names it, and not waited for
+// where it only has the file's name.
+func TestConfigPipe(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, defaultConfig), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for script, want := range map[string]int{
+		"exec etc version": 2,
+		"echo 'tokenize: {quiet: true}' > etc.yaml & exec etc version --config etc.yaml": 0,
+	} {
+		c := exec.Command("sh", "-c", script)
+		c.Dir = dir
+		var out bytes.Buffer
+		c.Stdout, c.Stderr = &out, &out
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		stuck := time.AfterFunc(time.Minute, func() { c.Process.Kill() })
+		if code := exitCode(t, c); code != want || want == 2 && !strings.Contains(out.String(), "etc.yaml in this folder is not a regular file") {
+			t.Errorf("%s: exit %d, want %d: %s", script, code, want, out.String())
+		}
+		stuck.Stop()
+	}
+}
+
 // TestNoHangup: under nohup a run goes on when its terminal goes.
 func TestNoHangup(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "answers")

@@ -45,6 +45,9 @@ func compileCommand(p *program) *cobra.Command {
 			if err := p.checkOutput(output); err != nil {
 				return err
 			}
+			if err := checkApart(outFlag{"-o", output}, outFlag{"--dump-ir", dump}, outFlag{"--emit-cuda", emit}); err != nil {
+				return err
+			}
 			return p.compile(c.Context(), args[0], output, dump, emit, signKey, &f, asJSON)
 		},
 	}

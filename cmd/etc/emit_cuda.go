@@ -29,7 +29,8 @@ func (p *program) checkEmit(dir string) error {
 	entries, err := os.ReadDir(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return checkFolder(filepath.Clean(dir))
+		_, err := placeOfFolder(dir)
+		return err
 	case err != nil:
 		return fault.Newf(fault.Usage, "--emit-cuda: %w", err)
 	case len(entries) > 0 && !p.force:
@@ -56,17 +57,25 @@ func (p *program) emitCUDA(dir string, c *checkpoint.Checkpoint, made *plan.Plan
 		return err
 	}
 	files := emit.Files(emit.Request{Program: q, Recording: recorder, Row: row, Answers: answers, Version: version})
-	if err := p.placeFolder(filepath.Clean(dir), files); err != nil {
+	place, err := placeOfFolder(dir)
+	if err != nil {
+		return err
+	}
+	if err := p.placeFolder(place, files); err != nil {
 		return err
 	}
 	p.note("%s: %d files of CUDA; ./build.sh there builds main, which compares with the CPU", dir, len(files))
 	return nil
 }
 
-// placeFolder writes files into a folder beside dir, and brings them to their
-// place when all are whole.
+// placeFolder writes files into a folder beside dir, or in it where it is there,
+// for it may be a mount, and brings them to their place when all are whole.
 func (p *program) placeFolder(dir string, files []emit.File) error {
-	temp, err := p.unfinished.begin(dir, func(name string) error { return os.Mkdir(name, 0o777) })
+	at := dir
+	if _, err := os.Stat(dir); err == nil {
+		at = filepath.Join(dir, "emitted")
+	}
+	temp, err := p.unfinished.begin(at, func(name string) error { return os.Mkdir(name, 0o777) })
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // Exit codes of interrupted runs: 128 and the number of the signal.
 const (
+	exitHangup    = 129
 	exitInterrupt = 130
 	exitTerminate = 143
 )
@@ -40,6 +41,9 @@ const grace = time.Second
 func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // nohup has it ignored
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	defer signal.Stop(signals)
 	signal.Ignore(syscall.SIGPIPE) // a reader that has gone is an error of the write
 	ctx, cancel := context.WithCancel(context.Background())
@@ -116,7 +120,10 @@ func (p *program) abandon(s os.Signal) {
 
 // signalCode is the exit code of a run that a signal ended.
 func signalCode(s os.Signal) int {
-	if s == syscall.SIGTERM {
+	switch s {
+	case syscall.SIGHUP:
+		return exitHangup
+	case syscall.SIGTERM:
 		return exitTerminate
 	}
 	return exitInterrupt

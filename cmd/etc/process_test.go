@@ -96,7 +96,7 @@ func TestNoStandardInput(t *testing.T) {
 // TestInterrupted: a run that waits for rows ends on a signal with its code
 // and leaves nothing.
 func TestInterrupted(t *testing.T) {
-	for signal, want := range map[syscall.Signal]int{syscall.SIGINT: exitInterrupt, syscall.SIGTERM: exitTerminate} {
+	for signal, want := range map[syscall.Signal]int{syscall.SIGINT: exitInterrupt, syscall.SIGTERM: exitTerminate, syscall.SIGHUP: exitHangup} {
 		plan, folder := compileTiny(t), t.TempDir()
 		c := exec.Command("etc", "run", plan, "-o", filepath.Join(folder, "answers"))
 		in, err := c.StdinPipe()
@@ -127,6 +127,95 @@ func TestInterrupted(t *testing.T) {
 			t.Errorf("%v: %s", signal, errOut.String())
 		}
 		wantEmpty(t, folder)
+	}
+}
+
+// TestConfigPipe: a pipe is read where --config names it, and not waited for
+// where it only has the file's name.
+func TestConfigPipe(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, defaultConfig), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for script, want := range map[string]int{
+		"exec etc version": 2,
+		"echo 'tokenize: {quiet: true}' > etc.yaml & exec etc version --config etc.yaml": 0,
+	} {
+		c := exec.Command("sh", "-c", script)
+		c.Dir = dir
+		var out bytes.Buffer
+		c.Stdout, c.Stderr = &out, &out
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		stuck := time.AfterFunc(time.Minute, func() { c.Process.Kill() })
+		if code := exitCode(t, c); code != want || want == 2 && !strings.Contains(out.String(), "etc.yaml in this folder is not a regular file") {
+			t.Errorf("%s: exit %d, want %d: %s", script, code, want, out.String())
+		}
+		stuck.Stop()
+	}
+}
+
+// TestNoHangup: under nohup a run goes on when its terminal goes.
+func TestNoHangup(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "answers")
+	c := exec.Command("nohup", "etc", "run", compileTiny(t), "-o", out)
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintln(in, "good")
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) { // until it writes
+		if begun, _ := filepath.Glob(out + ".*"); len(begun) > 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nothing was begun")
+		}
+	}
+	if err := c.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond) // before its input ends
+	in.Close()
+	if code := exitCode(t, c); code != 0 {
+		t.Errorf("exit %d", code)
+	}
+	if text, err := os.ReadFile(out); err != nil || !strings.Contains(string(text), "logits") {
+		t.Errorf("%q %v", text, err)
+	}
+}
+
+// TestPruneOntoMount: the volume of a container cannot be replaced, which is
+// seen before the search; a folder in it can be written.
+func TestPruneOntoMount(t *testing.T) {
+	if out, err := exec.Command("unshare", "-rm", "mount", "-t", "tmpfs", "none", t.TempDir()).CombinedOutput(); err != nil {
+		t.Skipf("no mounts for a test here: %v %s", err, out)
+	}
+	const script = `mount -t tmpfs none "$1" && shift && exec etc "$@"`
+	for at, want := range map[string]int{"": 2, "/new": 0} {
+		volume := filepath.Join(t.TempDir(), "volume")
+		if err := os.Mkdir(volume, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		c := exec.Command("unshare", "-rm", "sh", "-c", script, "sh", volume, "prune", tinyModel, "-o", volume+at, "--sparsity", "0.1", "--force")
+		var out bytes.Buffer
+		c.Stdout, c.Stderr = &out, &out
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if code := exitCode(t, c); code != want {
+			t.Errorf("%q: exit %d, want %d: %s", at, code, want, out.String())
+		}
+		if want == 2 && !strings.HasPrefix(out.String(), "etc: "+volume+" cannot be replaced: ") {
+			t.Errorf("%q: %s", at, out.String())
+		}
+		if left, _ := filepath.Glob(volume + ".*"); left != nil {
+			t.Errorf("%q: left %v", at, left)
+		}
 	}
 }
 

@@ -61,6 +61,100 @@ func TestCreateLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestCreatePermissions: what replaces a file has its permissions, from the start.
+func TestCreatePermissions(t *testing.T) {
+	for _, mode := range []os.FileMode{0o600, 0o640, 0o666, 0o444} {
+		path := filepath.Join(t.TempDir(), "out")
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		p := &program{force: true}
+		err := p.create(path, func(f *os.File) error {
+			info, err := f.Stat()
+			if err == nil && info.Mode() != mode {
+				t.Errorf("%v while it is written, want %v", info.Mode(), mode)
+			}
+			return err
+		})
+		info, statErr := os.Stat(path)
+		if err != nil || statErr != nil || info.Mode() != mode {
+			t.Errorf("%v %v %v, want %v", info.Mode(), err, statErr, mode)
+		}
+	}
+}
+
+// TestCreateLooksAgain: without --force, what came to the place while the file
+// was written stays, whatever it is.
+func TestCreateLooksAgain(t *testing.T) {
+	for name, put := range map[string]func(path string) error{
+		"file":   func(path string) error { return os.WriteFile(path, []byte("theirs"), 0o666) },
+		"folder": func(path string) error { return os.Mkdir(path, 0o777) },
+		"link":   func(path string) error { return os.Symlink("nowhere", path) },
+	} {
+		path := filepath.Join(t.TempDir(), "out")
+		err := (&program{}).create(path, func(f *os.File) error { return put(path) })
+		if fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "meanwhile") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if text, err := os.ReadFile(path); err == nil && string(text) != "theirs" {
+			t.Errorf("%s: became %q", name, text)
+		}
+		if entries, _ := os.ReadDir(filepath.Dir(path)); len(entries) != 1 {
+			t.Errorf("%s: left %v", name, entries)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "out")
+	p := &program{force: true}
+	if err := p.create(path, func(f *os.File) error { return os.WriteFile(path, nil, 0o666) }); err != nil {
+		t.Errorf("with --force: %v", err)
+	}
+}
+
+// TestPlaceOf: links are followed, in folders and at the end, to what is there
+// and to what is not.
+func TestPlaceOf(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	for _, name := range []string{"real/in", "other"} {
+		if err := os.MkdirAll(name, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile("file", nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for name, to := range map[string]string{
+		"folder": "real/in", "one": "two", "two": "real/new", "real/in/up": "../new", "round": "round", "absent": "none/x", "full": filepath.Join(dir, "file"),
+	} {
+		if err := os.Symlink(to, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]string{
+		"new": "new", "./real/../new": "new", "file": "file", "full": "file", "folder": "real/in", "folder/../new": "real/new", "folder/new": "real/in/new",
+		"one": "real/new", "folder/up": "real/new", ".": "", "other/..": "",
+		"none/new": "!", "file/new": "!", "file/": "!", "new/": "!", "absent": "!", "round": "!",
+	} {
+		got, err := placeOf(path)
+		if want == "!" {
+			if fault.KindOf(err) != fault.Usage {
+				t.Errorf("%s: %s %v, want a usage fault", path, got, err)
+			}
+		} else if err != nil || got != filepath.Join(dir, want) {
+			t.Errorf("%s: %s %v, want %s", path, got, err, want)
+		}
+	}
+	if got, err := placeOfFolder("new//"); err != nil || got != filepath.Join(dir, "new") {
+		t.Errorf("new//: %s %v", got, err)
+	}
+}
+
 // TestInterruptDoesNotWait: a command that does not look at its context holds
 // the program for the grace at most, and not beyond a second signal.
 func TestInterruptDoesNotWait(t *testing.T) {

@@ -26,6 +26,7 @@ import (
 
 type pruneFlags struct {
 	output, calib, columns, task string
+	place                        string // of output
 	eval, maxDrop, method        string
 	target                       string
 	sparsity, speedup            float64
@@ -119,7 +120,7 @@ func (p *program) prune(ctx context.Context, model string, f *pruneFlags) error 
 		return err
 	}
 	defer r.ckpt.Close()
-	if err := r.ckpt.CheckPlace(f.output, p.force); err != nil {
+	if err := r.ckpt.CheckPlace(f.place, p.force); err != nil {
 		return err
 	}
 	if err := r.importModel(); err != nil {
@@ -180,10 +181,20 @@ func (f *pruneFlags) check(p *program) error {
 			return err
 		}
 	}
-	if _, err := os.Lstat(f.output); err == nil && !p.force {
-		return fault.Newf(fault.Usage, "%s exists", f.output).WithHint("--force replaces it")
+	if err := checkApart(outFlag{}, outFlag{"-o", f.output}, outFlag{"--report", f.report}); err != nil {
+		return err
 	}
-	return checkFolder(filepath.Clean(f.output))
+	var err error
+	if f.place, err = placeOfFolder(f.output); err != nil {
+		return err
+	}
+	if err := checkpoint.CheckReplaceable(f.place); err != nil { // first: here --force is no way out
+		return err
+	}
+	if _, err := os.Lstat(f.output); err == nil && !p.force {
+		return outputExists(f.output)
+	}
+	return nil
 }
 
 // checkUse refuses flags of a search without one, and --spread without --sparsity.

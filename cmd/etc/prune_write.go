@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
-	"path/filepath"
 
 	"etc/compiler/frontend"
 	"etc/formats/checkpoint"
@@ -66,8 +66,11 @@ func (r *pruning) tableDigest() string {
 
 // place writes the folder beside its place and renames it when it is whole.
 func (r *pruning) place(c *checkpoint.Checkpoint, extra map[string][]byte) error {
-	dir := filepath.Clean(r.flags.output)
-	temp, err := r.unfinished.begin(dir, func(name string) error { return os.Mkdir(name, 0o777) })
+	dir, mode := r.flags.place, fs.FileMode(0o777)
+	if info, err := os.Stat(dir); err == nil { // what others may not see stays so, from the start
+		mode = info.Mode().Perm() | 0o700
+	}
+	temp, err := r.unfinished.begin(dir, func(name string) error { return os.Mkdir(name, mode) })
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,9 @@ func (p *program) run(ctx context.Context, path string, f *runFlags) error {
 			return err
 		}
 	}
+	if err := checkApart(outFlag{"-o", f.output}, outFlag{"--profile", f.profile}); err != nil {
+		return err
+	}
 	in, name, err := p.openInput(f.input)
 	if err != nil {
 		return err

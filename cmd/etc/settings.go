@@ -122,11 +122,15 @@ func (p *program) readConfig(v *viper.Viper) error {
 	if !given {
 		p.config = defaultConfig
 	}
-	if _, err := os.Stat(p.config); err != nil {
+	info, err := os.Stat(p.config)
+	if err != nil {
 		if !given && errors.Is(err, os.ErrNotExist) {
 			return nil
 		}
 		return fault.Newf(fault.Usage, "config: %v", err)
+	}
+	if !given && !info.Mode().IsRegular() { // a pipe that nobody asked for is not waited for
+		return fault.Newf(fault.Usage, "config: %s in this folder is not a regular file", p.config)
 	}
 	v.SetConfigFile(p.config)
 	v.SetConfigType("yaml")

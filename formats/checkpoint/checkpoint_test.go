@@ -192,6 +192,26 @@ func TestCheckFiniteNamesTheFirst(t *testing.T) {
 	}
 }
 
+// TestCheckFiniteFloat64: what float32 would round to infinity is refused, and
+// nothing below it.
+func TestCheckFiniteFloat64(t *testing.T) {
+	last := math.Float64frombits(tooLarge - 1)
+	for v, want := range map[float64]string{
+		0: "", -1e-300: "", math.SmallestNonzeroFloat64: "", math.MaxFloat32: "", -last: "", last: "",
+		math.Float64frombits(tooLarge): "is 3.4028235677973366e+38, want a number that float32 holds", -1e300: "is -1e+300, want a number that float32 holds",
+		math.MaxFloat64: "want a number that float32 holds", math.Inf(1): "is +Inf, want a finite number", math.NaN(): "is NaN, want a finite number",
+	} {
+		if rounded := math.IsInf(float64(float32(v)), 0) || v != v; rounded != (want != "") {
+			t.Errorf("%v: float32 makes %v of it", v, float32(v))
+		}
+		c := &Checkpoint{replaced: map[string]tensor.Tensor{"w": tensor.FromFloat64s([]int{3}, []float64{1, v, -1})}}
+		err := c.CheckFinite([]string{"w"})
+		if want == "" && err != nil || want != "" && (fault.KindOf(err) != fault.Corrupt || !strings.Contains(err.Error(), `"w": element [1] `) || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%v: %v, want %q", v, err, want)
+		}
+	}
+}
+
 func TestCheckFiniteAcceptsEveryFiniteNumber(t *testing.T) {
 	for _, d := range []tensor.DType{tensor.F16, tensor.BF16} {
 		var fine []byte

@@ -213,6 +213,9 @@ func (c *Checkpoint) openShards() error {
 		if !exists(path) {
 			return fault.Newf(fault.Corrupt, "%s: %s names %q, which is not there", c.Dir, indexFile, name)
 		}
+		if !isRegular(path) {
+			return fault.Newf(fault.Corrupt, "%s: %s names %q, which is not a regular file", c.Dir, indexFile, name)
+		}
 		f, err := safetensors.Open(path)
 		if err != nil {
 			return err

@@ -1,11 +1,13 @@
 package checkpoint
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"etc/fault"
@@ -73,6 +75,25 @@ func TestShardsRefused(t *testing.T) {
 		_, err := Open(dir)
 		if fault.KindOf(err) != fault.Corrupt || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, want a corrupt fault with %q", weightMap, err, want)
+		}
+	}
+}
+
+// TestShardNotAFile: what the index names is part of the input, so a folder or a
+// pipe there is damage, and no pipe is waited for.
+func TestShardNotAFile(t *testing.T) {
+	for name, put := range map[string]func(path string) error{
+		"folder": func(path string) error { return os.Mkdir(path, 0o777) },
+		"pipe":   func(path string) error { return syscall.Mkfifo(path, 0o666) },
+	} {
+		dir := folder(t, sharded(t, wholeMap))
+		path := filepath.Join(dir, shard2)
+		if err := errors.Join(os.Remove(path), put(path)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Open(dir)
+		if fault.KindOf(err) != fault.Corrupt || !strings.Contains(err.Error(), `"`+shard2+`", which is not a regular file`) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"etc/fault"
 	"etc/ir/tensor"
@@ -28,7 +29,7 @@ const moduleFolders = "[0-9]_*"
 // byte for byte, and the files of extra, by plain name, over those of the same
 // name. The folder is written beside its place and renamed when
 // whole. An existing dir is fault.Usage; with force it is replaced where it is
-// empty or a model folder, and not the one that is read.
+// empty or a model folder, can be renamed, and is not the one that is read.
 func (c *Checkpoint) Write(dir string, force bool, extra map[string][]byte) error {
 	dir = filepath.Clean(dir)
 	if err := c.CheckPlace(dir, force); err != nil {
@@ -181,11 +182,12 @@ func isFolder(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// CheckPlace refuses to write where something would be lost: see Write.
+// CheckPlace refuses to write where something would be lost or Replace would
+// fail: see Write.
 func (c *Checkpoint) CheckPlace(dir string, force bool) error {
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return CheckReplaceable(dir)
 	}
 	if err != nil {
 		return err
@@ -209,6 +211,50 @@ func (c *Checkpoint) CheckPlace(dir string, force bool) error {
 	}
 	if len(entries) > 0 && !exists(filepath.Join(dir, configFile)) {
 		return fault.Newf(fault.Usage, "%s: is no model folder (it has no %s), and so not replaced", dir, configFile)
+	}
+	return CheckReplaceable(dir)
+}
+
+// CheckReplaceable refuses a folder that cannot give way to another in one step:
+// a mount point, one that overlayfs would have to copy, one that this process
+// runs in or below. Where there is none it tries whether one can be made.
+func CheckReplaceable(dir string) error {
+	refuse := func(format string, args ...any) error {
+		return fault.Newf(fault.Usage, "%s cannot be replaced: %w", dir, fmt.Errorf(format, args...)).
+			WithHint("write to a new folder inside it, or elsewhere")
+	}
+	info, err := os.Stat(dir)
+	there := err == nil && info.IsDir()
+	if there {
+		inside, err := holds(info, ".")
+		if err != nil {
+			return err
+		}
+		if inside {
+			return refuse("the command runs in it")
+		}
+	}
+	temp, err := makeTemp(dir)
+	if !there {
+		if err == nil {
+			err = os.Remove(temp)
+		}
+		return err
+	}
+	if err != nil {
+		return refuse("%w", err)
+	}
+	defer os.RemoveAll(temp)
+	// A folder never takes the place of one with something in it, so this
+	// changes nothing; but what stands in the way of any renaming is told first.
+	if err := os.Mkdir(filepath.Join(temp, "full"), 0o777); err != nil {
+		return err
+	}
+	switch err := syscall.Rename(dir, temp); { // os.Rename does not ask the system here
+	case err == nil:
+		return errors.Join(refuse("its file system does not rename as POSIX says"), os.Rename(temp, dir))
+	case !errors.Is(err, fs.ErrExist):
+		return refuse("%w", err)
 	}
 	return nil
 }
@@ -238,8 +284,8 @@ func holds(folder os.FileInfo, source string) (bool, error) {
 	}
 }
 
-// makeTemp makes a new folder beside dir with the permissions dir will have,
-// which os.MkdirTemp would not give.
+// makeTemp makes a new folder beside dir with the permissions a new dir would
+// have, which os.MkdirTemp would not give.
 func makeTemp(dir string) (string, error) {
 	for i := 0; ; i++ {
 		temp := fmt.Sprintf("%s.unfinished-%d-%d", dir, os.Getpid(), i)
@@ -255,9 +301,14 @@ func makeTemp(dir string) (string, error) {
 }
 
 // Replace renames temp, which WriteInto filled, to dir, which CheckPlace has
-// passed; what was there goes once the new one stands.
+// passed; what was there goes once the new one stands, which has its permissions.
 func Replace(dir, temp string) error {
 	old := temp + ".old"
+	if info, err := os.Lstat(dir); err == nil {
+		if err := os.Chmod(temp, info.Mode().Perm()); err != nil {
+			return err
+		}
+	}
 	switch err := os.Rename(dir, old); {
 	case errors.Is(err, fs.ErrNotExist):
 		return os.Rename(temp, dir)

@@ -203,6 +203,53 @@ func TestWriteDoesNotReplaceItsSource(t *testing.T) {
 	}
 }
 
+// TestWriteReplacesOnlyWhatMoves: a folder that the process runs in, and a mount
+// point, are refused before anything is written.
+func TestWriteReplacesOnlyWhatMoves(t *testing.T) {
+	c := single(t, vector("w", 1))
+	dir := folder(t, map[string][]byte{"at/in/x": nil, "at/config.json": nil, "empty/x": nil})
+	if err := os.Remove(dir + "/empty/x"); err != nil {
+		t.Fatal(err)
+	}
+	before := files(t, dir)
+	for at, place := range map[string]string{"/empty": ".", "/at": ".", "/at/in": "..", "/at/in/": dir + "/at"} {
+		t.Chdir(dir + at)
+		err := c.Write(place, true, nil)
+		if fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "the command runs in it\nwrite to a new folder") {
+			t.Errorf("%s in %s: %v", place, at, err)
+		}
+	}
+	if got := files(t, dir); !slices.Equal(got, before) {
+		t.Errorf("%v became %v", before, got)
+	}
+	for _, mount := range []string{"/dev/shm", "/proc"} { // of Linux
+		if _, err := os.Stat(mount); err != nil {
+			continue
+		}
+		if err := CheckReplaceable(mount); fault.KindOf(err) != fault.Usage || !strings.Contains(err.Error(), "cannot be replaced") {
+			t.Errorf("%s: %v", mount, err)
+		}
+		if left, _ := filepath.Glob(mount + ".unfinished*"); left != nil {
+			t.Errorf("left %v", left)
+		}
+	}
+}
+
+// TestWriteKeepsPermissions: a folder that others may not see stays so.
+func TestWriteKeepsPermissions(t *testing.T) {
+	dir := folder(t, map[string][]byte{"d/config.json": nil})
+	if err := os.Chmod(dir+"/d", 0o710); err != nil {
+		t.Fatal(err)
+	}
+	if err := single(t, vector("w", 1)).Write(dir+"/d", true, nil); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(dir + "/d")
+	if err != nil || info.Mode().Perm() != 0o710 {
+		t.Errorf("%v %v, want 0710", info.Mode(), err)
+	}
+}
+
 // TestDigest: what must change the digest does, and what must not does not.
 func TestDigest(t *testing.T) {
 	base := map[string][]byte{"config.json": []byte("{}"), "vocab.txt": []byte("a"), "model.safetensors": weights(t, vector("a", 1, 2), vector("b", 3))}

@@ -71,8 +71,17 @@ func columnsOf(first []string, flag string) (columns, error) {
 // complete tells whether both a text and a target were found.
 func (c columns) complete() bool { return c.text > 0 && (c.label > 0 || c.score > 0) }
 
+// setHeaders are the names that some data sets alone give to a text, its pair
+// and the label: QNLI, QQP, NLI that is not of GLUE, MRPC as it was published.
+var setHeaders = []struct{ text, pair, label string }{
+	{"question", "sentence", "label"},
+	{"question1", "question2", "is_duplicate"},
+	{"premise", "hypothesis", "label"},
+	{"#1 string", "#2 string", "quality"},
+}
+
 // headerColumns finds the names that data sets commonly give their columns,
-// the first of each kind.
+// the first of each kind, and, where they make no pair, those of one set.
 func headerColumns(header []string) columns {
 	c := columns{header: true}
 	for i, name := range header {
@@ -82,7 +91,7 @@ func headerColumns(header []string) columns {
 			at = &c.text
 		case "text_pair", "text2", "sentence2":
 			at = &c.pair
-		case "label":
+		case "label", "gold_label": // of MNLI and SNLI, beside label1, label2 … of who made it
 			at = &c.label
 		case "score":
 			at = &c.score
@@ -91,7 +100,21 @@ func headerColumns(header []string) columns {
 			*at = i + 1
 		}
 	}
+	for _, set := range setHeaders {
+		text, pair := headerIndex(header, set.text), headerIndex(header, set.pair)
+		if c.pair == 0 && text > 0 && pair > 0 {
+			c.text, c.pair = text, pair
+			if c.label == 0 {
+				c.label = headerIndex(header, set.label)
+			}
+		}
+	}
 	return c
+}
+
+// headerIndex is the number of the column called name, from 1; 0 for none.
+func headerIndex(header []string, name string) int {
+	return slices.IndexFunc(header, func(h string) bool { return strings.ToLower(h) == name }) + 1
 }
 
 // parseColumns reads the value of --columns, KEY=COLUMN with commas between.

@@ -18,7 +18,7 @@ const (
 	lengthField   = 8
 	maxHeader     = 100_000_000 // of the reference implementation
 	maxEntries    = 1 << 17     // tensors, and keys of the metadata: far above any model, bounds what the library allocates
-	maxRank       = 64          // PyTorch's
+	maxRank       = 8           // dimensions of a tensor: twice what models have, so that all shapes hold 2^20 values at most
 	metadataKey   = "__metadata__"
 	keyDType      = "dtype"
 	keyShape      = "shape"
@@ -256,12 +256,19 @@ func (r *reader) string(what string) (string, error) {
 	return s, nil
 }
 
+// otherCodes are the element types of the format that no model here is made of.
+var otherCodes = []string{"F4", "F6_E2M3", "F6_E3M2", "F8_E5M2", "F8_E4M3", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "C64"}
+
 func (r *reader) dtype(what string) (tensor.DType, error) {
 	code, err := r.string(what)
 	if err != nil {
 		return tensor.Invalid, err
 	}
 	d, ok := tensor.ParseCode(code)
+	if !ok && slices.Contains(otherCodes, code) {
+		return tensor.Invalid, fault.Newf(fault.Unsupported, "%s %s is not supported", what, code).
+			WithHint("in Python, load the model, and save it in float32, float16 or bfloat16")
+	}
 	if !ok {
 		return tensor.Invalid, corrupt("%s %s is not known", what, quote(code))
 	}

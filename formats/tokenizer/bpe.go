@@ -1,14 +1,37 @@
 package tokenizer
 
-// A symbol is a token of a word while it is merged, in a list by index. The
-// neighbours of the ends are noSymbol.
-type symbol struct {
-	id         int32
-	prev, next int32
-	gone       bool // merged into its left neighbour
+import "slices"
+
+// symbols are the tokens of a word while it is merged, in as little memory as
+// they can be listed: a word may have 16 MB. Each begins as one entry, its id.
+// One that was merged of n entries has its id in the first; the others are
+// negative, and the second and the last of them are -n, by which neighbours
+// find each other.
+type symbols []int32
+
+const mergedAway = int32(-1)
+
+// next is where the symbol after that at i begins, len(s) at the end.
+func (s symbols) next(i int32) int32 {
+	if next := i + 1; int(next) == len(s) || s[next] >= 0 {
+		return next
+	}
+	return i - s[i+1]
 }
 
-const noSymbol = int32(-1)
+// prev is where the symbol before that at i begins, -1 at the start.
+func (s symbols) prev(i int32) int32 {
+	if i == 0 || s[i-1] >= 0 {
+		return i - 1
+	}
+	return i + s[i-1]
+}
+
+// merge makes one symbol of that at i and the next, which ends before end.
+func (s symbols) merge(i, right, end, id int32) {
+	s[i], s[right] = id, mergedAway
+	s[i+1], s[end-1] = i-end, i-end
+}
 
 func pairKey(left, right int32) uint64 { return uint64(left)<<32 | uint64(uint32(right)) }
 
@@ -24,19 +47,21 @@ func (t *Tokenizer) makeMerges() {
 // the left among equals. The queue is a heap, so a word of n bytes takes n·log n.
 func (e *Encoder) appendBPE(ids []int32, word []byte) []int32 {
 	e.addSymbols(word)
-	e.queue = e.queue[:0]
-	for i := range len(e.symbols) - 1 {
-		e.propose(int32(i))
+	e.queue = slices.Grow(e.queue[:0], len(e.symbols))
+	for i := range int32(len(e.symbols)) {
+		e.propose(i)
 	}
 	for len(e.queue) > 0 {
 		top := e.pop()
 		e.merge(int32(top>>32), int32(uint32(top)))
 	}
-	for i := int32(0); i < int32(len(e.symbols)); i = e.symbols[i].next {
-		ids = append(ids, e.symbols[i].id)
-		if e.symbols[i].next == noSymbol {
-			break
-		}
+	count := 0
+	for i := int32(0); int(i) < len(e.symbols); i = e.symbols.next(i) {
+		count++
+	}
+	ids = slices.Grow(ids, count)
+	for i := int32(0); int(i) < len(e.symbols); i = e.symbols.next(i) {
+		ids = append(ids, e.symbols[i])
 	}
 	return ids
 }
@@ -45,7 +70,7 @@ func (e *Encoder) appendBPE(ids []int32, word []byte) []int32 {
 // becomes the unknown token, where there is one, or vanishes.
 func (e *Encoder) addSymbols(word []byte) {
 	d := &e.t.def
-	e.symbols = e.symbols[:0]
+	e.symbols = slices.Grow(e.symbols[:0], len(word))
 	unknown := false
 	for _, b := range word {
 		id := d.byteID[b]
@@ -56,45 +81,39 @@ func (e *Encoder) addSymbols(word []byte) {
 		if id == noID || fused {
 			continue
 		}
-		n := int32(len(e.symbols))
-		e.symbols = append(e.symbols, symbol{id: id, prev: n - 1, next: n + 1})
-	}
-	if n := len(e.symbols); n > 0 {
-		e.symbols[n-1].next = noSymbol
+		e.symbols = append(e.symbols, id)
 	}
 }
 
-// propose queues the merge of symbol i with its right neighbour, if there is one.
+// propose queues the merge of the symbol at i with its right neighbour, if there is one.
 func (e *Encoder) propose(i int32) {
-	next := e.symbols[i].next
-	if next == noSymbol {
+	next := e.symbols.next(i)
+	if int(next) == len(e.symbols) {
 		return
 	}
-	if rank, ok := e.t.merges.get(pairKey(e.symbols[i].id, e.symbols[next].id)); ok {
+	if rank, ok := e.t.merges.get(pairKey(e.symbols[i], e.symbols[next])); ok {
 		e.push(uint64(rank)<<32 | uint64(i))
 	}
 }
 
-// merge merges symbol i with its right neighbour, if the result is still what
-// the queued rank meant. Like Hugging Face it compares results, not ranks:
+// merge merges the symbol at i with its right neighbour, if the result is still
+// what the queued rank meant. Like Hugging Face it compares results, not ranks:
 // two merges may give one token.
 func (e *Encoder) merge(rank, i int32) {
-	s := &e.symbols[i]
-	if s.gone || s.next == noSymbol {
+	if e.symbols[i] < 0 { // merged into its left neighbour
 		return
 	}
-	right := &e.symbols[s.next]
-	now, ok := e.t.merges.get(pairKey(s.id, right.id))
+	right := e.symbols.next(i)
+	if int(right) == len(e.symbols) {
+		return
+	}
+	now, ok := e.t.merges.get(pairKey(e.symbols[i], e.symbols[right]))
 	if !ok || e.t.def.merges[now].result != e.t.def.merges[rank].result {
 		return
 	}
-	s.id, s.next = e.t.def.merges[rank].result, right.next
-	right.gone = true
-	if s.next != noSymbol {
-		e.symbols[s.next].prev = i
-	}
-	if s.prev != noSymbol {
-		e.propose(s.prev)
+	e.symbols.merge(i, right, e.symbols.next(right), e.t.def.merges[rank].result)
+	if prev := e.symbols.prev(i); prev >= 0 {
+		e.propose(prev)
 	}
 	e.propose(i)
 }

@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"math"
+	"slices"
 	"unicode/utf8"
 
 	"etc/fault"
@@ -24,7 +25,7 @@ type Encoder struct {
 	text    []byte  // the text
 	norm    []byte  // a piece of it, normalised
 	marks   []mark  // normalizer: marks that wait for their order
-	symbols []symbol
+	symbols symbols
 	queue   []uint64 // BPE: merges that may apply, a heap
 	hashes  prefixHashes
 }
@@ -155,6 +156,7 @@ func (e *Encoder) fill(dst *Encoding, form template, a, b []int32) {
 		case pieceSpecial:
 			dst.IDs = append(dst.IDs, p.id)
 		}
+		dst.TypeIDs = slices.Grow(dst.TypeIDs, len(dst.IDs)-len(dst.TypeIDs))
 		typeID := p.typeID
 		if !e.t.def.typeIDs {
 			typeID = 0

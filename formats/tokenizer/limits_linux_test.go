@@ -74,6 +74,28 @@ func TestLongLines(t *testing.T) {
 	}
 }
 
+// TestLongWordMemory: a word of megabytes, which BPE merges as a whole, takes
+// little more than its text, its ids and type ids, a list of symbols and a queue.
+func TestLongWordMemory(t *testing.T) {
+	const most = 2 + 3*4 + 4 + 8 + 2 // bytes for a byte: with some to spare
+	tok := load(t, gptDir)
+	for _, name := range []string{"one word", "random letters", "a"} {
+		line := longLines()[name]
+		var before, after runtime.MemStats
+		var got Encoding
+		runtime.ReadMemStats(&before)
+		if err := tok.NewEncoder().Encode(&got, line, nil, 0); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		each := float64(after.TotalAlloc-before.TotalAlloc) / float64(len(line))
+		t.Logf("%s: %.1f bytes for each of the text, %d tokens", name, each, len(got.IDs))
+		if each > most {
+			t.Errorf("%s: %.1f bytes were allocated for each of the text, want at most %d", name, each, most)
+		}
+	}
+}
+
 // TestModelsRowsASecond: 50 000 rows of SST-2 train in a second of one thread's
 // processor time, 100 000 on two cores. The best of five passes counts, because
 // others share the caches.
@@ -127,6 +149,37 @@ func TestBPEAgainstScan(t *testing.T) {
 		}
 		if got, want := e.appendBPE(nil, word), scanBPE(tok, word); !slices.Equal(got, want) {
 			t.Fatalf("%s:\n got %v\nwant %v", word, got, want)
+		}
+	}
+}
+
+// TestRandomBPEAgainstScan does so with random merges of few letters, where
+// nearly all that can be merged is.
+func TestRandomBPEAgainstScan(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 300 {
+		tok := &Tokenizer{}
+		for b := range tok.def.byteID {
+			tok.def.byteID[b] = int32(b & 1)
+		}
+		known := map[[2]int32]bool{}
+		for id := int32(2); id < 30; id++ { // of what came before
+			pair := [2]int32{r.Int32N(id), r.Int32N(id)}
+			if !known[pair] {
+				known[pair] = true
+				tok.def.merges = append(tok.def.merges, merge{pair[0], pair[1], id})
+			}
+		}
+		tok.makeMerges()
+		e := tok.NewEncoder()
+		for range 20 {
+			word := make([]byte, r.IntN(60))
+			for i := range word {
+				word[i] = byte(r.IntN(2))
+			}
+			if got, want := e.appendBPE(nil, word), scanBPE(tok, word); !slices.Equal(got, want) {
+				t.Fatalf("%v by %v:\n got %v\nwant %v", word, tok.def.merges, got, want)
+			}
 		}
 	}
 }

@@ -59,9 +59,12 @@ type Executor struct {
 	single  int                  // special tokens added to one text
 	wanted  uint64
 	budget  int // tokens in one batch
-	head    head
-	flights [2]flight
-	turn    int // the flight that begins next; the other one may be under way
+	// perToken and perRow are the values that a result keeps of each token and of
+	// its row.
+	perToken, perRow int
+	head             head
+	flights          [2]flight
+	turn             int // the flight that begins next; the other one may be under way
 
 	times     Times // but for Tokenise
 	tokenised atomic.Int64
@@ -101,9 +104,13 @@ func (x *Executor) loadTokenizer() error {
 	})
 }
 
-// maxResultBytes bounds the results of the tokens of one batch. Only logits of
-// every token are as large: 200 KB a token for a vocabulary of 50 000.
-const maxResultBytes = 16 << 20
+// maxResultBytes bounds the results of the tokens of one batch, and maxWindowBytes those
+// of a window, but for one row. Only what is wanted of every token is as large, and logits:
+// 200 KB for a vocabulary of 50 000.
+const (
+	maxResultBytes = 16 << 20
+	maxWindowBytes = 32 << 20
+)
 
 // setBudget is what was asked for, else the plan's, less where the results
 // wanted are so large that a window of them would fill the memory.
@@ -112,14 +119,21 @@ func (x *Executor) setBudget() {
 	if x.budget == 0 {
 		x.budget = x.program.MaxBatchTokens
 	}
-	perToken := 0
+	x.perToken, x.perRow = 0, 0
 	for i, o := range x.program.Outputs {
-		if b := x.program.Buffers[o.Buffer]; b.Rows == plan.PerToken && x.wanted>>i&1 != 0 {
-			perToken += 4 * b.Width
+		switch b := x.program.Buffers[o.Buffer]; {
+		case x.wanted>>i&1 == 0:
+		case b.Rows == plan.PerToken:
+			x.perToken += b.Width
+		default:
+			x.perRow += b.Width
 		}
 	}
-	if perToken > 0 {
-		x.budget = min(x.budget, max(1, maxResultBytes/perToken))
+	if x.options.Want.Probabilities {
+		x.perRow += len(x.program.Model.Labels)
+	}
+	if x.perToken > 0 {
+		x.budget = min(x.budget, max(1, maxResultBytes/(4*x.perToken)))
 	}
 }
 

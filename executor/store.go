@@ -18,4 +18,12 @@ func (s *store[E]) keep(v []E) []E {
 	return s.memory[from:len(s.memory):len(s.memory)]
 }
 
+// reserve clears a store that is going to hold n elements.
+func (s *store[E]) reserve(n int) {
+	if s.clear(); cap(s.memory) < n {
+		s.memory = nil
+		s.memory = make([]E, 0, n)
+	}
+}
+
 func (s *store[E]) clear() { s.memory = s.memory[:0] }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -396,6 +397,92 @@ func TestTruncate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestWindowOfLargeResults: a window closes when its results may be too large, and
+// has memory for just these.
+func TestWindowOfLargeResults(t *testing.T) {
+	text, pair := &rows.Row{Text: strings.Repeat("a", 12), Pair: new(string)}, &rows.Row{Text: "a"}
+	*text.Pair, pair.Pair = "a", &text.Text
+	for _, c := range []struct {
+		what          string
+		token, vector int // values
+		row           *rows.Row
+		want          int // rows
+	}{
+		{"little of a token", 1, 1, row(3), 128},                             // eight batches of 32 tokens
+		{"much of a token", 1 << 18, 1, &rows.Row{IDs: make([]int32, 4)}, 8}, // 4 MB a row
+		{"much of a row", 1, 1 << 19, row(3), 16},
+		{"text, a token for each byte", 1 << 18, 1, text, 3},
+		{"the second text of a pair", 1 << 18, 1, pair, 3},
+		{"more than any row has", 1 << 18, 1, &rows.Row{Text: strings.Repeat("a", 100)}, 2},
+		{"one row is a window", 1 << 24, 1, row(3), 1},
+	} {
+		p := testPlan()
+		p.Buffers[0].Width, p.Buffers[1].Width = c.vector, c.token
+		x, err := New(p, &fakeDevice{}, Options{Want: Want{Hidden: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &window{}
+		x.gather(List(slices.Repeat([]*rows.Row{c.row}, 200)), w)
+		if len(w.rows) != c.want {
+			t.Errorf("%s: %d rows, want %d", c.what, len(w.rows), c.want)
+		}
+	}
+
+	x, _ := newFake(t, Options{Want: Want{Hidden: true}})
+	for _, n := range []int{2000, 5000, 5000} {
+		w := &window{}
+		for i := range n {
+			w.rows = append(w.rows, row(i))
+		}
+		if err := x.tokenise(w, make([]encoder, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.compute(context.Background(), w); err != nil {
+			t.Fatal(err)
+		}
+		values := 0
+		for i := range w.results {
+			values += len(w.results[i].Vector) + len(w.results[i].Hidden.Data)
+		}
+		if values == 0 || len(w.values.memory) != values || cap(w.values.memory) > values+values/4 {
+			t.Errorf("%d rows: memory for %d values, %d taken, want %d", n, cap(w.values.memory), len(w.values.memory), values)
+		}
+	}
+}
+
+// A closing source tells whether it was closed.
+type closing struct {
+	Source
+	closed int
+}
+
+func (c *closing) Close() { c.closed++ }
+
+// A panicking device panics in Run.
+type panicking struct{ fakeDevice }
+
+func (*panicking) Run(*Batch) error { panic(errors.New("bug: device")) }
+
+// TestRunLeavesNothing open or under way, a panic of the device or not.
+func TestRunLeavesNothing(t *testing.T) {
+	check := noLeak(t)
+	x, _ := newFake(t, Options{})
+	src := &closing{Source: List([]*rows.Row{row(1)})}
+	if err := x.Run(context.Background(), src, func(r *Result) error { return r.Err }); err != nil || src.closed != 1 {
+		t.Errorf("error %v, closed %d times, want once", err, src.closed)
+	}
+	x, err := New(testPlan(), &panicking{}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	src = &closing{Source: List([]*rows.Row{row(1)})}
+	if err := recovered(func() error { return x.Run(context.Background(), src, func(*Result) error { return nil }) }); err == nil || src.closed != 1 {
+		t.Errorf("error %v, closed %d times, want a panic and once", err, src.closed)
+	}
+	check()
 }
 
 // TestForwardRefuses what no kernel may see.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"sync"
 	"time"
 
 	"etc/fault"
@@ -79,7 +80,9 @@ const windows = 3
 func (x *Executor) Run(ctx context.Context, src Source, emit func(*Result) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	context.AfterFunc(ctx, src.Close)
+	closeSource := sync.OnceFunc(src.Close)
+	context.AfterFunc(ctx, closeSource)
+	defer closeSource()
 	full, done, free := make(chan *window, 1), make(chan *window, 1), make(chan *window, windows)
 	for range windows {
 		free <- &window{}
@@ -92,8 +95,10 @@ func (x *Executor) Run(ctx context.Context, src Source, emit func(*Result) error
 		defer cancel()
 		return x.write(src, done, free, emit)
 	})
-	err := x.consume(ctx, full, done)
-	close(done)
+	err := func() error {
+		defer close(done) // after a panic too, or the writer waits for ever
+		return x.consume(ctx, full, done)
+	}()
 	if failed := writer.Wait(); failed != nil && (err == nil || errors.Is(err, context.Canceled)) {
 		err = failed
 	}
@@ -190,8 +195,8 @@ func (x *Executor) read(ctx context.Context, src Source, full chan<- *window, fr
 // least one row, no further row is ready.
 func (x *Executor) gather(src Source, w *window) {
 	w.rows, w.last = w.rows[:0], nil
-	tokens := 0
-	for tokens < windowBatches*x.budget && len(w.rows) < maxWindowRows {
+	tokens, values := 0, 0 // of the results, at most
+	for tokens < windowBatches*x.budget && len(w.rows) < maxWindowRows && values < maxWindowBytes/4 {
 		r, err := src.TryNext()
 		if r == nil && err == nil {
 			if len(w.rows) > 0 {
@@ -204,10 +209,12 @@ func (x *Executor) gather(src Source, w *window) {
 			return
 		}
 		w.rows = append(w.rows, r)
-		tokens += len(r.IDs) + len(r.Text)/bytesPerToken + x.single
+		text := len(r.Text)
 		if r.Pair != nil {
-			tokens += len(*r.Pair) / bytesPerToken
+			text += len(*r.Pair)
 		}
+		tokens += len(r.IDs) + text/bytesPerToken + x.single
+		values += x.perRow + x.perToken*min(len(r.IDs)+text+x.single, x.longest())
 	}
 }
 
@@ -255,7 +262,7 @@ func (x *Executor) compute(ctx context.Context, w *window) (err error) {
 		}
 	}()
 	x.head.values = &w.values
-	x.head.values.clear()
+	w.values.reserve(x.valuesOf(w))
 	for bucket := range x.program.Buckets {
 		w.order = w.order[:0]
 		for i := range w.rows {
@@ -271,6 +278,16 @@ func (x *Executor) compute(ctx context.Context, w *window) (err error) {
 		}
 	}
 	return x.land(w)
+}
+
+// valuesOf counts the results of a window.
+func (x *Executor) valuesOf(w *window) (n int) {
+	for i := range w.rows {
+		if w.results[i].Err == nil {
+			n += x.perRow + x.perToken*len(w.encodings[i].IDs)
+		}
+	}
+	return n
 }
 
 // runBucket runs the rows in w.order in batches of at most the budget; a row

@@ -305,7 +305,7 @@ func (p *Pool) run(worker int, job Job, task int) (r any) {
 
 // takeOver does the tasks that others hold of a step whose patience is over.
 func (p *Pool) takeOver(worker int, waited time.Duration) bool {
-	if waited == 0 || p.stale.Load() != 0 {
+	if waited == 0 {
 		return false
 	}
 	c := &p.chains[0]
@@ -315,6 +315,9 @@ func (p *Pool) takeOver(worker int, waited time.Duration) bool {
 		return false
 	}
 	defer p.taking.Store(false)
+	if p.stale.Load() != 0 { // asked here, where nobody else can take over meanwhile
+		return false
+	}
 	w := &p.workers[worker]
 	w.taken = w.taken[:0]
 	if !p.take(worker, uint32(s>>taskBits)) {

@@ -156,7 +156,7 @@ func (c *Checkpoint) readSmallFiles() error {
 			return err
 		}
 	}
-	c.Tokenizer.ModelClass = c.Config.String("tokenizer_class", "")
+	c.Tokenizer.ModelClass, c.Tokenizer.ModelType = c.Config.String("tokenizer_class", ""), c.Config.String("model_type", "")
 	c.Pooling, err = readPooling(c.Dir)
 	return err
 }

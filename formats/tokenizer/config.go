@@ -33,6 +33,7 @@ type config struct {
 	own    []tokenName // special tokens with a role that is the model's own
 	added  []addedJSON // added_tokens.json
 	family family
+	model  string // type of the model
 }
 
 // readConfig reads what stands beside the vocabulary. Of special_tokens_map.json and
@@ -47,7 +48,7 @@ func readConfig(f Files) (c config, err error) {
 		}
 	}
 	if c.TokenizerClass == "" {
-		c.TokenizerClass = f.ModelClass
+		c.TokenizerClass, c.model = f.ModelClass, f.ModelType
 	}
 	var m struct {
 		specialNames
@@ -63,7 +64,7 @@ func readConfig(f Files) (c config, err error) {
 	}
 	for i, n := range m.roles() {
 		if n.Content != "" {
-			*c.roles()[i] = *n
+			*c.roles()[i] = tokenName{n.special(), n.object}
 		}
 	}
 	c.mapped = m.moreNames
@@ -117,7 +118,7 @@ func (c *config) settle(model modelKind, roberta bool) {
 		c.family = bertFamily
 	case ok:
 		c.family = gpt
-	case c.class() == "" && roberta:
+	case c.class() == "" && (roberta || c.model == "roberta"):
 		c.family = robertaFamily
 	case c.class() == "":
 		c.family = gptFamily

@@ -24,6 +24,7 @@ type Files struct {
 
 	// ModelClass is tokenizer_class of config.json, which holds where tokenizer_config.json names none.
 	ModelClass string
+	ModelType  string // model_type of config.json, where neither names a class
 }
 
 // New makes a Tokenizer from tokenizer.json, else vocab.txt, else vocab.json

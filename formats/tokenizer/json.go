@@ -1,6 +1,7 @@
 package tokenizer
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ type addedJSON struct {
 	Normalized bool   `json:"normalized"`
 
 	from origin
+	open bool // nothing is said of normalized, and a special token is not
 }
 
 // An origin is what gave an added token its id.
@@ -130,13 +132,38 @@ func readTokenizerJSON(file []byte, c *config) (definition, error) {
 	if err := d.readPostProcessor(f.PostProcessor); err != nil {
 		return d, err
 	}
+	inFile := d.normalize
 	if err := c.applyClass(&d, &f); err != nil {
 		return d, err
 	}
 	if f.AddedTokens == nil {
 		f.AddedTokens = []addedJSON{}
 	}
-	return d, c.addAll(&d, "tokenizer.json", f.Model.Vocab, f.AddedTokens)
+	if err := c.addAll(&d, "tokenizer.json", f.Model.Vocab, f.AddedTokens); err != nil {
+		return d, err
+	}
+	return d, d.checkNormalized(inFile)
+}
+
+// checkNormalized wants normalised added tokens to be the same by the normalizer of tokenizer.json and by
+// d's: version 4 makes the tokens by the former and the text by the latter.
+func (d *definition) checkNormalized(inFile normalizerOptions) error {
+	if inFile == d.normalize {
+		return nil
+	}
+	before, after := newNormalizer(inFile), newNormalizer(d.normalize)
+	var marks []mark
+	for _, a := range d.added {
+		text := d.text[a.id]
+		if !a.normalized {
+			continue
+		}
+		x, y := before.append(nil, []byte(text), &marks), after.append(nil, []byte(text), &marks)
+		if !bytes.Equal(x, y) {
+			return fault.Newf(fault.Unsupported, "added token %q is sought as %q by the normalizer of tokenizer.json and as %q by the settings of the tokenizer class", text, x, y).WithHint("%s", saveAgain)
+		}
+	}
+	return nil
 }
 
 // readModel reads the model. Files of before 2020 name no type; merges tell.

@@ -34,7 +34,7 @@ func (n *tokenName) UnmarshalJSON(b []byte) error {
 	var o tokenJSON
 	n.object = true
 	err := strictjson.Unmarshal(b, &o)
-	n.addedJSON = o.added(true)
+	n.addedJSON = o.added()
 	return err
 }
 
@@ -55,8 +55,16 @@ type tokenJSON struct {
 	Special    bool   `json:"special"`
 }
 
-func (t tokenJSON) added(special bool) addedJSON {
-	return addedJSON{Content: t.Content, SingleWord: t.SingleWord, LStrip: t.LStrip, RStrip: t.RStrip, Normalized: valueOr(t.Normalized, !t.Special && !special)}
+func (t tokenJSON) added() addedJSON {
+	return addedJSON{Content: t.Content, SingleWord: t.SingleWord, LStrip: t.LStrip, RStrip: t.RStrip,
+		Normalized: valueOr(t.Normalized, !t.Special), open: t.Normalized == nil && !t.Special}
+}
+
+// special is a token that is special for sure, and so is not normalised where nothing is said.
+func (a addedJSON) special() addedJSON {
+	a.Normalized = a.Normalized && !a.open
+	a.open = false
+	return a
 }
 
 // specialNames are the special tokens by role, empty where none is named.
@@ -164,13 +172,13 @@ func (c *config) addAll(d *definition, file string, v vocabulary, listed []added
 	if len(c.mapped.Additional) > 0 && slices.ContainsFunc(c.more(five, false), func(n tokenName) bool { return n.object }) {
 		return fault.Newf(fault.Unsupported, "special_tokens_map.json: additional_special_tokens as objects, which transformers 5 refuses").WithHint("%s", saveAgain)
 	}
-	found, err := c.find(v, listed, five)
+	found, err := c.find(d, v, listed, five)
 	if err != nil {
 		return err
 	}
 	// Version 4 has no TokenizersBackend and knows no list of extra tokens.
 	if c.family != backendFamily && len(c.Extra.list) == 0 && len(c.mapped.Extra.list) == 0 {
-		before, err := c.find(v, listed, four)
+		before, err := c.find(d, v, listed, four)
 		if err != nil {
 			return err
 		}
@@ -217,6 +225,7 @@ type roster struct {
 	at     map[string]int   // a token's place in tokens
 	ids    map[string]int32 // of the tokens; the ids that files state may be others
 	last   int32            // largest of ids
+	mixed  string           // a token added again with another "normalized"
 }
 
 // add adds tokens as AddedVocabulary::add_tokens in huggingface/tokenizers does:
@@ -227,6 +236,9 @@ func (r *roster) add(tokens ...addedJSON) {
 			continue
 		}
 		if i, ok := r.at[a.Content]; ok {
+			if a.Normalized != r.tokens[i].Normalized {
+				r.mixed = a.Content
+			}
 			a.ID = r.tokens[i].ID
 			r.tokens[i] = a
 			continue
@@ -271,7 +283,7 @@ func (r *roster) describe(text string, normalizes bool) string {
 
 // find does what from_pretrained and __init__ of a version do with added tokens
 // (tokenization_utils_base.py and tokenization_utils_fast.py of 4.57, tokenization_utils_tokenizers.py of 5.24).
-func (c *config) find(v vocabulary, listed []addedJSON, as version) (roster, error) {
+func (c *config) find(d *definition, v vocabulary, listed []addedJSON, as version) (roster, error) {
 	r := roster{vocab: v, at: map[string]int{}, ids: map[string]int32{}, last: -1}
 	if as == four || !c.family.rebuilds() {
 		r.add(listed...)
@@ -291,7 +303,15 @@ func (c *config) find(v vocabulary, listed []addedJSON, as version) (roster, err
 	for _, a := range slices.Concat(r.tokens, decoder) {
 		known[a.Content] = true
 	}
-	for _, n := range c.specials(decoder, listed != nil, as) {
+	roles, more := c.specials(decoder, listed != nil, as), c.more(as, false)
+	special := map[string]bool{}
+	for _, n := range roles {
+		special[n.Content] = true
+	}
+	for _, n := range more {
+		special[n.Content] = special[n.Content] || as == four
+	}
+	for _, n := range slices.Concat(roles, more) {
 		key := tokenName{n.settings(), n.object}
 		skip := n.Content == "" || queued[key]
 		if as == four {
@@ -306,14 +326,20 @@ func (c *config) find(v vocabulary, listed []addedJSON, as version) (roster, err
 		seen[n.Content] = true
 	}
 	for _, n := range todo {
+		if special[n.Content] {
+			n.addedJSON = n.special()
+		}
 		r.add(n.addedJSON)
+	}
+	if r.mixed != "" && d.normalize.on { // huggingface/tokenizers goes by both
+		return r, fault.Newf(fault.Unsupported, "special or added token %q: files differ in whether it is normalized", r.mixed).WithHint("%s", saveAgain)
 	}
 	return r, nil
 }
 
 // settings are what decides where a token is found.
 func (a addedJSON) settings() addedJSON {
-	a.ID, a.from = nil, nowhere
+	a.ID, a.from, a.open = nil, nowhere, false
 	return a
 }
 
@@ -326,7 +352,7 @@ func (c *config) decoder(listed []addedJSON, as version) ([]addedJSON, error) {
 		if err != nil {
 			return nil, fault.Newf(fault.Corrupt, "tokenizer_config.json: added_tokens_decoder has the id %q", key)
 		}
-		a := t.added(false)
+		a := t.added()
 		a.ID, a.from = &id, listedFile
 		byID[id] = a
 	}
@@ -365,21 +391,22 @@ func (c *config) stated() (names []tokenName) {
 // more are the special tokens without a role. Version 5 takes those of special_tokens_map.json
 // only after it has read added_tokens.json.
 func (c *config) more(as version, early bool) []tokenName {
-	additional := slices.Concat(c.Additional, c.mapped.Additional)
+	own := c.Extra.list
+	if len(own) == 0 && len(c.Extra.byRole) == 0 {
+		own = c.Additional
+	}
 	switch {
 	case as == four:
-		return slices.Concat(additional, c.Extra.byRole, c.mapped.Extra.byRole)
-	case len(c.Extra.list) > 0 || len(c.mapped.Extra.list) > 0 && len(c.Additional) == 0:
-		return slices.Concat(c.Extra.list, c.mapped.Extra.list)
-	case len(c.Additional) > 0:
-		return slices.Concat(c.Additional, c.mapped.Extra.list)
-	case early:
-		return nil
+		return slices.Concat(c.Additional, c.mapped.Additional, c.Extra.byRole, c.mapped.Extra.byRole)
+	case early || len(own) > 0 || len(c.mapped.Extra.list) > 0:
+		return slices.Concat(own, c.mapped.Extra.list)
+	case len(c.mapped.Additional) > 0:
+		return c.mapped.Additional
 	}
-	return c.mapped.Additional
+	return c.Additional
 }
 
-// specials are all special tokens of a version, in the order in which it adds them.
+// specials are the special tokens with a role, in the order in which a version adds them.
 func (c *config) specials(decoder []addedJSON, fromJSON bool, as version) []tokenName {
 	standard := c.family.standardNames()
 	var names []tokenName
@@ -405,5 +432,5 @@ func (c *config) specials(decoder []addedJSON, fromJSON bool, as version) []toke
 	if as == five {
 		names = slices.Concat(names, c.own, c.Extra.byRole, c.mapped.Extra.byRole)
 	}
-	return append(names, c.more(as, false)...)
+	return names
 }

@@ -10,7 +10,7 @@ import (
 
 // A file has a key of every kind that Unmarshal looks at.
 type file struct {
-	embedded
+	Embedded
 	Name  string            `json:"name"`
 	Parts []part            `json:"parts"`
 	ByKey map[string]part   `json:"by_key"`
@@ -20,7 +20,7 @@ type file struct {
 	Free  map[string]string `json:"free"`
 }
 
-type embedded struct {
+type Embedded struct {
 	Inner int `json:"inner"`
 }
 
@@ -29,19 +29,21 @@ type part struct {
 }
 
 // own reads its JSON itself.
-type own string
+type own struct {
+	Name string
+}
 
-func (o *own) UnmarshalJSON(b []byte) error { *o = own(b); return nil }
+func (o *own) UnmarshalJSON(b []byte) error { o.Name = string(b); return nil }
 
 func TestUnmarshal(t *testing.T) {
 	var got file
 	text := ` {"name": "\ud83d\ude00\n\u00e9", "inner": 1, "parts": [{"id": 1}, {"id": 2, "other": [[], {}, null]}], "by_key": {"ID": {"id": 3}, "id": {"id": 4}},
-		"maybe": {"id": 5}, "raw": {"ID": 1, "Id": 2}, "own": {"NAME": 1, "Name": 2}, "free": {"a": "1", "A": "2"}, "unknown": {"NAME": -1.5e3}} `
+		"maybe": {"id": 5}, "raw": {"ID": 1, "Id": 2}, "own": {"NAME": 1, "Name": 2}, "free": {"a": "1", "A": "2"}, "unknown": {"NAME": -1.5e3}, "embedded": 1} `
 	if err := Unmarshal([]byte(text), &got); err != nil {
 		t.Fatal(err)
 	}
-	want := file{embedded{1}, "😀\né", []part{{1}, {2}}, map[string]part{"ID": {3}, "id": {4}}, &part{5}, json.RawMessage(`{"ID": 1, "Id": 2}`),
-		`{"NAME": 1, "Name": 2}`, map[string]string{"a": "1", "A": "2"}}
+	want := file{Embedded{1}, "😀\né", []part{{1}, {2}}, map[string]part{"ID": {3}, "id": {4}}, &part{5}, json.RawMessage(`{"ID": 1, "Id": 2}`),
+		own{`{"NAME": 1, "Name": 2}`}, map[string]string{"a": "1", "A": "2"}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}

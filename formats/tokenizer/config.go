@@ -64,7 +64,7 @@ func readConfig(f Files) (c config, err error) {
 	}
 	for i, n := range m.roles() {
 		if n.Content != "" {
-			*c.roles()[i] = tokenName{n.special(), n.object}
+			*c.roles()[i] = *n
 		}
 	}
 	c.mapped = m.moreNames

@@ -121,6 +121,7 @@ func TestSpecialTokensRefused(t *testing.T) {
 		{Files{VocabTxt: []byte(vocab), AddedTokens: []byte(`{"[E1]": 7, "[E1]": 7}`)}, fault.Corrupt, `added_tokens.json "[E1]" twice`},
 		{Files{VocabTxt: []byte(vocab), SpecialTokensMap: []byte(`{"additional_special_tokens": [{"content": "[E1]"}]}`)}, fault.Unsupported, `additional_special_tokens objects`},
 		{Files{VocabTxt: []byte(vocab), TokenizerConfig: []byte(`{"image_token": "<i>"}`)}, fault.Unsupported, `"<i>"`},
+		{Files{VocabTxt: []byte(vocab), SpecialTokensMap: []byte(`{"image_token": "<i>"}`)}, fault.Unsupported, `"<i>"`},
 		{Files{VocabTxt: []byte(vocab), TokenizerConfig: []byte(`{"added_tokens_decoder": {"x": {"content": "<i>"}}}`)}, fault.Corrupt, `added_tokens_decoder "x"`},
 		{Files{TokenizerJSON: changed(t, smallBERT, `"added_tokens": []`, `"added_tokens": [{"id": 10, "content": "<x>"}]`), TokenizerConfig: []byte(`{"added_tokens_decoder": {}}`)}, fault.Unsupported, `"<x>" 4 10 5`},
 		{Files{TokenizerJSON: changed(t, smallBERT, `"added_tokens": []`, `"added_tokens": [{"id": 12, "content": "<x>"}]`)}, fault.Unsupported, `"<x>" 12 10`},
@@ -164,7 +165,8 @@ func TestJSONInTwoWays(t *testing.T) {
 		wantFault(t, err, fault.Corrupt, append(strings.Fields(c.words), c.file)...)
 	}
 	for _, classic := range []string{`{"type": "BertProcessing"}`, `{"type": "BertProcessing", "sep": ["[SEP]", 3]}`, `{"type": "RobertaProcessing", "cls": ["[CLS]", 2]}`,
-		`{"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": [2, "[CLS]"]}`, `{"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": null}`} {
+		`{"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": [2, "[CLS]"]}`, `{"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": null}`,
+		`{"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": [2, 2]}`} {
 		_, err := New(asItIs(changed(t, smallBPE, `"post_processor": null`, `"post_processor": `+classic)))
 		wantFault(t, err, fault.Corrupt, "tokenizer.json")
 	}

@@ -249,6 +249,10 @@ func TestRobertaVocabJSON(t *testing.T) {
 	files.TokenizerConfig = []byte(`{"tokenizer_class": "RobertaTokenizer"}`)
 	_, err := New(files)
 	wantFault(t, err, fault.Unsupported, "<mask>", "4 it has id 2 lstrip", "5 id 2")
+	files.TokenizerConfig, files.ModelType = []byte(strings.Replace(string(withMask), "RobertaTokenizer", "", 1)), "roberta"
+	if single, _ := mustNew(t, files).Specials(); single != 2 {
+		t.Errorf("without a class %d special tokens around a text, want 2", single)
+	}
 	files.TokenizerConfig = withMask
 	files.VocabJSON = []byte(`{"<s>": 0, "a": 3}`)
 	files.MergesTxt = []byte{}

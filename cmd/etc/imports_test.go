@@ -30,9 +30,10 @@ ir/irtest:            ir ir/pass ir/interp ir/tensor github.com/rogpeppe/go-inte
 
 formats/mapped:       fault golang.org/x/sys
 formats/safetensors:  fault formats/mapped ir/tensor github.com/nlpodyssey/safetensors
-formats/tokenizer:    fault golang.org/x/text
+formats/strictjson:
+formats/tokenizer:    fault formats/strictjson golang.org/x/text
 formats/tokenizer/gen:
-formats/checkpoint:   fault formats/mapped formats/safetensors formats/tokenizer ir/tensor
+formats/checkpoint:   fault formats/mapped formats/safetensors formats/strictjson formats/tokenizer ir/tensor
 formats/rows:         fault
 formats/plan/layout:  fault
 formats/plan/launch:

@@ -87,6 +87,41 @@ func TestOpenByFolderOrFile(t *testing.T) {
 	}
 }
 
+// TestTokenizerFromAllFiles: added_tokens.json, and the class and type that config.json names, reach the tokenizer.
+func TestTokenizerFromAllFiles(t *testing.T) {
+	files := map[string][]byte{
+		"config.json":           []byte(`{"model_type": "bert"}`),
+		"model.safetensors":     weights(t, vector("w", 1)),
+		"vocab.txt":             []byte("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nA\n"),
+		"added_tokens.json":     []byte(`{"[E1]": 7}`),
+		"tokenizer_config.json": []byte(`{"do_lower_case": false}`),
+	}
+	tok, err := open(t, folder(t, files)).ReadTokenizer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, err := tok.NewEncoder().AppendIDs(nil, "a[E1]A")
+	if err != nil || !slices.Equal(ids, []int32{5, 7, 6}) {
+		t.Errorf("ids %v, %v, want 5 7 6", ids, err)
+	}
+	files["config.json"] = []byte(`{"model_type": "bert", "tokenizer_class": "BertJapaneseTokenizer"}`)
+	if _, err := open(t, folder(t, files)).ReadTokenizer(); fault.KindOf(err) != fault.Unsupported {
+		t.Errorf("error %v, want that of a class that is not supported", err)
+	}
+	delete(files, "vocab.txt")
+	files["config.json"] = []byte(`{"model_type": "roberta"}`)
+	files["vocab.json"] = []byte(`{"<s>": 0, "</s>": 1, "a": 2}`)
+	files["merges.txt"], files["added_tokens.json"] = []byte{}, []byte(`{}`)
+	files["tokenizer_config.json"] = []byte(`{"added_tokens_decoder": {"3": {"content": "<mask>", "lstrip": true}}}`)
+	tok, err = open(t, folder(t, files)).ReadTokenizer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if single, _ := tok.Specials(); single != 2 {
+		t.Errorf("%d special tokens around a text, want RoBERTa's 2", single)
+	}
+}
+
 func TestOpenOfAnotherName(t *testing.T) {
 	dir := folder(t, map[string][]byte{"config.json": []byte("{}"), "x.safetensors": weights(t, vector("w", 1))})
 	c := open(t, dir+"/x.safetensors")

@@ -156,6 +156,7 @@ func (c *Checkpoint) readSmallFiles() error {
 			return err
 		}
 	}
+	c.Tokenizer.ModelClass, c.Tokenizer.ModelType = c.Config.String("tokenizer_class", ""), c.Config.String("model_type", "")
 	c.Pooling, err = readPooling(c.Dir)
 	return err
 }
@@ -174,6 +175,7 @@ func tokenizerFiles(t *tokenizer.Files) []smallFile {
 		{"vocab.txt", &t.VocabTxt},
 		{"vocab.json", &t.VocabJSON},
 		{"merges.txt", &t.MergesTxt},
+		{"added_tokens.json", &t.AddedTokens},
 	}
 }
 

@@ -2,11 +2,13 @@ package checkpoint
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
 
 	"etc/fault"
+	"etc/formats/strictjson"
 	"etc/formats/tokenizer"
 )
 
@@ -110,12 +112,16 @@ type modules struct{ pooling, normalize string }
 // parseModules accepts Transformer, and behind it perhaps Pooling, and behind that
 // perhaps Normalize.
 func parseModules(data []byte) (m modules, err error) {
-	var list []struct{ Path, Type string }
-	if err := checkJSON(data); err != nil {
-		return m, fault.Newf(fault.Corrupt, "%s: %w", modulesFile, err)
+	var list []struct {
+		Path string `json:"path"`
+		Type string `json:"type"`
 	}
-	if json.Unmarshal(data, &list) != nil {
+	err = strictjson.Unmarshal(data, &list)
+	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return m, fault.Newf(fault.Corrupt, `%s holds %s, want an array of objects with "path" and "type"`, modulesFile, oneLine(data))
+	}
+	if err != nil {
+		return m, fault.Newf(fault.Corrupt, "%s: %w", modulesFile, err)
 	}
 	known := []string{"Transformer", "Pooling", "Normalize"}
 	folders := []*string{new(string), &m.pooling, &m.normalize}

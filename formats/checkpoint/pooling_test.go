@@ -85,6 +85,7 @@ func TestPoolingRefused(t *testing.T) {
 		{poolingFiles{modules: strings.Replace(normalized, "2_Normalize", "", 1)}, fault.Corrupt, `path "" of Normalize`},
 		{poolingFiles{modules: `{"a": 1}`}, fault.Corrupt, `modules.json holds {"a":1}, want an array of objects with "path" and "type"`},
 		{poolingFiles{modules: `[{"path": 1}]`}, fault.Corrupt, `modules.json holds [{"path":1}], want`},
+		{poolingFiles{modules: `[{"Path": "1_Pooling"}]`}, fault.Corrupt, `modules.json: "Path" is "path" in other letter case`},
 		{poolingFiles{modules: `[`}, fault.Corrupt, "modules.json: not JSON: it ends too early"},
 		{poolingFiles{modules: normalized}, fault.Corrupt, "names 1_Pooling/config.json, which is not there"},
 		{poolingFiles{modules: normalized, pooling: `{"pooling_mode_cls_token": false}`}, fault.Corrupt, "no pooling mode is true"},

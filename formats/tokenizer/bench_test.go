@@ -1,6 +1,8 @@
 package tokenizer
 
 import (
+	"encoding/json"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"sync"
@@ -71,4 +73,40 @@ func BenchmarkUnmarshal(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkNew reads a tokenizer.json of 50 000 tokens and merges, as large as GPT-2's.
+func BenchmarkNew(b *testing.B) {
+	file := largeBPE(50000)
+	b.SetBytes(int64(len(file)))
+	for b.Loop() {
+		mustNew(b, Files{TokenizerJSON: file, TokenizerConfig: []byte(`{"tokenizer_class": "TokenizersBackend"}`)})
+	}
+}
+
+// largeBPE is a tokenizer.json of 256 bytes and that many merges of earlier tokens.
+func largeBPE(merges int) []byte {
+	var texts, rules []string
+	seen := map[string]bool{}
+	for _, s := range byteText() {
+		texts, seen[s] = append(texts, s), true
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	for len(rules) < merges {
+		left, right := texts[r.IntN(len(texts))], texts[r.IntN(min(len(texts), 2000))]
+		if s := left + right; len(s) < 24 && !seen[s] {
+			texts, seen[s] = append(texts, s), true
+			rules = append(rules, left+" "+right)
+		}
+	}
+	vocab := map[string]int{}
+	for id, s := range texts {
+		vocab[s] = id
+	}
+	file, _ := json.MarshalIndent(map[string]any{
+		"added_tokens":  []any{},
+		"pre_tokenizer": map[string]any{"type": "ByteLevel", "add_prefix_space": false},
+		"model":         map[string]any{"type": "BPE", "vocab": vocab, "merges": rules},
+	}, "", "  ")
+	return file
 }

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"unicode/utf8"
 
 	"etc/fault"
+	"etc/formats/strictjson"
 )
 
 // Files are the tokenizer files of a checkpoint folder, nil where absent.
@@ -20,6 +20,11 @@ type Files struct {
 	VocabTxt         []byte // vocab.txt
 	VocabJSON        []byte // vocab.json
 	MergesTxt        []byte // merges.txt
+	AddedTokens      []byte // added_tokens.json
+
+	// ModelClass is tokenizer_class of config.json, which holds where tokenizer_config.json names none.
+	ModelClass string
+	ModelType  string // model_type of config.json, where neither names a class
 }
 
 // New makes a Tokenizer from tokenizer.json, else vocab.txt, else vocab.json
@@ -34,11 +39,11 @@ func New(f Files) (*Tokenizer, error) {
 	var d definition
 	switch {
 	case f.TokenizerJSON != nil:
-		d, err = readTokenizerJSON(f.TokenizerJSON, c)
+		d, err = readTokenizerJSON(f.TokenizerJSON, &c)
 	case f.VocabTxt != nil:
-		d, err = readVocabTxt(f.VocabTxt, c)
+		d, err = readVocabTxt(f.VocabTxt, &c)
 	case f.VocabJSON != nil:
-		d, err = readVocabJSON(f.VocabJSON, f.MergesTxt, c)
+		d, err = readVocabJSON(f.VocabJSON, f.MergesTxt, &c)
 	default:
 		return nil, nil
 	}
@@ -53,10 +58,7 @@ func New(f Files) (*Tokenizer, error) {
 
 // decode reads the JSON of a file into v.
 func decode(name string, file []byte, v any) error {
-	if !utf8.Valid(file) {
-		return fault.Newf(fault.Corrupt, "%s: not UTF-8", name)
-	}
-	if err := json.Unmarshal(file, v); err != nil {
+	if err := strictjson.Unmarshal(file, v); err != nil {
 		return fault.Newf(fault.Corrupt, "%s: %w", name, inWords(err))
 	}
 	return nil

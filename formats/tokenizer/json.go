@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"etc/fault"
+	"etc/formats/strictjson"
 )
 
 // tokenizerFile is tokenizer.json as far as it decides ids. Its truncation,
@@ -27,7 +29,19 @@ type addedJSON struct {
 	LStrip     bool   `json:"lstrip"`
 	RStrip     bool   `json:"rstrip"`
 	Normalized bool   `json:"normalized"`
+
+	from origin
+	open bool // nothing is said of normalized, and a special token is not
 }
+
+// An origin is what gave an added token its id.
+type origin uint8
+
+const (
+	nowhere    origin = iota // a special token that is only named
+	listedFile               // added_tokens_decoder or tokenizer.json
+	addedFile                // added_tokens.json
+)
 
 // modelJSON holds the fields of both models.
 type modelJSON struct {
@@ -44,48 +58,32 @@ type modelJSON struct {
 	Ignore   bool        `json:"ignore_merges"`
 }
 
-// A vocabulary maps tokens to ids. A token or id that comes twice is an error.
+// A vocabulary maps tokens to ids. An id that comes twice is an error; a token that does is one of decode.
 type vocabulary map[string]int32
 
 var errVocabulary = errors.New("vocabulary is no object of token: id")
 
-// UnmarshalJSON reads token by token, since a map alone hides a second key. An array (Unigram)
-// becomes no vocabulary, so that the model's type is what the error names.
+// UnmarshalJSON takes an array (Unigram) for no vocabulary, so that the model's type is what the error names.
 func (v *vocabulary) UnmarshalJSON(b []byte) error {
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.UseNumber()
-	if open, err := d.Token(); err != nil || open != json.Delim('{') {
+	if b[0] != '{' {
 		return nil
 	}
 	*v = vocabulary{}
 	owner := map[int32]string{}
-	for d.More() {
-		key, err := d.Token()
-		if err != nil {
-			return err
-		}
-		value, err := d.Token()
-		if err != nil {
-			return err
-		}
-		token, _ := key.(string)
-		number, ok := value.(json.Number)
-		if !ok {
+	return strictjson.Members(b, func(token, value string) error {
+		if c := value[0]; c != '-' && (c < '0' || c > '9') {
 			return errVocabulary
 		}
-		id, err := number.Int64()
+		id, err := strconv.ParseInt(value, 10, 64)
 		if err != nil || id < 0 || id >= maxTokens {
-			return fmt.Errorf("token %q has id %s, want 0 to %d", token, number, maxTokens-1)
-		}
-		if _, twice := (*v)[token]; twice {
-			return fmt.Errorf("token %q has two ids", token)
+			return fmt.Errorf("token %q has id %s, want 0 to %d", token, value, maxTokens-1)
 		}
 		if other, twice := owner[int32(id)]; twice {
 			return fmt.Errorf("tokens %q and %q have the same id %d", other, token, id)
 		}
 		(*v)[token], owner[int32(id)] = int32(id), token
-	}
-	return nil
+		return nil
+	})
 }
 
 // A mergeJSON is written as "a b" or as ["a", "b"].
@@ -116,7 +114,7 @@ func (m *mergeJSON) UnmarshalJSON(b []byte) error {
 }
 
 // readTokenizerJSON reads all that tokenizer.json says of ids.
-func readTokenizerJSON(file []byte, c config) (definition, error) {
+func readTokenizerJSON(file []byte, c *config) (definition, error) {
 	var f tokenizerFile
 	if err := decode("tokenizer.json", file, &f); err != nil {
 		return definition{}, err
@@ -134,7 +132,38 @@ func readTokenizerJSON(file []byte, c config) (definition, error) {
 	if err := d.readPostProcessor(f.PostProcessor); err != nil {
 		return d, err
 	}
-	return d, d.addTokens("tokenizer.json", f.AddedTokens)
+	inFile := d.normalize
+	if err := c.applyClass(&d, &f); err != nil {
+		return d, err
+	}
+	if f.AddedTokens == nil {
+		f.AddedTokens = []addedJSON{}
+	}
+	if err := c.addAll(&d, "tokenizer.json", f.Model.Vocab, f.AddedTokens); err != nil {
+		return d, err
+	}
+	return d, d.checkNormalized(inFile)
+}
+
+// checkNormalized wants normalised added tokens to be the same by the normalizer of tokenizer.json and by
+// d's: version 4 makes the tokens by the former and the text by the latter.
+func (d *definition) checkNormalized(inFile normalizerOptions) error {
+	if inFile == d.normalize {
+		return nil
+	}
+	before, after := newNormalizer(inFile), newNormalizer(d.normalize)
+	var marks []mark
+	for _, a := range d.added {
+		text := d.text[a.id]
+		if !a.normalized {
+			continue
+		}
+		x, y := before.append(nil, []byte(text), &marks), after.append(nil, []byte(text), &marks)
+		if !bytes.Equal(x, y) {
+			return fault.Newf(fault.Unsupported, "added token %q is sought as %q by the normalizer of tokenizer.json and as %q by the settings of the tokenizer class", text, x, y).WithHint("%s", saveAgain)
+		}
+	}
+	return nil
 }
 
 // readModel reads the model. Files of before 2020 name no type; merges tell.

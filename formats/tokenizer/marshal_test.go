@@ -109,7 +109,7 @@ func TestUnmarshalRefuses(t *testing.T) {
 }
 
 func TestUnmarshalRefusesTwins(t *testing.T) {
-	b := mustNew(t, Files{TokenizerJSON: []byte(smallWordPiece)}).Marshal()
+	b := mustNew(t, asItIs([]byte(smallWordPiece))).Marshal()
 	_, err := Unmarshal(bytes.Replace(b, []byte("[UNK]a"), []byte("aaaaaa"), 1))
 	if err != nil {
 		t.Fatal(err) // "aaaaa" and "a"

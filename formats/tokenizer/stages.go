@@ -2,6 +2,7 @@ package tokenizer
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"etc/fault"
 )
@@ -100,19 +101,26 @@ func (d *definition) readPostProcessor(stage json.RawMessage) error {
 // readClassicProcessing reads the two that came before templates. Both name
 // their tokens as [text, id].
 func (d *definition) readClassicProcessing(stage json.RawMessage, kind string) error {
-	var o struct{ Sep, CLS namedID }
+	var o struct {
+		Sep *namedID `json:"sep"`
+		CLS *namedID `json:"cls"`
+	}
 	if err := decode("tokenizer.json", stage, &o); err != nil {
 		return err
 	}
+	if o.Sep == nil || o.CLS == nil {
+		return fault.Newf(fault.Corrupt, `tokenizer.json: %s without "sep" or "cls"`, kind)
+	}
+	sep, cls := int32(*o.Sep), int32(*o.CLS)
 	if kind == "BertProcessing" {
-		d.single, d.pair = bertTemplates(int32(o.CLS), int32(o.Sep))
+		d.single, d.pair = bertTemplates(cls, sep)
 	} else {
-		d.single, d.pair = robertaTemplates(int32(o.CLS), int32(o.Sep))
+		d.single, d.pair = robertaTemplates(cls, sep)
 	}
 	return nil
 }
 
-// A namedID is written as ["[CLS]", 101]; it is noID where that is not so.
+// A namedID is written as ["[CLS]", 101].
 type namedID int32
 
 func (n *namedID) UnmarshalJSON(b []byte) error {
@@ -120,11 +128,10 @@ func (n *namedID) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &parts); err != nil {
 		return err
 	}
-	*n = namedID(noID)
-	if len(parts) != 2 {
-		return nil
+	if len(parts) != 2 || parts[0][0] != '"' || json.Unmarshal(parts[1], (*int32)(n)) != nil {
+		return fmt.Errorf(`%s, want ["token", id]`, b)
 	}
-	return json.Unmarshal(parts[1], (*int32)(n))
+	return nil
 }
 
 // bertTemplates are [CLS] A [SEP] and [CLS] A [SEP] B [SEP], with types 0 and 1.
@@ -142,8 +149,8 @@ func robertaTemplates(cls, sep int32) (single, pair template) {
 }
 
 type templateJSON []struct {
-	Sequence     *partJSON
-	SpecialToken *partJSON
+	Sequence     *partJSON `json:"Sequence"`
+	SpecialToken *partJSON `json:"SpecialToken"`
 }
 
 type partJSON struct {

@@ -1,6 +1,10 @@
 package tokenizer
 
-import "etc/fault"
+import (
+	"slices"
+
+	"etc/fault"
+)
 
 // What a piece of a template stands for.
 const (
@@ -34,6 +38,13 @@ func (t template) specials() int {
 		}
 	}
 	return n
+}
+
+// makes says whether t is other, but for type ids where they are not returned.
+func (t template) makes(other template, typeIDs bool) bool {
+	return slices.EqualFunc(t, other, func(a, b piece) bool {
+		return a.kind == b.kind && a.id == b.id && (a.typeID == b.typeID || !typeIDs)
+	})
 }
 
 // check wants each text as often as texts and pairs say, since a text that comes twice

@@ -26,7 +26,7 @@ func wantFault(t *testing.T, err error, kind fault.Kind, words ...string) {
 
 // Small files for tests to break. Each change replaces old by new, which must be there.
 const (
-	smallWordPiece = `{"added_tokens": [{"id": 2, "content": "[CLS]", "special": true}, {"id": 9, "content": "<new>"}],
+	smallWordPiece = `{"added_tokens": [{"id": 2, "content": "[CLS]", "special": true}, {"id": 4, "content": "<new>"}],
 		"normalizer": {"type": "BertNormalizer", "lowercase": true}, "pre_tokenizer": {"type": "BertPreTokenizer"},
 		"post_processor": {"type": "TemplateProcessing",
 			"single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
@@ -34,8 +34,28 @@ const (
 			"special_tokens": {"[CLS]": {"ids": [2]}}},
 		"model": {"type": "WordPiece", "unk_token": "[UNK]", "vocab": {"[UNK]": 0, "a": 1, "[CLS]": 2, "##b": 3}}}`
 	smallBPE = `{"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false}, "post_processor": null,
-		"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "<unk>": 3}, "merges": ["a b"]}}`
+		"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "<unk>": 3, "Ġ": 4}, "merges": ["a b"]}}`
+
+	// spaced is smallBPE with a space before each text.
+	spaced = `{"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": true},
+		"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "<unk>": 3, "Ġ": 4}, "merges": ["a b"]}}`
+
+	// smallBERT has all that BERT's classes put into a tokenizer.
+	smallBERT = `{"added_tokens": [],
+		"normalizer": {"type": "BertNormalizer", "lowercase": true}, "pre_tokenizer": {"type": "BertPreTokenizer"},
+		"post_processor": {"type": "TemplateProcessing",
+			"single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "[SEP]", "type_id": 0}}],
+			"pair": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "[SEP]", "type_id": 0}},
+				{"Sequence": {"id": "B", "type_id": 1}}, {"SpecialToken": {"id": "[SEP]", "type_id": 1}}],
+			"special_tokens": {"[CLS]": {"ids": [2]}, "[SEP]": {"ids": [3]}}},
+		"model": {"type": "WordPiece", "unk_token": "[UNK]",
+			"vocab": {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "[MASK]": 4, "a": 5, "A": 6, "é": 7, "É": 8, "##b": 9}}}`
 )
+
+// asItIs are the files of a class that takes tokenizer.json as it is.
+func asItIs(file []byte) Files {
+	return Files{TokenizerJSON: file, TokenizerConfig: []byte(`{"tokenizer_class": "TokenizersBackend"}`)}
+}
 
 func changed(t testing.TB, file, old, new string) []byte {
 	t.Helper()
@@ -64,11 +84,11 @@ func TestTokenizerJSONRefused(t *testing.T) {
 		{smallWordPiece, `"A", "type_id": 0}}]`, `"B", "type_id": 0}}]`, no, `"single" sequence`},
 		{smallWordPiece, `"type_id": 1`, `"type_id": 256`, no, `256`},
 		{smallWordPiece, `"type_id": 1`, `"type_id": -1`, no, `-1`},
-		{smallWordPiece, `"ids": [2]`, `"ids": [4]`, bad, `id 4`},
+		{smallWordPiece, `"ids": [2]`, `"ids": [5]`, bad, `id 5`},
 		{smallWordPiece, `"ids": [2]`, `"ids": [2` + strings.Repeat(", 2", 99) + `]`, no, `"single" 64`},
 		{smallWordPiece, `"id": "[CLS]"`, `"id": "[SEP]"`, bad, `template`},
 		{smallWordPiece, `"a": 1`, `"a": 0`, bad, `same id 0 "a" "[UNK]"`},
-		{smallWordPiece, `"a": 1`, `"a": 1, "a": 4`, bad, `"a" two ids`},
+		{smallWordPiece, `"a": 1`, `"a": 1, "a": 4`, bad, `"a" twice`},
 		{smallWordPiece, `"a": 1`, `"a": -1`, bad, `"a" -1`},
 		{smallWordPiece, `"a": 1`, `"a": 1.5`, bad, `"a" 1.5`},
 		{smallWordPiece, `"a": 1`, `"a": "1"`, bad, `vocabulary`},
@@ -76,10 +96,10 @@ func TestTokenizerJSONRefused(t *testing.T) {
 		{smallWordPiece, `"a": 1`, `"a": 4294967297`, bad, `"a" 4294967297`},
 		{smallWordPiece, `"vocab": {"[UNK]": 0, "a": 1, "[CLS]": 2, "##b": 3}`, `"x": 1`, bad, `vocabulary`},
 		{smallWordPiece, `"id": 2, "content": "[CLS]"`, `"id": 3, "content": "[CLS]"`, bad, `"[CLS]" 3 2`},
-		{smallWordPiece, `"id": 9, "content": "<new>"`, `"id": 3, "content": "<new>"`, bad, `"<new>" "##b" 3`},
-		{smallWordPiece, `"id": 9, "content": "<new>"`, `"id": 2, "content": "[CLS]"`, bad, `"[CLS]" twice`},
-		{smallWordPiece, `"id": 9, `, ``, bad, `"<new>"`},
-		{smallWordPiece, `"id": 9`, `"id": 9000000`, bad, `"<new>"`},
+		{smallWordPiece, `"id": 4, "content": "<new>"`, `"id": 3, "content": "<new>"`, bad, `"<new>" "##b" 3`},
+		{smallWordPiece, `"id": 4, "content": "<new>"`, `"id": 2, "content": "[CLS]"`, bad, `"[CLS]" twice`},
+		{smallWordPiece, `"id": 4, `, ``, bad, `"<new>"`},
+		{smallWordPiece, `"id": 4`, `"id": 9000000`, bad, `"<new>"`},
 		{smallWordPiece, `<new>`, strings.Repeat("<", 257), no, `257 256`},
 		{smallWordPiece, `{"added`, `["added`, bad, `tokenizer.json`},
 		{smallWordPiece, `"a": 1`, "\"\xff\": 1", bad, `UTF-8`},
@@ -92,7 +112,7 @@ func TestTokenizerJSONRefused(t *testing.T) {
 		{smallBPE, `"ByteLevel"`, `"Metaspace"`, no, `pre_tokenizer "Metaspace" ByteLevel`},
 		{smallBPE, `"add_prefix_space": false`, `"use_regex": false`, no, `use_regex`},
 		{smallBPE, `"post_processor": null`, `"normalizer": {"type": "NFC"}`, no, `normalizer "NFC"`},
-		{smallBPE, `"post_processor": null`, `"post_processor": {"type": "BertProcessing", "sep": ["</s>"], "cls": ["<s>", 0]}`, bad, `-1`},
+		{smallBPE, `"post_processor": null`, `"post_processor": {"type": "BertProcessing", "sep": ["</s>"], "cls": ["<s>", 0]}`, bad, `["</s>"]`},
 		{smallBPE, `"a b"`, `"a x"`, bad, `"a" "x"`},
 		{smallBPE, `"a b"`, `"b a"`, bad, `"b" "a"`},
 		{smallBPE, `"a b"`, `"a b c"`, bad, `"a b c"`},
@@ -101,19 +121,19 @@ func TestTokenizerJSONRefused(t *testing.T) {
 		{smallBPE, `"a b"`, `7`, bad, `tokenizer.json`},
 	} {
 		t.Run(c.new[:min(40, len(c.new))], func(t *testing.T) {
-			_, err := New(Files{TokenizerJSON: changed(t, c.file, c.old, c.new)})
+			_, err := New(asItIs(changed(t, c.file, c.old, c.new)))
 			wantFault(t, err, c.kind, strings.Fields(c.words)...)
 		})
 	}
 	for _, file := range []string{smallWordPiece, smallBPE} {
-		mustNew(t, Files{TokenizerJSON: []byte(file)})
+		mustNew(t, asItIs([]byte(file)))
 	}
 }
 
 // TestBlocksIgnored: truncation, padding and decoder do not decide ids, whatever they say.
 func TestBlocksIgnored(t *testing.T) {
-	plain := mustNew(t, Files{TokenizerJSON: []byte(smallWordPiece)})
-	with := mustNew(t, Files{TokenizerJSON: changed(t, smallWordPiece, `{"added`, `{"truncation": {"max_length": 1}, "padding": {"strategy": {"Fixed": 9}}, "decoder": {"type": "Odd"}, "added`)})
+	plain := mustNew(t, asItIs([]byte(smallWordPiece)))
+	with := mustNew(t, asItIs(changed(t, smallWordPiece, `{"added`, `{"truncation": {"max_length": 1}, "padding": {"strategy": {"Fixed": 9}}, "decoder": {"type": "Odd"}, "added`)))
 	if !bytes.Equal(plain.Marshal(), with.Marshal()) {
 		t.Error("truncation, padding or decoder changed the tokenizer")
 	}
@@ -126,7 +146,7 @@ func TestNoTokenizer(t *testing.T) {
 }
 
 func TestVocabTxt(t *testing.T) {
-	const vocab = "[PAD]\n[UNK]\n[CLS]\r\n[SEP]\na\n##b\nA\né\na\n"
+	const vocab = "[PAD]\n[UNK]\n[CLS]\r\n[SEP]\n[MASK]\na\n##b\nA\né\n"
 	encode := func(config, text string) string {
 		tok := mustNew(t, Files{VocabTxt: []byte(vocab), TokenizerConfig: []byte(config)})
 		ids, err := tok.NewEncoder().AppendIDs(nil, text)
@@ -144,16 +164,19 @@ func TestVocabTxt(t *testing.T) {
 		{`{"tokenize_chinese_chars": true}`, "日a", "[UNK] a"},
 		{`{"added_tokens_decoder": {"9": {"content": "<x>", "rstrip": true}}}`, "a<x> a", "a <x> a"},
 	} {
-		if !strings.Contains(c.config, "tokenizer_class") {
-			c.config = strings.Replace(strings.Replace(c.config, "{", `{"tokenizer_class": "BertTokenizerFast", `, 1), ", }", "}", 1)
-		}
-		if got := encode(c.config, c.text); got != c.want {
-			t.Errorf("%s: %q: %q, want %q", c.config, c.text, got, c.want)
+		for _, class := range []string{"", `"tokenizer_class": "BertTokenizerFast", `} {
+			config := c.config
+			if !strings.Contains(config, "tokenizer_class") {
+				config = strings.Replace(strings.Replace(config, "{", "{"+class, 1), ", }", "}", 1)
+			}
+			if got := encode(config, c.text); got != c.want {
+				t.Errorf("%s: %q: %q, want %q", config, c.text, got, c.want)
+			}
 		}
 	}
-	tok := mustNew(t, Files{VocabTxt: []byte(vocab)})
-	if ids, _ := tok.NewEncoder().AppendIDs(nil, "a"); !slices.Equal(ids, []int32{8}) {
-		t.Errorf("a token on two lines has ids %v, want the later line, 8", ids)
+	tok := mustNew(t, Files{VocabTxt: []byte(vocab + "a\n")})
+	if ids, _ := tok.NewEncoder().AppendIDs(nil, "a"); !slices.Equal(ids, []int32{9}) {
+		t.Errorf("a token on two lines has ids %v, want the later line, 9", ids)
 	}
 	_, err := New(Files{VocabTxt: []byte(vocab), TokenizerConfig: []byte(`{"tokenizer_class": "MPNetTokenizer"}`)})
 	wantFault(t, err, fault.Unsupported, "MPNetTokenizer", "BertTokenizer")
@@ -208,9 +231,10 @@ func TestVocabJSON(t *testing.T) {
 
 func TestRobertaVocabJSON(t *testing.T) {
 	files := Files{
-		VocabJSON:       []byte(`{"<s>": 0, "</s>": 1, "<mask>": 2, "a": 3, "Ġ": 4, "Ġa": 5}`),
-		MergesTxt:       []byte("Ġ a\n"),
-		TokenizerConfig: []byte(`{"tokenizer_class": "RobertaTokenizer", "add_prefix_space": true}`),
+		VocabJSON: []byte(`{"<s>": 0, "</s>": 1, "<mask>": 2, "a": 3, "Ġ": 4, "Ġa": 5}`),
+		MergesTxt: []byte("Ġ a\n"),
+		TokenizerConfig: []byte(`{"tokenizer_class": "RobertaTokenizer", "add_prefix_space": true,
+			"mask_token": {"__type": "AddedToken", "content": "<mask>", "lstrip": true, "normalized": false}}`),
 	}
 	tok := mustNew(t, files)
 	var got Encoding
@@ -221,9 +245,18 @@ func TestRobertaVocabJSON(t *testing.T) {
 	if s := words(tok, got.IDs); s != "<s> Ġa <mask> </s> </s> Ġa </s>" {
 		t.Errorf("%s", s)
 	}
+	withMask := files.TokenizerConfig
+	files.TokenizerConfig = []byte(`{"tokenizer_class": "RobertaTokenizer"}`)
+	_, err := New(files)
+	wantFault(t, err, fault.Unsupported, "<mask>", "4 it has id 2 lstrip", "5 id 2")
+	files.TokenizerConfig, files.ModelType = []byte(strings.Replace(string(withMask), "RobertaTokenizer", "", 1)), "roberta"
+	if single, _ := mustNew(t, files).Specials(); single != 2 {
+		t.Errorf("without a class %d special tokens around a text, want 2", single)
+	}
+	files.TokenizerConfig = withMask
 	files.VocabJSON = []byte(`{"<s>": 0, "a": 3}`)
 	files.MergesTxt = []byte{}
-	_, err := New(files)
+	_, err = New(files)
 	wantFault(t, err, fault.Corrupt, "</s>")
 }
 
@@ -241,7 +274,7 @@ func TestConfig(t *testing.T) {
 		{`{"model_max_length": null, "tokenizer_class": "TokenizersBackend", "model_input_names": ["input_ids", "token_type_ids"]}`, 0, true},
 		{`{"tokenizer_class": "BertTokenizer", "model_input_names": ["input_ids"]}`, 0, false},
 	} {
-		tok := mustNew(t, Files{TokenizerJSON: []byte(smallWordPiece), TokenizerConfig: []byte(c.config)})
+		tok := mustNew(t, Files{TokenizerJSON: []byte(smallBERT), TokenizerConfig: []byte(c.config)})
 		if tok.ModelMaxLength() != c.max || tok.ReturnsTypeIDs() != c.typeIDs {
 			t.Errorf("%s: max %d, type ids %v; want %d, %v", c.config, tok.ModelMaxLength(), tok.ReturnsTypeIDs(), c.max, c.typeIDs)
 		}
@@ -257,25 +290,84 @@ func TestConfig(t *testing.T) {
 		`[]`:                               fault.Corrupt,
 		`{"unk_token": ["not", "a name"]}`: fault.Corrupt,
 	} {
-		_, err := New(Files{TokenizerJSON: []byte(smallWordPiece), TokenizerConfig: []byte(config)})
+		_, err := New(Files{TokenizerJSON: []byte(smallBERT), TokenizerConfig: []byte(config)})
 		wantFault(t, err, kind, "tokenizer_config.json")
 	}
-	_, err := New(Files{TokenizerJSON: []byte(smallWordPiece), SpecialTokensMap: []byte("{")})
+	_, err := New(Files{TokenizerJSON: []byte(smallBERT), SpecialTokensMap: []byte("{")})
 	wantFault(t, err, fault.Corrupt, "special_tokens_map.json")
-	_, err = New(Files{VocabJSON: []byte(`{"a": 0}`), MergesTxt: []byte{}, TokenizerConfig: []byte(`{"add_bos_token": true}`)})
-	wantFault(t, err, fault.Unsupported, "add_bos_token")
+	for _, setting := range []string{"add_bos_token", "add_eos_token"} {
+		_, err = New(Files{VocabJSON: []byte(`{"a": 0}`), MergesTxt: []byte{}, TokenizerConfig: []byte(`{"` + setting + `": true}`)})
+		wantFault(t, err, fault.Unsupported, setting)
+	}
 }
 
-// TestClassSettingsWin: what a class reads from tokenizer_config.json wins over tokenizer.json.
+// TestClassSettingsWin: what a class reads from tokenizer_config.json, or is without
+// it, wins over tokenizer.json, in transformers 4.57 and 5.24 both.
 func TestClassSettingsWin(t *testing.T) {
-	upper := changed(t, smallWordPiece, `"a": 1`, `"A": 1`)
-	for class, want := range map[string]string{"BertTokenizer": "A", "TokenizersBackend": "[UNK]"} {
-		tok := mustNew(t, Files{TokenizerJSON: upper, TokenizerConfig: []byte(`{"do_lower_case": false, "tokenizer_class": "` + class + `"}`)})
-		ids, err := tok.NewEncoder().AppendIDs(nil, "A")
-		if err != nil || words(tok, ids) != want {
-			t.Errorf("%s: %q, %v; want %q", class, words(tok, ids), err, want)
+	cased := string(changed(t, smallBERT, `"lowercase": true`, `"lowercase": false, "handle_chinese_chars": false`))
+	for _, c := range []struct{ file, config, model, text, want string }{
+		{smallBERT, `{"do_lower_case": false}`, "", "A É", "A É"},
+		{smallBERT, `{"do_lower_case": false, "tokenizer_class": "DistilBertTokenizer"}`, "", "A É", "A É"},
+		{smallBERT, `{"do_lower_case": false}`, "ElectraTokenizerFast", "A É", "A É"},
+		{smallBERT, `{"do_lower_case": false}`, "PreTrainedTokenizerFast", "A É", "a [UNK]"},
+		{smallBERT, `{"do_lower_case": false, "tokenizer_class": "TokenizersBackend"}`, "BertTokenizer", "A É", "a [UNK]"},
+		{smallBERT, `{"do_lower_case": false, "tokenizer_class": "PreTrainedTokenizerFast"}`, "", "A É", "a [UNK]"},
+		{smallBERT, `{"strip_accents": false}`, "", "A É", "a é"},
+		{smallBERT, `{"tokenize_chinese_chars": false}`, "", "a日", "[UNK]"},
+		{cased, `{}`, "", "A É", "a [UNK]"},
+		{cased, `{"tokenizer_class": "BertTokenizer"}`, "", "A a日", "a a [UNK]"},
+		{cased, `{"tokenizer_class": "BertTokenizer", "do_lower_case": false, "tokenize_chinese_chars": false}`, "", "A a日", "A [UNK]"},
+		{cased, `{"tokenizer_class": "BertTokenizer", "do_lower_case": true, "strip_accents": false}`, "", "A É", "a é"},
+		{cased, `{"tokenizer_class": "TokenizersBackend"}`, "", "A a日", "A [UNK]"},
+		{smallBPE, `{}`, "", "a", "a"},
+		{smallBPE, `{"add_prefix_space": true}`, "", "a", "Ġ a"},
+		{smallBPE, `{"add_prefix_space": true, "tokenizer_class": "GPT2Tokenizer"}`, "", "a", "Ġ a"},
+		{smallBPE, `{"add_prefix_space": true, "tokenizer_class": "TokenizersBackend"}`, "", "a", "a"},
+		{spaced, `{}`, "", "a", "a"},
+		{spaced, `{"tokenizer_class": "GPT2Tokenizer"}`, "", "a", "a"},
+		{spaced, `{"tokenizer_class": "TokenizersBackend"}`, "", "a", "Ġ a"},
+		{spaced, `{"tokenizer_class": "PreTrainedTokenizerFast", "add_prefix_space": true}`, "", "a", "Ġ a"},
+	} {
+		tok := mustNew(t, Files{TokenizerJSON: []byte(c.file), TokenizerConfig: []byte(c.config), ModelClass: c.model})
+		ids, err := tok.NewEncoder().AppendIDs(nil, c.text)
+		if err != nil || words(tok, ids) != c.want {
+			t.Errorf("%s of %q: %q: %q, %v; want %q", c.config, c.model, c.text, words(tok, ids), err, c.want)
 		}
 	}
+	if tok := mustNew(t, Files{TokenizerJSON: []byte(cased)}); !tok.Lowercases() {
+		t.Error("no tokenizer_config.json: text keeps its case")
+	}
+}
+
+// TestVersionsDiffer: where transformers 4 goes by tokenizer.json and 5 by the class, neither is guessed.
+func TestVersionsDiffer(t *testing.T) {
+	const bert, gpt, roberta = `"BertTokenizer"`, `"GPT2Tokenizer"`, `"RobertaTokenizer"`
+	for _, c := range []struct{ class, file, old, new, words string }{
+		{bert, smallBERT, `"lowercase": true`, `"clean_text": false`, `clean_text BertTokenizer`},
+		{`""`, smallBERT, `"lowercase": true`, `"clean_text": false`, `clean_text none`},
+		{bert, smallBERT, `"normalizer"`, `"x"`, `normalizer BertNormalizer`},
+		{bert, smallBERT, `"unk_token"`, `"continuing_subword_prefix": "@@", "unk_token"`, `continuing_subword_prefix @@ ##`},
+		{bert, smallBERT, `"unk_token"`, `"max_input_chars_per_word": 99, "unk_token"`, `max_input_chars_per_word 99 100`},
+		{bert, smallBERT, `"unk_token": "[UNK]"`, `"unk_token": "a"`, `unk_token "a" "[UNK]"`},
+		{bert, smallBERT, `"post_processor"`, `"x"`, `post_processor [SEP]`},
+		{bert, smallBERT, `"type_id": 1`, `"type_id": 0`, `post_processor [SEP]`},
+		{bert, smallBPE, `"add_prefix_space": false`, `"add_prefix_space": false`, `BPE WordPiece`},
+		{gpt, smallBERT, `"lowercase": true`, `"lowercase": true`, `WordPiece BPE`},
+		{gpt, smallBPE, `"type": "BPE"`, `"type": "BPE", "unk_token": "<unk>"`, `unk_token <unk>`},
+		{roberta, smallBPE, `"a": 0`, `"a": 0, "<s>": 5, "</s>": 6`, `post_processor RobertaProcessing`},
+		{`"PreTrainedTokenizerFast"`, spaced, `"a": 0`, `"a": 0`, `add_prefix_space true nothing`},
+		{`"PreTrainedTokenizerFast", "add_prefix_space": true`, smallBPE, `"a": 0`, `"a": 0`, `add_prefix_space false true`},
+		{`"Strange", "add_prefix_space": true`, smallBPE, `"a": 0`, `"a": 0`, `add_prefix_space Strange`},
+		{`"Strange", "do_lower_case": false`, smallBERT, `"a"`, `"a"`, `do_lower_case Strange`},
+		{`"Strange", "strip_accents": false`, smallBERT, `"a"`, `"a"`, `strip_accents Strange`},
+		{`"Strange", "tokenize_chinese_chars": false`, smallBERT, `"a"`, `"a"`, `tokenize_chinese_chars Strange`},
+	} {
+		_, err := New(Files{TokenizerJSON: changed(t, c.file, c.old, c.new), TokenizerConfig: []byte(`{"tokenizer_class": ` + c.class + `}`)})
+		wantFault(t, err, fault.Unsupported, strings.Fields(c.words)...)
+	}
+	// Where type ids are not returned it does not matter which the template has.
+	mustNew(t, Files{TokenizerJSON: changed(t, smallBERT, `"type_id": 1`, `"type_id": 0`), TokenizerConfig: []byte(`{"tokenizer_class": "DistilBertTokenizer"}`)})
+	mustNew(t, Files{TokenizerJSON: []byte(smallBERT), TokenizerConfig: []byte(`{"tokenizer_class": "Strange", "do_lower_case": true}`)})
 }
 
 func TestEncodeRefuses(t *testing.T) {

@@ -20,7 +20,7 @@ func TestVariants(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Run(v.Name, func(t *testing.T) {
-			tok := mustNew(t, Files{TokenizerJSON: v.Tokenizer, TokenizerConfig: []byte(`{"model_input_names": ["token_type_ids"]}`)})
+			tok := mustNew(t, Files{TokenizerJSON: v.Tokenizer, TokenizerConfig: []byte(`{"tokenizer_class": "TokenizersBackend", "model_input_names": ["token_type_ids"]}`)})
 			for _, e := range []*Encoder{tok.NewEncoder(), travelled(t, tok).NewEncoder()} {
 				checkRows(t, e, v.Rows)
 			}
@@ -105,12 +105,12 @@ func TestWordEnd(t *testing.T) {
 // TestAddedTokensNormalisedAlike: where Hugging Face takes either of two by
 // chance the first holds, and a token that normalises to nothing, over which it panics, is never found.
 func TestAddedTokensNormalisedAlike(t *testing.T) {
-	file := changed(t, smallWordPiece, `{"id": 9, "content": "<new>"}`,
-		`{"id": 9, "content": "QÉ", "normalized": true}, {"id": 10, "content": "qe", "normalized": true}, {"id": 11, "content": "\u0301", "normalized": true}`)
-	tok := mustNew(t, Files{TokenizerJSON: file})
+	file := changed(t, smallWordPiece, `{"id": 4, "content": "<new>"}`,
+		`{"id": 4, "content": "QÉ", "normalized": true}, {"id": 5, "content": "qe", "normalized": true}, {"id": 6, "content": "\u0301", "normalized": true}`)
+	tok := mustNew(t, asItIs(file))
 	for _, e := range []*Encoder{tok.NewEncoder(), travelled(t, tok).NewEncoder()} {
 		ids, err := e.AppendIDs(nil, "a\u0301 qE")
-		if want := []int32{1, 9}; err != nil || !slices.Equal(ids, want) {
+		if want := []int32{1, 4}; err != nil || !slices.Equal(ids, want) {
 			t.Errorf("ids %v, %v; want %v", ids, err, want)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -13,8 +12,8 @@ import (
 
 // readVocabTxt reads a BERT vocabulary, one token a line, its line the id. Of a
 // token that comes twice the later line counts, as in transformers.
-func readVocabTxt(file []byte, c config) (definition, error) {
-	if _, known := bertClasses[c.class()]; !known && c.TokenizerClass != "" {
+func readVocabTxt(file []byte, c *config) (definition, error) {
+	if c.settle(wordPiece, false); c.family != bertFamily {
 		return definition{}, unsupportedClass("vocab.txt", c.TokenizerClass, slices.Sorted(maps.Keys(bertClasses)))
 	}
 	if !utf8.Valid(file) {
@@ -26,7 +25,7 @@ func readVocabTxt(file []byte, c config) (definition, error) {
 		line++
 	}
 	d := definition{model: wordPiece, continuingPrefix: "##", maxWordChars: 100}
-	d.normalize = normalizerOptions{on: true, cleanText: true, chineseChars: true, stripAccents: true, lowercase: true}
+	d.normalize = c.normalizer()
 	if err := d.setVocabulary("vocab.txt", v); err != nil {
 		return d, err
 	}
@@ -36,15 +35,14 @@ func readVocabTxt(file []byte, c config) (definition, error) {
 	}
 	d.unk = v.id(unk)
 	d.single, d.pair = bertTemplates(v.id(cls), v.id(sep))
-	special := []addedJSON{{Content: unk}, {Content: sep}, {Content: c.Pad.or("[PAD]")}, {Content: cls}, {Content: c.Mask.or("[MASK]")}}
-	return d, d.addSpecial("vocab.txt", v, special, c)
+	return d, c.addAll(&d, "vocab.txt", v, nil)
 }
 
 // readVocabJSON reads the vocabulary and merges of GPT-2 or RoBERTa.
-func readVocabJSON(file, merges []byte, c config) (definition, error) {
+func readVocabJSON(file, merges []byte, c *config) (definition, error) {
 	d := definition{model: byteLevelBPE, unk: noID, single: plainSingle, pair: plainPair, addPrefixSpace: valueOr(c.AddPrefixSpace, false)}
-	if c.TokenizerClass != "" && !slices.Contains(gptClasses, c.class()) {
-		return d, unsupportedClass("vocab.json", c.TokenizerClass, gptClasses)
+	if c.settle(byteLevelBPE, c.CLS.Content != ""); c.family != gptFamily && c.family != robertaFamily {
+		return d, unsupportedClass("vocab.json", c.TokenizerClass, slices.Sorted(maps.Keys(gptClasses)))
 	}
 	var v vocabulary
 	if err := decode("vocab.json", file, &v); err != nil {
@@ -63,24 +61,22 @@ func readVocabJSON(file, merges []byte, c config) (definition, error) {
 	if err := d.setMerges("merges.txt", v, rules); err != nil {
 		return d, err
 	}
-	if c.class() == "RobertaTokenizer" || c.TokenizerClass == "" && c.CLS != "" {
-		return d, d.addRoberta(v, c)
+	for _, setting := range []struct {
+		name string
+		on   bool
+	}{{"add_bos_token", c.AddBOSToken}, {"add_eos_token", c.AddEOSToken}} {
+		if setting.on && c.family == gptFamily {
+			return d, fault.Newf(fault.Unsupported, "tokenizer_config.json: %s is true, supported is false", setting.name)
+		}
 	}
-	if c.AddBOSToken {
-		return d, fault.Newf(fault.Unsupported, "tokenizer_config.json: add_bos_token is true, supported is false")
+	if c.family == robertaFamily {
+		cls, sep := c.CLS.or("<s>"), c.Sep.or("</s>")
+		if err := v.need("vocab.json", cls, sep); err != nil {
+			return d, err
+		}
+		d.single, d.pair = robertaTemplates(v.id(cls), v.id(sep))
 	}
-	const end = "<|endoftext|>"
-	return d, d.addSpecial("vocab.json", v, []addedJSON{{Content: c.Unk.or(end)}, {Content: c.BOS.or(end)}, {Content: c.EOS.or(end)}}, c)
-}
-
-func (d *definition) addRoberta(v vocabulary, c config) error {
-	cls, sep := c.CLS.or("<s>"), c.Sep.or("</s>")
-	if err := v.need("vocab.json", cls, sep); err != nil {
-		return err
-	}
-	d.single, d.pair = robertaTemplates(v.id(cls), v.id(sep))
-	return d.addSpecial("vocab.json", v, []addedJSON{{Content: cls}, {Content: sep}, {Content: c.Unk.or("<unk>")},
-		{Content: c.Pad.or("<pad>")}, {Content: c.Mask.or("<mask>"), LStrip: true}}, c)
+	return d, c.addAll(&d, "vocab.json", v, nil)
 }
 
 // readMergesTxt reads merges, one a line; lines that begin with #version are skipped.
@@ -119,31 +115,4 @@ func (v vocabulary) need(file string, tokens ...string) error {
 		}
 	}
 	return nil
-}
-
-// addSpecial adds the special tokens that the vocabulary has, and before
-// them those that added_tokens_decoder of tokenizer_config.json describes.
-func (d *definition) addSpecial(file string, v vocabulary, special []addedJSON, c config) error {
-	listed := map[string]bool{}
-	var tokens []addedJSON
-	for key, a := range c.AddedTokensDecoder {
-		id, err := strconv.ParseInt(key, 10, 32)
-		if err != nil {
-			return fault.Newf(fault.Corrupt, "tokenizer_config.json: added_tokens_decoder has the id %q", key)
-		}
-		a.ID = &id
-		tokens = append(tokens, a)
-		listed[a.Content] = true
-	}
-	slices.SortFunc(tokens, func(a, b addedJSON) int { return int(*a.ID - *b.ID) })
-	for _, a := range special {
-		id := int64(v.id(a.Content))
-		if id == int64(noID) || listed[a.Content] {
-			continue
-		}
-		a.ID = &id
-		tokens = append(tokens, a)
-		listed[a.Content] = true
-	}
-	return d.addTokens(file, tokens)
 }

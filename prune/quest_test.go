@@ -683,7 +683,7 @@ func TestQuestStops(t *testing.T) {
 		w := newWorld(t)
 		q := w.quest(99)
 		q.Speedup = 2
-		q.Stop = func() bool { return stop }
+		q.Stop = func(Step) bool { return stop }
 		f, err := q.Run(t.Context())
 		if err != nil || f.Candidate.Speedup() < 2 {
 			t.Fatalf("found %v, %v", f, err)

@@ -253,7 +253,7 @@ func TestClimbStops(t *testing.T) {
 			looks = len(w.search)
 		}
 	}
-	q.Stop = func() bool { return looks > 0 }
+	q.Stop = func(Step) bool { return looks > 0 }
 	f, err := q.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -263,7 +263,7 @@ func TestClimbStops(t *testing.T) {
 	}
 	w = newWorld(t)
 	q = w.quest(2)
-	q.Stop = func() bool { return true }
+	q.Stop = func(Step) bool { return true }
 	f, err = q.Run(t.Context())
 	refused(t, f, err, "no pruned model was found")
 	if !strings.Contains(err.Error(), "--budget") || w.damages+len(w.search) > 0 {

@@ -18,6 +18,9 @@ type scheme struct {
 // paper, and compete on the same terms as what a search allocates.
 func (q *Quest) rankSchemes() error {
 	for _, s := range []*structure{&ETTile, &ETAware1, &ETAware2} {
+		if q.stop(Step{stepScheme, 1, false}) {
+			return nil
+		}
 		m, err := MethodNamed(s.name)
 		if err != nil {
 			return err

@@ -60,7 +60,7 @@ type Quest struct {
 	Reserve   Judge                                                   // on rows set aside for one more try
 	Measure   func(ctx context.Context, g *ir.Graph) (float64, error) // a model's speed-up as measured; nil: the table is believed
 	Recall    Recall                                                  // answers of earlier runs; nil: there are none
-	Stop      func() bool                                             // no time for more than what is needed; nil: there is
+	Stop      func(s Step) bool                                       // no time for a step that can be left out; nil: there is
 	Tell      func(stage string, done, total int)                     // nil: nobody listens
 	Heard     func(v *Verdict)                                        // is told what the search rows say, recalled or not; nil: nobody
 
@@ -75,6 +75,22 @@ type Quest struct {
 	Best     *Candidate   // the best that passed so far: of a speed, what loses least; else the fastest
 	Stopped  bool         // there was no time to try everything
 }
+
+// A Step is what a search does only if there is time for it, and for what has to
+// follow: judges and, unless Bare, rebuilding a candidate.
+type Step struct {
+	Kind  string // steps of one kind take about as long
+	Count int    // so many, none of use without the others
+	Bare  bool
+}
+
+// Kinds of steps.
+const (
+	stepSublayer   = "sublayer"   // a look at what one loses end to end
+	stepScheme     = "scheme"     // the order of what goes by one
+	stepAllocation = "allocation" // a candidate written at once and looked at
+	stepStage      = "stage"      // one rebuilt
+)
 
 // Progress is what the comparison of candidates is a part of.
 type progress struct {
@@ -97,6 +113,8 @@ type Candidate struct {
 	setting Setting // of its dials
 	looked  bool    // Damage is known
 	settled bool    // written for good
+	cut     bool    // there was no time to rebuild more stages than those
+	stages  int
 	once    float64 // damage of what is settled as it was before, written at once
 	writing string  // the stage that is told while it is
 	graph   *ir.Graph
@@ -191,12 +209,21 @@ func (q *Quest) tellTried(done int) {
 	q.tell(q.stage.stage, min(q.stage.done+done, q.stage.total), q.stage.total)
 }
 
-// stop tells whether there is no time for what can be left out. Then there is
-// none later either.
-func (q *Quest) stop() bool {
-	q.Stopped = q.Stopped || q.Stop != nil && q.Stop()
-	return q.Stopped
+// stop tells whether there is no time for a step.
+func (q *Quest) stop(s Step) bool {
+	stop := q.Stop != nil && q.Stop(s)
+	q.Stopped = q.Stopped || stop
+	return stop
 }
+
+// allocating is the step to another candidate. As long as a climb has found nothing
+// inside there is nothing to rebuild.
+func (q *Quest) allocating() Step {
+	return Step{stepAllocation, 1, q.climbs() && q.Best == nil}
+}
+
+// climbs tells whether the fastest that is inside is wanted, and not a speed or a share.
+func (q *Quest) climbs() bool { return q.Speedup == 0 && q.Sparsity == 0 }
 
 // atSpeed finds the best model of the speed that is wanted.
 func (q *Quest) atSpeed(ctx context.Context) (*Found, error) {
@@ -305,7 +332,7 @@ func (q *Quest) climb(ctx context.Context) (*Found, error) {
 	passed := map[int]*Candidate{}
 	var worst *Candidate
 	looks := len(q.portfolio()) + 1 // at a rung: at each allocation, and with the metric
-	for done := 0; high-low > 1 && !q.stop(); done++ {
+	for done := 0; high-low > 1 && !q.stop(q.allocating()); done++ {
 		q.stage = progress{"searching", looks * done, looks * (done + bitsFor(high-low))}
 		q.tellTried(0)
 		mid := (low + high) / 2
@@ -502,8 +529,7 @@ func (q *Quest) prefer(c *Candidate) {
 	if q.Search != nil && (c.Verdict == nil || !c.Verdict.Inside) {
 		return
 	}
-	climbs := q.Speedup == 0 && q.Sparsity == 0
-	if q.Best == nil || climbs && c.Speedup() > q.Best.Speedup() || !climbs && c.better(q.Best) {
+	if q.Best == nil || q.climbs() && c.Speedup() > q.Best.Speedup() || !q.climbs() && c.better(q.Best) {
 		q.Best = c
 	}
 }
@@ -535,6 +561,9 @@ func (q *Quest) build(ctx context.Context, c *Candidate) error {
 		return err
 	}
 	c.graph, c.recipe, c.Sparsity = w.g, r, r.Sparsity
+	if c.cut, c.stages = w.cut, w.stages; c.cut {
+		c.Name += fmt.Sprintf(" (the first %d stages)", c.stages)
+	}
 	return nil
 }
 
@@ -552,6 +581,7 @@ func (q *Quest) rebuilding(ctx context.Context, c *Candidate) *Rebuild {
 			}
 			return q.Damage(ctx, g)
 		},
+		Stop: func() bool { return q.stop(Step{stepStage, 1, true}) },
 	}
 }
 
@@ -565,7 +595,7 @@ func (q *Quest) settle(ctx context.Context, list []*Candidate) ([]*Candidate, er
 	var ranked []*Candidate
 	list = list[:min(finals, len(list))]
 	for i, c := range list {
-		if i > 0 && q.stop() {
+		if i > 0 && q.stop(Step{stepStage, max(1, ranked[0].stages), true}) {
 			break
 		}
 		if !c.looked && q.Damage != nil {
@@ -590,7 +620,7 @@ func (q *Quest) settle(ctx context.Context, list []*Candidate) ([]*Candidate, er
 		ranked = append(ranked, &again)
 		slices.SortStableFunc(ranked, byVerdict)
 		for _, c := range ranked[1:] {
-			if c != q.Best { // which may be wanted in a hurry
+			if c != q.Best && q.Stop == nil { // wanted in a hurry, or not to be made again in any time
 				c.forget()
 			}
 		}
@@ -630,6 +660,11 @@ func (q *Quest) look(ctx context.Context, c *Candidate) error {
 		return err
 	}
 	var answer looked
+	if q.Stop != nil && c.rebuilds(q) { // how far, and what the question is, time tells
+		if err := q.build(ctx, c); err != nil {
+			return err
+		}
+	}
 	err := q.recall(q.question(c, "damage"), &answer, func() error {
 		if err := q.build(ctx, c); err != nil {
 			return err

@@ -27,37 +27,82 @@ type part struct {
 	own      *modelAnswers // of the dense model, where rows have no labels
 }
 
+// rows is how many a model reads.
+func (p *part) rows(task plan.Task) int {
+	n := len(p.data.Examples)
+	if task == plan.Embedding && n > 0 && p.data.Examples[0].Pair != nil {
+		n *= 2
+	}
+	return n
+}
+
+// partRows finds who may see which rows of --eval, where they judge: all of them are a
+// gate for what was not searched for.
+func (r *pruning) partRows() error {
+	switch {
+	case r.data == nil || r.drop == nil && !r.flags.searches():
+		return nil
+	case !r.flags.searches():
+		examples, err := r.examples()
+		if err != nil {
+			return err
+		}
+		r.parts = []*part{r.partOf("all rows", examples)}
+		return nil
+	}
+	search, accept, reserve, err := r.split()
+	if err != nil {
+		return err
+	}
+	r.seen, r.parts = search.data, []*part{search, accept}
+	if len(reserve.data.Examples) > 0 {
+		r.parts = append(r.parts, reserve)
+	}
+	return nil
+}
+
+// examples are the rows of --eval; of a text, its lines or windows.
+func (r *pruning) examples() ([]rows.Example, error) {
+	if r.data.Text == "" {
+		return r.data.Examples, nil
+	}
+	reader, err := r.newRowReader()
+	if err != nil {
+		return nil, err
+	}
+	list, err := reader.sentences(r.data)
+	if err != nil {
+		return nil, err
+	}
+	var examples []rows.Example
+	for _, row := range list {
+		examples = append(examples, rows.Example{Row: *row})
+	}
+	return examples, nil
+}
+
+// partOf is some rows of --eval.
+func (r *pruning) partOf(name string, examples []rows.Example) *part {
+	data := *r.data
+	data.Text, data.Examples = "", examples
+	return &part{name: name, data: &data}
+}
+
 // split parts --eval into rows that the search may see, rows that accept what
 // it found, and a reserve.
 func (r *pruning) split() (search, accept, reserve *part, err error) {
-	examples := r.data.Examples
-	if r.data.Text != "" {
-		reader, err := r.newRowReader()
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		list, err := reader.sentences(r.data)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		examples = nil
-		for _, row := range list {
-			examples = append(examples, rows.Example{Row: *row})
-		}
+	examples, err := r.examples()
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	r.warnOfRows(examples)
 	a, b, c := eval.Partition(examples, r.flags.seed)
 	if len(a) == 0 || len(b) == 0 {
 		return nil, nil, nil, fault.Newf(fault.Corrupt, "%s: %d rows, want more to search on some and check on others", r.data.Name, len(examples))
 	}
-	make := func(name string, list []rows.Example) *part {
-		data := *r.data
-		data.Text, data.Examples = "", list
-		return &part{name: name, data: &data}
-	}
-	search = make("search rows", eval.Shuffled(a, r.flags.seed)) // the first of them may be enough
+	search = r.partOf("search rows", eval.Shuffled(a, r.flags.seed)) // the first of them may be enough
 	search.searched = true
-	return search, make("accept rows", b), make("reserve rows", c), nil
+	return search, r.partOf("accept rows", b), r.partOf("reserve rows", c), nil
 }
 
 // fewRows are so few that a drop of a few points cannot be told from none.

@@ -85,10 +85,10 @@ func (r *pruning) noteTried(q *prune.Quest) {
 
 // gate has all rows of --eval judge what was found without a search.
 func (r *pruning) gate(found *prune.Found, what string) (*prune.Found, error) {
-	if r.data == nil || r.drop == nil {
+	if len(r.parts) == 0 {
 		return found, nil
 	}
-	v, err := r.heard(&part{name: "all rows", data: r.data})(r.ctx, found.Graph)
+	v, err := r.heard(r.parts[0])(r.ctx, found.Graph)
 	if err == nil && !v.Inside {
 		err = fault.Newf(fault.Unreachable, "%s costs more than --max-drop %v: %s", what, r.drop, r.lines[len(r.lines)-1]).
 			WithHint("nothing was written; less --sparsity, or --max-drop alone to find what stays inside")
@@ -183,19 +183,15 @@ func (r *pruning) run(q *prune.Quest) (*prune.Found, error) {
 }
 
 // setJudges has rows of --eval, if there are any, judge what q finds.
-func (r *pruning) setJudges(q *prune.Quest) error {
-	if r.data == nil {
+func (r *pruning) setJudges(q *prune.Quest) (err error) {
+	if len(r.parts) == 0 {
 		return nil
 	}
-	search, accept, reserve, err := r.split()
-	if err != nil {
-		return err
-	}
-	r.seen = search.data
-	q.Search, q.Accept = r.judge(search), r.heard(accept)
+	search := r.parts[0]
+	q.Search, q.Accept = r.judge(search), r.heard(r.parts[1])
 	q.Heard = func(v *prune.Verdict) { r.hear(search, v) }
-	if len(reserve.data.Examples) > 0 {
-		q.Reserve = r.heard(reserve)
+	if len(r.parts) > 2 {
+		q.Reserve = r.heard(r.parts[2])
 	}
 	q.Rows, err = r.id(search)
 	return err

@@ -1,6 +1,7 @@
 package prune
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -112,6 +113,7 @@ type Candidate struct {
 	edit    *Edit
 	setting Setting // of its dials
 	looked  bool    // Damage is known
+	ratio   float64 // of the dense model's time to its, as measured; 0: it was not
 	settled bool    // written for good
 	cut     bool    // there was no time to rebuild more stages than those
 	stages  int
@@ -128,6 +130,20 @@ func (c *Candidate) Speedup() float64 {
 	}
 	return slices.Min(c.Speedups)
 }
+
+// gain is what a climb is for: the speed-up or, where there is no table of it, the zeros.
+func (c *Candidate) gain() float64 { return cmp.Or(c.Speedup(), c.Sparsity) }
+
+// Gain is that for people.
+func (c *Candidate) Gain() string {
+	if c.Speedup() == 0 {
+		return fmt.Sprintf("%.0f %% zeros", 100*c.Sparsity)
+	}
+	return fmt.Sprintf("speed-up %.2f", c.Speedup())
+}
+
+// Looked tells whether its damage was measured or asked for in vain.
+func (c *Candidate) Looked() bool { return c.looked }
 
 // A Found is the outcome of a search.
 type Found struct {
@@ -255,8 +271,9 @@ func (q *Quest) atSpeed(ctx context.Context) (*Found, error) {
 const measureTries = 3
 
 // fastEnough is the candidates of the wanted speed. Where speeds are measured
-// and the best is slower than the table says, the table is asked for as much more;
-// too slow for too long is fault.Unreachable.
+// it is those that settle may take, none of them slower than is wanted; where the best is
+// slower than the table says, the table is asked for as much more; too slow for too long is
+// fault.Unreachable.
 func (q *Quest) fastEnough(ctx context.Context) ([]*Candidate, error) {
 	wanted := q.Speedup
 	for try := 0; ; try++ {
@@ -266,24 +283,52 @@ func (q *Quest) fastEnough(ctx context.Context) ([]*Candidate, error) {
 			return list, err
 		}
 		best := list[0]
-		if err := q.build(ctx, best); err != nil {
+		if err := q.measure(ctx, best); err != nil {
 			return nil, err
 		}
-		ratio, err := q.Measure(ctx, best.graph)
-		if err != nil {
-			return nil, err
+		if best.ratio < q.Speedup {
+			if try == measureTries {
+				return nil, fault.Newf(fault.Unreachable, "speed-up %.3g: what the latency table calls %.2f is %.2f as measured", q.Speedup, best.Speedup(), best.ratio).
+					WithHint("less --speedup, or a machine with nothing else to do")
+			}
+			wanted *= q.Speedup / best.ratio
+			continue
 		}
-		best.forget()
-		if ratio >= q.Speedup {
-			return list, nil
+		fast := []*Candidate{best}
+		for _, c := range list[1:] {
+			if len(fast) == finals || q.stop(q.allocating()) {
+				break
+			}
+			if err := q.measure(ctx, c); err != nil {
+				return nil, err
+			}
+			if c.ratio >= q.Speedup {
+				fast = append(fast, c)
+			}
 		}
-		best.Outcome = fmt.Sprintf("too slow: %.2f times as fast as measured", ratio)
-		if try == measureTries {
-			return nil, fault.Newf(fault.Unreachable, "speed-up %.3g: what the latency table calls %.2f is %.2f as measured", q.Speedup, best.Speedup(), ratio).
-				WithHint("less --speedup, or a machine with nothing else to do")
-		}
-		wanted *= q.Speedup / ratio
+		return fast, nil
 	}
+}
+
+// measure finds out how many times as fast a candidate is, once.
+func (q *Quest) measure(ctx context.Context, c *Candidate) error {
+	if c.ratio > 0 {
+		return nil
+	}
+	if err := q.build(ctx, c); err != nil {
+		return err
+	}
+	ratio, err := q.Measure(ctx, c.graph)
+	if err != nil {
+		return err
+	}
+	c.forget()
+	if c.ratio = ratio; ratio < q.Speedup {
+		c.Outcome = fmt.Sprintf("too slow: %.2f times as fast as measured", ratio)
+	} else if q.Search == nil {
+		q.prefer(c)
+	}
+	return nil
 }
 
 // A ladder is models of rising speed or sparsity, from rung 1 on; rung 0 is
@@ -466,12 +511,12 @@ func (q *Quest) unreachable(c *Candidate, v *Verdict, where string) error {
 	}
 	best := "none that was inside"
 	if q.Best != nil && q.Best.Verdict != nil {
-		best = fmt.Sprintf("speed-up %.2f at a drop of %.2f", q.Best.Speedup(), q.Best.Verdict.Drop)
+		best = fmt.Sprintf("%s at a drop of %.2f", q.Best.Gain(), q.Best.Verdict.Drop)
 	}
 	if v.Hopeless() {
 		where = fmt.Sprintf("%s, on the first %d of %d", where, v.Rows, v.Of)
 	}
-	return fault.Newf(fault.Unreachable, "speed-up %.2f costs %.2f points %s, more than is allowed; best found on the search rows: %s", c.Speedup(), v.Drop, where, best).
+	return fault.Newf(fault.Unreachable, "%s costs %.2f points %s, more than is allowed; best found on the search rows: %s", c.Gain(), v.Drop, where, best).
 		WithHint("%s", hint)
 }
 
@@ -524,12 +569,12 @@ func (c *Candidate) heard(said *judgedAs) {
 func (c *Candidate) forget() { c.graph, c.recipe = nil, nil }
 
 // prefer keeps c as the best so far if it is: of what is wanted, not known to
-// be outside.
+// be outside and, where speeds are measured, not slower.
 func (q *Quest) prefer(c *Candidate) {
-	if q.Search != nil && (c.Verdict == nil || !c.Verdict.Inside) {
+	if q.Search != nil && (c.Verdict == nil || !c.Verdict.Inside) || q.Measure != nil && c.ratio < q.Speedup {
 		return
 	}
-	if q.Best == nil || q.climbs() && c.Speedup() > q.Best.Speedup() || !q.climbs() && c.better(q.Best) {
+	if q.Best == nil || q.climbs() && c.gain() > q.Best.gain() || !q.climbs() && c.better(q.Best) {
 		q.Best = c
 	}
 }

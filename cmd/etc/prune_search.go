@@ -79,7 +79,11 @@ func (r *pruning) noteTried(q *prune.Quest) {
 		if c.Speedup() > 0 { // not of what is chosen by zeros
 			speed = fmt.Sprintf("speed-up %.2f, ", c.Speedup())
 		}
-		r.note("tried %s: %ssparsity %.3f, damage %.5f, %s", c.Name, speed, c.Sparsity, c.Damage, c.Outcome)
+		damage := ""
+		if q.Damage != nil && c.Looked() {
+			damage = fmt.Sprintf("damage %.5f, ", c.Damage)
+		}
+		r.note("tried %s: %ssparsity %.3f, %s%s", c.Name, speed, c.Sparsity, damage, c.Outcome)
 	}
 }
 

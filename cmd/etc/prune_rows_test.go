@@ -14,6 +14,7 @@ import (
 	"etc/executor/cpu"
 	"etc/fault"
 	"etc/formats/checkpoint"
+	"etc/formats/plan"
 	"etc/formats/rows"
 	"etc/prune"
 )
@@ -142,4 +143,117 @@ func TestRowsWithoutTokens(t *testing.T) {
 	if code, said := codeOf("prune", model, "-o", model+"-pruned", "--calib", blank, "--speedup", "1.3"); code != 4 || !strings.Contains(said, "no rows to calibrate on") {
 		t.Errorf("exit %d, %s", code, said)
 	}
+}
+
+// TestTextIsAGate: lines of a text, and windows of it for a language model, are a gate for
+// --sparsity and --recipe as rows of a table are, and the page says what they were and in what.
+func TestTextIsAGate(t *testing.T) {
+	text := filepath.Join(t.TempDir(), "text.txt")
+	var lines strings.Builder
+	for _, e := range loadDev(t).Examples[:60] {
+		lines.WriteString(e.Text + "\n")
+	}
+	if err := os.WriteFile(text, []byte(lines.String()), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	first := filepath.Join(dir, "first")
+	for i, c := range []struct {
+		args []string
+		rows string
+	}{
+		{[]string{"--sparsity", "0.1"}, "on all rows of --eval, whose texts it was calibrated on"},
+		{[]string{"--sparsity", "0.1", "--calib", devRows}, "on all rows of --eval."},
+		{[]string{"--recipe", filepath.Join(first, "etc-recipe.json"), "--calib", devRows}, "on all rows of --eval."},
+		{[]string{"--speedup", "1.2"}, "on rows the search has not seen."},
+	} {
+		out := map[bool]string{true: first, false: filepath.Join(dir, fmt.Sprint(i))}[i == 0]
+		report := filepath.Join(dir, fmt.Sprint(i, ".html"))
+		code, said := codeOf(append([]string{"prune", tinyModel, "-o", out, "--eval", text, "--max-drop", "90%", "--report", report, "--force"}, c.args...)...)
+		if code != 0 {
+			t.Fatalf("%q: exit %d, %s", c.args, code, said)
+		}
+		page, err := os.ReadFile(report)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(page, []byte("Pruned against dense, "+c.rows)) || !bytes.Contains(page, []byte("agreement × 100")) {
+			t.Errorf("%q: the page does not say %q, or of what", c.args, c.rows)
+		}
+		if told := strings.Contains(said, "was calibrated on their texts"); told != (i == 0) {
+			t.Errorf("%q: told %s", c.args, said)
+		}
+	}
+	r := &pruning{}
+	r.remember(&part{name: "all rows"}, &prune.Verdict{Name: eval.NamePerplexity, Was: 138.49, Metric: 140})
+	if m := r.metric; m.Name != eval.NamePerplexity || !m.LowerIsBetter || m.Show(r.judged[0].Dense) != "138.49" {
+		t.Errorf("a perplexity is shown as %+v", m)
+	}
+}
+
+// TestRowsThatCannotJudge are refused before anything is measured, whatever part they are in.
+func TestRowsThatCannotJudge(t *testing.T) {
+	set := func(change func(i int, e *rows.Example)) []rows.Example {
+		list := slices.Clone(loadDev(t).Examples[:40])
+		for i := range list {
+			change(i, &list[i])
+		}
+		return list
+	}
+	scores := func(i int, e *rows.Example) { e.Label, e.Score, e.HasScore = "", float64(i), true }
+	for name, c := range map[string]struct {
+		list   []rows.Example
+		target rows.Target
+		task   plan.Task
+		text   string // "": they are right
+	}{
+		"labels":                  {set(func(int, *rows.Example) {}), rows.LabelTarget, plan.Classification, ""},
+		"an unknown label, first": {set(func(i int, e *rows.Example) { e.Label = map[bool]string{true: "odd", false: e.Label}[i == 0] }), rows.LabelTarget, plan.Classification, "odd"},
+		"an unknown label, last":  {set(func(i int, e *rows.Example) { e.Label = map[bool]string{true: "odd", false: e.Label}[i == 39] }), rows.LabelTarget, plan.Classification, "odd"},
+		"labels for a regressor":  {set(func(int, *rows.Example) {}), rows.LabelTarget, plan.Regression, "no scores"},
+		"scores for a classifier": {set(scores), rows.ScoreTarget, plan.Classification, "no labels"},
+		"scores":                  {set(scores), rows.ScoreTarget, plan.Regression, ""},
+		"one score":               {set(func(_ int, e *rows.Example) { scores(3, e) }), rows.ScoreTarget, plan.Regression, "all 40 scores are 3"},
+		"sentences, not pairs":    {set(scores), rows.ScoreTarget, plan.Embedding, "judged on pairs"},
+		"a row for scores":        {set(func(int, *rows.Example) {})[:1], rows.NoTarget, plan.Regression, "1 rows"},
+		"no tokens to score":      {set(func(i int, e *rows.Example) { e.IDs = []int32{int32(5 + i)} }), rows.NoTarget, plan.CausalLM, "no scored token"},
+	} {
+		for _, f := range []*pruneFlags{{maxDrop: "1%", calib: "calib.tsv"}, {maxDrop: "1%", sparsity: 0.5, calib: "calib.tsv"}} {
+			r, _, err := pruningOf(t, nil, f, &eval.Drop{Percent: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.data, r.model.Task = &rows.Data{Name: "dev", Target: c.target, Examples: c.list}, c.task
+			err = r.partRows()
+			few := c.text == "1 rows" && f.searches() // which cannot be parted either
+			if c.text == "" && err != nil || c.text != "" && (fault.KindOf(err) != fault.Corrupt || !few && !strings.Contains(err.Error(), c.text)) {
+				t.Errorf("%s, %+v: %v, want %q", name, f, err, c.text)
+			}
+		}
+	}
+}
+
+// TestAReserveTooSmall to correlate anything is left out, and that is said.
+func TestAReserveTooSmall(t *testing.T) {
+	all := loadDev(t).Examples
+	for n := 5; n < len(all); n++ {
+		list := slices.Clone(all[:n])
+		for i := range list {
+			list[i].Label, list[i].Score, list[i].HasScore = "", float64(i), true
+		}
+		a, b, c := eval.Partition(list, 0)
+		if len(a) < 2 || len(b) < 2 || len(c) != 1 {
+			continue
+		}
+		r, said, err := pruningOf(t, nil, &pruneFlags{maxDrop: "1%"}, &eval.Drop{Percent: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.data, r.model.Task = &rows.Data{Name: "dev", Target: rows.ScoreTarget, Examples: list}, plan.Regression
+		if err := r.partRows(); err != nil || len(r.parts) != 2 || !strings.Contains(said.String(), "no rows are set aside: ") {
+			t.Errorf("%d parts, %v, told %s", len(r.parts), err, said)
+		}
+		return
+	}
+	t.Fatal("no file of such parts")
 }

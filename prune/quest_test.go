@@ -428,6 +428,49 @@ func TestQuestAtASpeed(t *testing.T) {
 	}
 }
 
+// TestPrunedBefore: of a model that has lost heads, widths and neurons already, a speed is one against
+// what is left, which the zeros found in it bear out.
+func TestPrunedBefore(t *testing.T) {
+	speed := 1.6
+	for _, method := range []string{"structured", "narrow", "heads", "widths"} {
+		w := newWorld(t)
+		m, err := MethodNamed(method)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Fixed(w.dense, statistics(t, w.dense), m, 0.3, nil); err != nil {
+			t.Fatal(err)
+		}
+		was := speedOf(w.dense)
+		if slices.Min(was) < 1.1 {
+			t.Fatalf("%s: the example is %v times as fast", method, was)
+		}
+		q := w.quest(99)
+		q.Speedup = speed
+		f, err := q.Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for s, now := range speedOf(f.Graph) {
+			if ratio := now / was[s]; ratio < speed || f.Candidate.Speedups[s] > 1.001*ratio {
+				t.Errorf("%s: %v times as fast as before, said to be %v", method, ratio, f.Candidate.Speedups[s])
+			}
+		}
+		left := slices.Clone(q.Latency.Rest)
+		for _, m := range q.menus {
+			addTo(left, m.options[0].times)
+		}
+		for s, whole := range q.Latency.Dense(layerCount) {
+			if !near(whole/left[s], was[s], 0.01) { // in whole panels
+				t.Errorf("%s: before it is %v times as fast as all of it, counted as %v", method, was[s], whole/left[s])
+			}
+		}
+		if q.Before < 0.25 || q.Before > 0.45 {
+			t.Errorf("%s: %v of zeros before", method, q.Before)
+		}
+	}
+}
+
 // TestQuestMeasures: where models are slower than the table says, the search
 // goes on until they are fast enough as measured, and gives up in the end.
 func TestQuestMeasures(t *testing.T) {

@@ -75,6 +75,7 @@ type Quest struct {
 	Tried    []*Candidate // in the order in which they were first looked at
 	Best     *Candidate   // the best that passed so far: of a speed, what loses least; else the fastest
 	Stopped  bool         // there was no time to try everything
+	Before   float64      // share of zeros of the dense model
 }
 
 // A Step is what a search does only if there is time for it, and for what has to
@@ -189,6 +190,7 @@ func (q *Quest) prepare(ctx context.Context) error {
 		return err
 	}
 	q.edit = e
+	q.Before = float64(e.zerosAt(make(Setting, len(e.dials)))) / float64(e.entries())
 	if !q.allocates() {
 		return nil
 	}

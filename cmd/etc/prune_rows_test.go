@@ -257,3 +257,22 @@ func TestAReserveTooSmall(t *testing.T) {
 	}
 	t.Fatal("no file of such parts")
 }
+
+// TestPrunedBeforeIsSaid: of a model that has lost something already, a search says so, of others not.
+func TestPrunedBeforeIsSaid(t *testing.T) {
+	dir := t.TempDir()
+	once, twice := filepath.Join(dir, "once"), filepath.Join(dir, "twice")
+	for _, c := range []struct {
+		args []string
+		said bool
+	}{
+		{[]string{"prune", tinyModel, "-o", twice, "--calib", devRows, "--speedup", "1.1"}, false},
+		{[]string{"prune", tinyModel, "-o", once, "--calib", devRows, "--sparsity", "0.3"}, false},
+		{[]string{"prune", once, "-o", twice, "--calib", devRows, "--speedup", "1.1", "--force"}, true},
+	} {
+		code, said := codeOf(c.args...)
+		if code != 0 || strings.Contains(said, "% of the encoder's weights are zero already") != c.said {
+			t.Errorf("%q: exit %d, %s", c.args, code, said)
+		}
+	}
+}

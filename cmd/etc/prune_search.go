@@ -124,6 +124,9 @@ func (r *pruning) replay() (*prune.Found, error) {
 	return r.gate(&prune.Found{Graph: g, Recipe: again}, "the recipe")
 }
 
+// noticedZeros is the share of zeros from which a model counts as pruned before.
+const noticedZeros = 0.01
+
 // search looks for a model of --speedup, or the fastest inside --max-drop.
 func (r *pruning) search() (*prune.Found, error) {
 	table, err := r.latency()
@@ -140,6 +143,9 @@ func (r *pruning) search() (*prune.Found, error) {
 	clear := r.tellProgress(q)
 	found, err := r.run(q)
 	clear()
+	if q.Before >= noticedZeros {
+		r.warn("%.0f %% of the encoder's weights are zero already: speeds are told against the model as it is, its heads and neurons that are zero left out", 100*q.Before)
+	}
 	r.noteTried(q)
 	if q.Stopped && err == nil {
 		r.warn("--budget %s ended the search: with more time it may find better", r.flags.budget)

@@ -18,6 +18,7 @@ import (
 	"etc/ir/irtest"
 	"etc/ir/tensor"
 	"etc/prune/latency"
+	"etc/prune/linalg"
 )
 
 // Dimensions of the encoder that quests look through.
@@ -777,5 +778,43 @@ func TestQuestStops(t *testing.T) {
 	}
 	if tried[true] >= tried[false] {
 		t.Errorf("%d tried without time, %d with", tried[true], tried[false])
+	}
+}
+
+// TestStatisticsAreLeftAlone: a second search with the same statistics has the same order, of what
+// outputs reach too; that nobody needs that any more is told.
+func TestStatisticsAreLeftAlone(t *testing.T) {
+	w := newWorld(t)
+	stats := statistics(t, w.dense)
+	stats.Reach = &Statistics{}
+	rng := rand.New(rand.NewPCG(3, 3))
+	for _, op := range w.dense.Ops {
+		if op.Kind == ir.Linear {
+			x := linalg.New(4, op.Result().Type.Width())
+			for i := range x.Data {
+				x.Data[i] = rng.NormFloat64()
+			}
+			stats.Reach.AddRows(op.Arg("w").WeightName(), x)
+		}
+	}
+	reach, told := stats.Reach, 0
+	var orders [2][]string
+	for i := range orders {
+		q := w.quest(9)
+		q.Stats, q.Ranked = stats, func() { told++ }
+		if err := q.prepare(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for at := range q.edit.dials {
+			s := make(Setting, len(q.edit.dials))
+			s[at] = 1
+			q.edit.turn(s)
+			for _, m := range q.edit.matrices {
+				orders[i] = append(orders[i], fmt.Sprint(m.unread, m.columns))
+			}
+		}
+	}
+	if !slices.Equal(orders[0], orders[1]) || stats.Reach != reach || told != 2 {
+		t.Errorf("statistics changed, or told %d times", told)
 	}
 }

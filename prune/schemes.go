@@ -16,7 +16,7 @@ type scheme struct {
 
 // rankSchemes makes those of E.T. They are where accuracy is looked for by the
 // paper, and compete on the same terms as what a search allocates.
-func (q *Quest) rankSchemes() error {
+func (q *Quest) rankSchemes(stats *Statistics) error {
 	for _, s := range []*structure{&ETTile, &ETAware1, &ETAware2} {
 		if q.stop(Step{stepScheme, 1, false}) {
 			return nil
@@ -25,7 +25,7 @@ func (q *Quest) rankSchemes() error {
 		if err != nil {
 			return err
 		}
-		e, err := m.rank(q.Dense, q.Stats)
+		e, err := m.rank(q.Dense, stats)
 		if err != nil {
 			return err
 		}

@@ -64,6 +64,7 @@ type Quest struct {
 	Stop      func(s Step) bool                                       // no time for a step that can be left out; nil: there is
 	Tell      func(stage string, done, total int)                     // nil: nobody listens
 	Heard     func(v *Verdict)                                        // is told what the search rows say, recalled or not; nil: nobody
+	Ranked    func()                                                  // is told that nobody needs Stats.Reach any more; nil: nobody
 
 	edit     *Edit
 	menus    []menu
@@ -185,7 +186,8 @@ func (q *Quest) prepare(ctx context.Context) error {
 	if q.allocates() {
 		m.structure = &searched
 	}
-	e, err := m.rank(q.Dense, q.Stats)
+	stats := q.Stats.clone()
+	e, err := m.rank(q.Dense, stats)
 	if err != nil {
 		return err
 	}
@@ -199,12 +201,15 @@ func (q *Quest) prepare(ctx context.Context) error {
 		return err
 	}
 	if q.measured { // schemes are compared by damage only
-		if err := q.rankSchemes(); err != nil {
+		if err := q.rankSchemes(stats); err != nil {
 			return err
 		}
 	}
-	if q.Stats != nil {
-		q.Stats.Reach = nil // is large, and all that it orders is in order
+	if stats != nil {
+		stats.Reach = nil // is large, and all that it orders is in order
+	}
+	if q.Ranked != nil {
+		q.Ranked()
 	}
 	return nil
 }

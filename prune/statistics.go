@@ -95,6 +95,15 @@ func (s *Statistics) at(name string, width int) *moments {
 	return s.sites[at]
 }
 
+// clone is s with a Reach of its own; the sums are the same.
+func (s *Statistics) clone() *Statistics {
+	if s == nil {
+		return nil
+	}
+	c := *s
+	return &c
+}
+
 // Empty reports whether nothing was seen.
 func (s *Statistics) Empty() bool { return s == nil || len(s.sites) == 0 }
 

@@ -266,13 +266,49 @@ func TestPrunedBeforeIsSaid(t *testing.T) {
 		args []string
 		said bool
 	}{
-		{[]string{"prune", tinyModel, "-o", twice, "--calib", devRows, "--speedup", "1.1"}, false},
+		{[]string{"prune", tinyModel, "-o", twice, "--calib", devRows, "--speedup", "1.1", "--budget", "1ns"}, false},
 		{[]string{"prune", tinyModel, "-o", once, "--calib", devRows, "--sparsity", "0.3"}, false},
-		{[]string{"prune", once, "-o", twice, "--calib", devRows, "--speedup", "1.1", "--force"}, true},
+		{[]string{"prune", once, "-o", twice, "--calib", devRows, "--speedup", "1.1", "--budget", "1ns", "--force"}, true},
 	} {
 		code, said := codeOf(c.args...)
 		if code != 0 || strings.Contains(said, "% of the encoder's weights are zero already") != c.said {
 			t.Errorf("%q: exit %d, %s", c.args, code, said)
 		}
+	}
+}
+
+// TestScoresOfRecipe: the criterion is that of what was found, be it a scheme of another one.
+func TestScoresOfRecipe(t *testing.T) {
+	stats := &prune.Statistics{}
+	for want, c := range map[string]struct {
+		method string
+		stats  *prune.Statistics
+	}{
+		"magnitude of the weights":             {"structured", nil},
+		"obs, over 0 calibration tokens":       {"structured", stats},
+		"energy, over 0 calibration tokens":    {"et-tile", stats},
+		"magnitude, over 0 calibration tokens": {"et-tile:magnitude", stats},
+	} {
+		if c.stats != nil {
+			stats.Add("w", nil)
+			want = strings.Replace(want, "over 0", fmt.Sprint("over ", stats.Tokens()), 1)
+		}
+		if got, err := scoresOfRecipe(&prune.Recipe{Method: c.method}, c.stats); err != nil || got != want {
+			t.Errorf("%s: %q, %v, want %q", c.method, got, err, want)
+		}
+	}
+}
+
+// TestRecipeTooLarge: what no recipe can be is not read into memory.
+func TestRecipeTooLarge(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "large.json")
+	if err := os.WriteFile(path, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, recipeBytes+1); err != nil { // takes no room
+		t.Fatal(err)
+	}
+	if code, said := codeOf("prune", tinyModel, "-o", path+".pruned", "--recipe", path); code != 4 || !strings.Contains(said, "too large for a recipe") {
+		t.Errorf("exit %d, %s", code, said)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 
@@ -105,7 +106,7 @@ func (r *pruning) replay() (*prune.Found, error) {
 	if err := checkInput("--recipe", r.flags.recipe); err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(r.flags.recipe)
+	text, err := readRecipe(r.flags.recipe)
 	if err != nil {
 		return nil, err
 	}
@@ -126,6 +127,30 @@ func (r *pruning) replay() (*prune.Found, error) {
 
 // noticedZeros is the share of zeros from which a model counts as pruned before.
 const noticedZeros = 0.01
+
+// recipeBytes bounds a recipe: the masks of single entries of a model of 10⁹ take 170 MB.
+const recipeBytes = 1 << 30
+
+// readRecipe reads a file that is no larger than a recipe can be.
+func readRecipe(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && info.Size() > recipeBytes {
+		err = fault.Newf(fault.Corrupt, "%s: %d bytes, too large for a recipe", path, info.Size())
+	}
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(f, recipeBytes+1))
+	if err == nil && len(text) > recipeBytes {
+		err = fault.Newf(fault.Corrupt, "%s: more than %d bytes, too large for a recipe", path, recipeBytes)
+	}
+	return text, err
+}
 
 // search looks for a model of --speedup, or the fastest inside --max-drop.
 func (r *pruning) search() (*prune.Found, error) {
@@ -177,6 +202,7 @@ func (r *pruning) run(q *prune.Quest) (*prune.Found, error) {
 		}
 		q.Damage = g.damage
 		q.Calibrate = r.recalibrate(ctx)
+		q.Ranked = func() { r.stats.Reach = nil } // is large
 	}
 	if r.budget != nil {
 		q.Stop = r.budget.over

@@ -131,7 +131,7 @@ func TestStepsAskedFor(t *testing.T) {
 	w = newWorld(t)
 	q = w.quest(2)
 	q.Stop = func(s Step) bool { return s.Kind == stepSublayer }
-	if f, err = q.Run(t.Context()); err != nil || !q.Stopped || q.measured || len(w.search) < 3 {
+	if _, err = q.Run(t.Context()); err != nil || !q.Stopped || q.measured || len(w.search) < 3 {
 		t.Errorf("without time for sublayers: %v, %d looks", err, len(w.search))
 	}
 }

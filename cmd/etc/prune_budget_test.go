@@ -83,8 +83,10 @@ func TestLongStart(t *testing.T) {
 	}
 	b.end = time.Now().Add(10 * time.Minute) // 50 minutes for calibration
 	step := prune.Step{Kind: "a", Count: 1}
-	if b.over(step) || b.over(step) {
-		t.Error("over at the first steps")
+	for i := range 2 {
+		if b.over(step) {
+			t.Errorf("over at step %d", i)
+		}
 	}
 	b.rebuild = time.Hour
 	if !b.over(step) {
@@ -106,11 +108,14 @@ func TestFinishing(t *testing.T) {
 		pairs.Examples = append(pairs.Examples, e)
 	}
 	of := func(data *rows.Data, task plan.Task) (rebuild, judge float64) {
-		r, _, err := pruningOf(t, data, &pruneFlags{maxDrop: "1%"}, &eval.Drop{Percent: 1})
+		r, _, err := pruningOf(t, nil, &pruneFlags{maxDrop: "1%"}, &eval.Drop{Percent: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.model.Task, r.sample = task, &sample{ids: make([][]int32, 100), tokens: 2000}
+		r.data, r.model.Task, r.sample = data, task, &sample{ids: make([][]int32, 100), tokens: 2000}
+		if err := r.partRows(); err != nil {
+			t.Fatal(err)
+		}
 		a, b := r.finishing(1e-3, 500)
 		return a.Seconds(), b.Seconds()
 	}

@@ -44,8 +44,8 @@ func (q *Quest) measureDamage(ctx context.Context) error {
 		}
 	}
 	total = len(looks)
-	for _, l := range looks {
-		if q.stop() {
+	for i, l := range looks {
+		if q.stop(Step{stepSublayer, len(looks) - i + q.ahead(), false}) {
 			return nil
 		}
 		q.tell("measuring sublayers", done, total)
@@ -68,6 +68,15 @@ func (q *Quest) measureDamage(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// ahead is about how many looks a search has before it when sublayers are measured.
+func (q *Quest) ahead() int {
+	looks := len(q.portfolio()) + len(q.overDamage(nil))
+	if q.climbs() {
+		looks *= bitsFor(q.ladder().rungs + 1)
+	}
+	return looks
 }
 
 // sampled are the levels nearest to the shares that are measured.

@@ -5,6 +5,7 @@ import (
 
 	"etc/fault"
 	"etc/ir"
+	"etc/ir/sparse"
 )
 
 // A sublayer is the attention or the feed-forward block of a layer: matrices
@@ -21,10 +22,17 @@ type sublayer struct {
 type attention struct {
 	heads, d, dv int
 	q, k, v, o   *matrix
+	before       widths // gone before pruning
 }
 
+// widths are numbers of heads and of features of the widest head, for scores and values.
+type widths struct{ heads, d, dv int }
+
 // A ffn is the two products of a feed-forward block: act(x·W1ᵀ+b1)·W2ᵀ.
-type ffn struct{ in, out *matrix }
+type ffn struct {
+	in, out *matrix
+	before  int // neurons that were gone before pruning
+}
 
 // An Edit is the encoder blocks of a graph and the dials of a method over
 // them. It does not change the graph.
@@ -81,6 +89,7 @@ func (f *finder) attention(p *Products) error {
 			a.o.knowConstant(j, a.v.bias(j))
 		}
 	}
+	a.before = a.goneBefore()
 	f.layers = append(f.layers, &sublayer{
 		label: op.Label, stages: [][]*matrix{{a.q, a.k, a.v}, {a.o}}, residual: f.residual(a.q, a.o), attention: a,
 	})
@@ -101,10 +110,39 @@ func (f *finder) ffn(p *Products) error {
 			b.out.knowConstant(j, act.Apply(b.in.bias(j)))
 		}
 	}
+	b.before = countTrue(goneBefore(b.in, b.out))
 	f.layers = append(f.layers, &sublayer{
 		label: p.Around.Label, stages: [][]*matrix{{b.in}, {b.out}}, residual: f.residual(b.in, b.out), ffn: b,
 	})
 	return nil
+}
+
+// goneBefore marks the outputs of from that are the same for every token, or that nothing
+// in to reads: the compiler leaves them out.
+func goneBefore(from, to *matrix) []bool {
+	gone := from.constantRows()
+	for j, unread := range sparse.ZeroColumns(to.w) {
+		gone[j] = gone[j] || unread
+	}
+	return gone
+}
+
+// goneBefore is what of heads has zeros already.
+func (a *attention) goneBefore() widths {
+	values, scores := goneBefore(a.v, a.o), make([]bool, a.heads*a.d)
+	for _, m := range []*matrix{a.q, a.k} {
+		for i, constant := range m.constantRows() {
+			scores[i] = scores[i] || constant && m.bias(i) == 0
+		}
+	}
+	kept := widths{}
+	for h := range a.heads {
+		if dv := a.dv - countTrue(values[h*a.dv:(h+1)*a.dv]); dv > 0 {
+			kept.heads, kept.dv = kept.heads+1, max(kept.dv, dv)
+			kept.d = max(kept.d, a.d-countTrue(scores[h*a.d:(h+1)*a.d]))
+		}
+	}
+	return widths{a.heads - kept.heads, a.d - kept.d, a.dv - kept.dv}
 }
 
 // residual is first where what it reads is also what the output of last is

@@ -35,7 +35,8 @@ var searched = structure{"structured", "", "obs", func(e *Edit) {
 const widthStep = 16
 
 // menus are the options of all sublayers: whole heads, each with heads of full
-// and narrower features, and widths of feed-forward blocks.
+// and narrower features, and widths of feed-forward blocks. None takes longer than what
+// was left before, which the first is.
 func (e *Edit) menus(t *latency.Table) []menu {
 	var all []menu
 	for i, l := range e.layers {
@@ -82,7 +83,8 @@ func (e *Edit) widthOptions(l *sublayer, t *latency.Table) []option {
 		if gone > d.most && step > 0 {
 			continue
 		}
-		all = append(all, option{map[int]int{at: gone}, t.FFNTime(width), d.loss[gone], 0})
+		took := t.FFNTime(min(width, (d.units-l.ffn.before+neuronStep-1)/neuronStep*neuronStep))
+		all = append(all, option{map[int]int{at: gone}, took, d.loss[gone], 0})
 	}
 	return all
 }
@@ -102,7 +104,8 @@ func (e *Edit) headOptions(l *sublayer, t *latency.Table) []option {
 				for _, dial := range []int{heads, scores, values} { // in this order: products round
 					local *= 1 - e.dials[dial].loss[turned[dial]]
 				}
-				all = append(all, option{turned, t.AttentionTime(a.heads-gone, d, dv), 1 - local, 0})
+				took := t.AttentionTime(a.heads-max(gone, a.before.heads), min(d, a.d-a.before.d), min(dv, a.dv-a.before.dv))
+				all = append(all, option{turned, took, 1 - local, 0})
 			}
 		}
 	}

@@ -214,6 +214,9 @@ func (s *sums) aim(i int, m *matrix) *aim {
 	}
 	a.g = linalg.New(m.k, m.n)
 	for j := range m.k {
+		if a.h.At(j, j) == 0 { // an input that does not vary says nothing of outputs
+			continue
+		}
 		row, cross := a.g.Row(j), t.cross.Row(j)
 		for c := range row {
 			row[c] = cross[c] / n

@@ -12,7 +12,7 @@ import (
 func (q *Quest) rung(ctx context.Context, wanted float64, polished bool) ([]*Candidate, error) {
 	var list []*Candidate
 	add := func(name string, c choice) error {
-		if c == nil || len(list) > 0 && q.tried[fmt.Sprint(c)] == nil && q.stop() {
+		if c == nil || len(list) > 0 && q.tried[fmt.Sprint(c)] == nil && q.stop(q.allocating()) {
 			return nil
 		}
 		candidate, err := q.candidate(ctx, name, wanted, c)
@@ -36,7 +36,7 @@ func (q *Quest) rung(ctx context.Context, wanted float64, polished bool) ([]*Can
 			return nil, err
 		}
 		for _, s := range q.schemes {
-			if q.stop() {
+			if q.stop(q.allocating()) {
 				break
 			}
 			c, err := q.ofScheme(ctx, s, wanted)

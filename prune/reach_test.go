@@ -101,7 +101,7 @@ func TestWeighed(t *testing.T) {
 	}
 }
 
-// TestReachOrdersASearch: a search looks at what outputs reach, and drops it once
+// TestReachOrdersASearch: a search looks at what outputs reach, and keeps none of it once
 // all is in order, for it is large.
 func TestReachOrdersASearch(t *testing.T) {
 	var found [][]byte
@@ -127,7 +127,7 @@ func TestReachOrdersASearch(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, m := range q.edit.matrices {
-			if m.reach != nil || q.Stats.Reach != nil {
+			if m.reach != nil || q.edit.stats.Reach != nil {
 				t.Fatalf("%s: derivatives are kept", m.name)
 			}
 		}

@@ -1,6 +1,7 @@
 package prune
 
 import (
+	"errors"
 	"math"
 	"slices"
 
@@ -28,7 +29,13 @@ type Rebuild struct {
 	// Damage is how far the outputs of a graph are from the dense model's. It
 	// chooses between ways: what is nearest by itself may not be where it counts.
 	Damage func(g *ir.Graph) (float64, error)
+	// Stop tells, before a stage, whether it and those after it stay as they are for
+	// want of time; nil: none does.
+	Stop func() bool
 }
+
+// errNoTime is why a stage is not rebuilt.
+var errNoTime = errors.New("no time for another stage")
 
 // A writer prunes g, the graph of the edit or a clone of it, to what is marked.
 type writer struct {
@@ -39,6 +46,8 @@ type writer struct {
 	keep    keep     // nil: nothing is known
 	once    *float64 // damage of what is written at once, where it is known
 	damage  float64  // of g as it stands
+	stages  int      // that were rebuilt
+	cut     bool     // before all were
 }
 
 // write writes all stages at once, by the statistics of the dense model; then,
@@ -84,10 +93,20 @@ func (w *writer) again(r *Recipe) (err error) {
 			touched = touched || slices.ContainsFunc(stage, func(m *matrix) bool { return !m.untouched() })
 			if tried := w.waysOf(l, stage, number); touched && len(tried) > 0 {
 				records := r.Matrices[first : first+len(stage)]
-				s, err := w.known(stage, first, func() (*stageWritten, error) { return w.choose(l, i, tried, records) })
+				s, err := w.known(stage, first, func() (*stageWritten, error) {
+					if w.rebuild.Stop != nil && w.rebuild.Stop() {
+						return nil, errNoTime
+					}
+					return w.choose(l, i, tried, records)
+				})
+				if errors.Is(err, errNoTime) {
+					w.cut = true
+					return nil
+				}
 				if err != nil {
 					return err
 				}
+				w.stages++
 				s.put(w.g, stage)
 				copy(records, s.Records)
 				w.damage = s.Damage

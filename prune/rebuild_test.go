@@ -200,9 +200,9 @@ func TestRebuildEndsWithAnError(t *testing.T) {
 	fine := func(*ir.Graph) (float64, error) { return 1, nil }
 	looks := 0
 	for name, rebuild := range map[string]*Rebuild{
-		"calibrate":  {func(*ir.Graph, *Pass) error { return broken }, fine},
-		"first look": {calibrator(t, dense), func(*ir.Graph) (float64, error) { return 0, broken }},
-		"another look": {calibrator(t, dense), func(*ir.Graph) (float64, error) {
+		"calibrate":  {Calibrate: func(*ir.Graph, *Pass) error { return broken }, Damage: fine},
+		"first look": {Calibrate: calibrator(t, dense), Damage: func(*ir.Graph) (float64, error) { return 0, broken }},
+		"another look": {Calibrate: calibrator(t, dense), Damage: func(*ir.Graph) (float64, error) {
 			looks++
 			return 1, errors.Join(map[bool]error{true: broken}[looks > 1])
 		}},

@@ -130,10 +130,14 @@ func (m *matrix) sweepTo(solved, w linalg.Matrix, lambda float64, a *aim) {
 	sweep(solved, a.h, func(i, j int) bool { return masks[i*m.k+j] }, nil)
 }
 
-// solvePatterns solves each pattern for each aim; w holds the old weights. The
+// solvePatterns solves each pattern for each aim; w holds the old weights, and so does
+// what is solved, which stays so where no input varies: there is nothing to go by. The
 // aims share the factor of a pattern, which is most of the work.
 func solvePatterns(solved []linalg.Matrix, w linalg.Matrix, lambda float64, patterns []pattern, aims []*aim) {
 	h := aims[0].h
+	if !(trace(h) > 0) {
+		return
+	}
 	pull := lambda * trace(h) / float64(max(1, h.Rows))
 	for _, p := range patterns {
 		hs := linalg.Select(h, p.stay, p.stay)

@@ -25,6 +25,9 @@ func (q *Quest) question(c *Candidate, about string) string {
 	if c.rebuilds(q) {
 		how = "layer by layer"
 	}
+	if c.cut {
+		how = fmt.Sprintf("layer by layer, the first %d stages", c.stages)
+	}
 	return fmt.Sprintf("%s: %s %v %s", about, c.edit.method, c.setting, how)
 }
 

@@ -237,6 +237,66 @@ func TestKeptWithoutAMetric(t *testing.T) {
 	}
 }
 
+// TestTooSlowIsNotKept: what is too slow as measured, or was not measured, is not the best so far.
+func TestTooSlowIsNotKept(t *testing.T) {
+	for _, fast := range []bool{false, true} {
+		w := newWorld(t)
+		q := w.quest(9)
+		q.Speedup, q.Search, q.Accept, q.Reserve = 1.3, nil, nil, nil
+		ctx, cancel := context.WithCancel(t.Context())
+		looks, last := 0, 0.0
+		q.Measure = func(ctx context.Context, g *ir.Graph) (float64, error) {
+			if looks++; looks == 3 {
+				cancel()
+				return 0, ctx.Err()
+			}
+			if fast && looks == 2 {
+				last = w.distance(g)
+				return 1.35, nil
+			}
+			return 1.1, nil
+		}
+		if _, err := q.Run(ctx); err == nil {
+			t.Fatal("not interrupted")
+		}
+		f, err := q.Kept(t.Context())
+		if err != nil || (f != nil) != fast || fast && w.distance(f.Graph) != last {
+			t.Errorf("one fast %v: kept %v, %v", fast, f, err)
+		}
+	}
+}
+
+// TestMostZerosAreKept: of a climb without a table, that with most zeros is the best so far, and
+// what is said of it are zeros.
+func TestMostZerosAreKept(t *testing.T) {
+	for _, inside := range []bool{true, false} {
+		q := newWorld(t).quest(9)
+		var err error
+		if q.Method, err = MethodNamed("tiles"); err != nil {
+			t.Fatal(err)
+		}
+		q.Search = func(context.Context, *ir.Graph) (*Verdict, error) {
+			return &Verdict{Inside: inside, Rows: 1, Of: 1}, nil
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		q.Accept = func(ctx context.Context, _ *ir.Graph) (*Verdict, error) { cancel(); return nil, ctx.Err() }
+		_, err = q.Run(ctx)
+		if !inside {
+			refused(t, nil, err, "% zeros costs 0.00 points on the search rows")
+			continue
+		}
+		f, err := q.Kept(t.Context())
+		if err != nil || f == nil {
+			t.Fatal(f, err)
+		}
+		for _, c := range q.Tried {
+			if c.Verdict != nil && c.Sparsity > f.Recipe.Sparsity {
+				t.Errorf("kept %.3f zeros, %.3f was inside", f.Recipe.Sparsity, c.Sparsity)
+			}
+		}
+	}
+}
+
 // TestClimbStops: out of time after some looks, the search takes the best so
 // far, looks no further, and says so; before anything is inside, it finds none.
 func TestClimbStops(t *testing.T) {
@@ -253,7 +313,7 @@ func TestClimbStops(t *testing.T) {
 			looks = len(w.search)
 		}
 	}
-	q.Stop = func() bool { return looks > 0 }
+	q.Stop = func(Step) bool { return looks > 0 }
 	f, err := q.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -263,7 +323,7 @@ func TestClimbStops(t *testing.T) {
 	}
 	w = newWorld(t)
 	q = w.quest(2)
-	q.Stop = func() bool { return true }
+	q.Stop = func(Step) bool { return true }
 	f, err = q.Run(t.Context())
 	refused(t, f, err, "no pruned model was found")
 	if !strings.Contains(err.Error(), "--budget") || w.damages+len(w.search) > 0 {

@@ -16,13 +16,16 @@ type scheme struct {
 
 // rankSchemes makes those of E.T. They are where accuracy is looked for by the
 // paper, and compete on the same terms as what a search allocates.
-func (q *Quest) rankSchemes() error {
+func (q *Quest) rankSchemes(stats *Statistics) error {
 	for _, s := range []*structure{&ETTile, &ETAware1, &ETAware2} {
+		if q.stop(Step{stepScheme, 1, false}) {
+			return nil
+		}
 		m, err := MethodNamed(s.name)
 		if err != nil {
 			return err
 		}
-		e, err := m.rank(q.Dense, q.Stats)
+		e, err := m.rank(q.Dense, stats)
 		if err != nil {
 			return err
 		}

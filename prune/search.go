@@ -1,6 +1,7 @@
 package prune
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -60,9 +61,10 @@ type Quest struct {
 	Reserve   Judge                                                   // on rows set aside for one more try
 	Measure   func(ctx context.Context, g *ir.Graph) (float64, error) // a model's speed-up as measured; nil: the table is believed
 	Recall    Recall                                                  // answers of earlier runs; nil: there are none
-	Stop      func() bool                                             // no time for more than what is needed; nil: there is
+	Stop      func(s Step) bool                                       // no time for a step that can be left out; nil: there is
 	Tell      func(stage string, done, total int)                     // nil: nobody listens
 	Heard     func(v *Verdict)                                        // is told what the search rows say, recalled or not; nil: nobody
+	Ranked    func()                                                  // is told that nobody needs Stats.Reach any more; nil: nobody
 
 	edit     *Edit
 	menus    []menu
@@ -74,7 +76,24 @@ type Quest struct {
 	Tried    []*Candidate // in the order in which they were first looked at
 	Best     *Candidate   // the best that passed so far: of a speed, what loses least; else the fastest
 	Stopped  bool         // there was no time to try everything
+	Before   float64      // share of zeros of the dense model
 }
+
+// A Step is what a search does only if there is time for it, and for what has to
+// follow: judges and, unless Bare, rebuilding a candidate.
+type Step struct {
+	Kind  string // steps of one kind take about as long
+	Count int    // so many, none of use without the others
+	Bare  bool
+}
+
+// Kinds of steps.
+const (
+	stepSublayer   = "sublayer"   // a look at what one loses end to end
+	stepScheme     = "scheme"     // the order of what goes by one
+	stepAllocation = "allocation" // a candidate written at once and looked at
+	stepStage      = "stage"      // one rebuilt
+)
 
 // Progress is what the comparison of candidates is a part of.
 type progress struct {
@@ -96,7 +115,10 @@ type Candidate struct {
 	edit    *Edit
 	setting Setting // of its dials
 	looked  bool    // Damage is known
+	ratio   float64 // of the dense model's time to its, as measured; 0: it was not
 	settled bool    // written for good
+	cut     bool    // there was no time to rebuild more stages than those
+	stages  int
 	once    float64 // damage of what is settled as it was before, written at once
 	writing string  // the stage that is told while it is
 	graph   *ir.Graph
@@ -110,6 +132,20 @@ func (c *Candidate) Speedup() float64 {
 	}
 	return slices.Min(c.Speedups)
 }
+
+// gain is what a climb is for: the speed-up or, where there is no table of it, the zeros.
+func (c *Candidate) gain() float64 { return cmp.Or(c.Speedup(), c.Sparsity) }
+
+// Gain is that for people.
+func (c *Candidate) Gain() string {
+	if c.Speedup() == 0 {
+		return fmt.Sprintf("%.0f %% zeros", 100*c.Sparsity)
+	}
+	return fmt.Sprintf("speed-up %.2f", c.Speedup())
+}
+
+// Looked tells whether its damage was measured or asked for in vain.
+func (c *Candidate) Looked() bool { return c.looked }
 
 // A Found is the outcome of a search.
 type Found struct {
@@ -150,11 +186,13 @@ func (q *Quest) prepare(ctx context.Context) error {
 	if q.allocates() {
 		m.structure = &searched
 	}
-	e, err := m.rank(q.Dense, q.Stats)
+	stats := q.Stats.clone()
+	e, err := m.rank(q.Dense, stats)
 	if err != nil {
 		return err
 	}
 	q.edit = e
+	q.Before = float64(e.zerosAt(make(Setting, len(e.dials)))) / float64(e.entries())
 	if !q.allocates() {
 		return nil
 	}
@@ -163,12 +201,15 @@ func (q *Quest) prepare(ctx context.Context) error {
 		return err
 	}
 	if q.measured { // schemes are compared by damage only
-		if err := q.rankSchemes(); err != nil {
+		if err := q.rankSchemes(stats); err != nil {
 			return err
 		}
 	}
-	if q.Stats != nil {
-		q.Stats.Reach = nil // is large, and all that it orders is in order
+	if stats != nil {
+		stats.Reach = nil // is large, and all that it orders is in order
+	}
+	if q.Ranked != nil {
+		q.Ranked()
 	}
 	return nil
 }
@@ -191,12 +232,21 @@ func (q *Quest) tellTried(done int) {
 	q.tell(q.stage.stage, min(q.stage.done+done, q.stage.total), q.stage.total)
 }
 
-// stop tells whether there is no time for what can be left out. Then there is
-// none later either.
-func (q *Quest) stop() bool {
-	q.Stopped = q.Stopped || q.Stop != nil && q.Stop()
-	return q.Stopped
+// stop tells whether there is no time for a step.
+func (q *Quest) stop(s Step) bool {
+	stop := q.Stop != nil && q.Stop(s)
+	q.Stopped = q.Stopped || stop
+	return stop
 }
+
+// allocating is the step to another candidate. As long as a climb has found nothing
+// inside there is nothing to rebuild.
+func (q *Quest) allocating() Step {
+	return Step{stepAllocation, 1, q.climbs() && q.Best == nil}
+}
+
+// climbs tells whether the fastest that is inside is wanted, and not a speed or a share.
+func (q *Quest) climbs() bool { return q.Speedup == 0 && q.Sparsity == 0 }
 
 // atSpeed finds the best model of the speed that is wanted.
 func (q *Quest) atSpeed(ctx context.Context) (*Found, error) {
@@ -228,8 +278,9 @@ func (q *Quest) atSpeed(ctx context.Context) (*Found, error) {
 const measureTries = 3
 
 // fastEnough is the candidates of the wanted speed. Where speeds are measured
-// and the best is slower than the table says, the table is asked for as much more;
-// too slow for too long is fault.Unreachable.
+// it is those that settle may take, none of them slower than is wanted; where the best is
+// slower than the table says, the table is asked for as much more; too slow for too long is
+// fault.Unreachable.
 func (q *Quest) fastEnough(ctx context.Context) ([]*Candidate, error) {
 	wanted := q.Speedup
 	for try := 0; ; try++ {
@@ -239,24 +290,52 @@ func (q *Quest) fastEnough(ctx context.Context) ([]*Candidate, error) {
 			return list, err
 		}
 		best := list[0]
-		if err := q.build(ctx, best); err != nil {
+		if err := q.measure(ctx, best); err != nil {
 			return nil, err
 		}
-		ratio, err := q.Measure(ctx, best.graph)
-		if err != nil {
-			return nil, err
+		if best.ratio < q.Speedup {
+			if try == measureTries {
+				return nil, fault.Newf(fault.Unreachable, "speed-up %.3g: what the latency table calls %.2f is %.2f as measured", q.Speedup, best.Speedup(), best.ratio).
+					WithHint("less --speedup, or a machine with nothing else to do")
+			}
+			wanted *= q.Speedup / best.ratio
+			continue
 		}
-		best.forget()
-		if ratio >= q.Speedup {
-			return list, nil
+		fast := []*Candidate{best}
+		for _, c := range list[1:] {
+			if len(fast) == finals || q.stop(q.allocating()) {
+				break
+			}
+			if err := q.measure(ctx, c); err != nil {
+				return nil, err
+			}
+			if c.ratio >= q.Speedup {
+				fast = append(fast, c)
+			}
 		}
-		best.Outcome = fmt.Sprintf("too slow: %.2f times as fast as measured", ratio)
-		if try == measureTries {
-			return nil, fault.Newf(fault.Unreachable, "speed-up %.3g: what the latency table calls %.2f is %.2f as measured", q.Speedup, best.Speedup(), ratio).
-				WithHint("less --speedup, or a machine with nothing else to do")
-		}
-		wanted *= q.Speedup / ratio
+		return fast, nil
 	}
+}
+
+// measure finds out how many times as fast a candidate is, once.
+func (q *Quest) measure(ctx context.Context, c *Candidate) error {
+	if c.ratio > 0 {
+		return nil
+	}
+	if err := q.build(ctx, c); err != nil {
+		return err
+	}
+	ratio, err := q.Measure(ctx, c.graph)
+	if err != nil {
+		return err
+	}
+	c.forget()
+	if c.ratio = ratio; ratio < q.Speedup {
+		c.Outcome = fmt.Sprintf("too slow: %.2f times as fast as measured", ratio)
+	} else if q.Search == nil {
+		q.prefer(c)
+	}
+	return nil
 }
 
 // A ladder is models of rising speed or sparsity, from rung 1 on; rung 0 is
@@ -305,7 +384,7 @@ func (q *Quest) climb(ctx context.Context) (*Found, error) {
 	passed := map[int]*Candidate{}
 	var worst *Candidate
 	looks := len(q.portfolio()) + 1 // at a rung: at each allocation, and with the metric
-	for done := 0; high-low > 1 && !q.stop(); done++ {
+	for done := 0; high-low > 1 && !q.stop(q.allocating()); done++ {
 		q.stage = progress{"searching", looks * done, looks * (done + bitsFor(high-low))}
 		q.tellTried(0)
 		mid := (low + high) / 2
@@ -439,12 +518,12 @@ func (q *Quest) unreachable(c *Candidate, v *Verdict, where string) error {
 	}
 	best := "none that was inside"
 	if q.Best != nil && q.Best.Verdict != nil {
-		best = fmt.Sprintf("speed-up %.2f at a drop of %.2f", q.Best.Speedup(), q.Best.Verdict.Drop)
+		best = fmt.Sprintf("%s at a drop of %.2f", q.Best.Gain(), q.Best.Verdict.Drop)
 	}
 	if v.Hopeless() {
 		where = fmt.Sprintf("%s, on the first %d of %d", where, v.Rows, v.Of)
 	}
-	return fault.Newf(fault.Unreachable, "speed-up %.2f costs %.2f points %s, more than is allowed; best found on the search rows: %s", c.Speedup(), v.Drop, where, best).
+	return fault.Newf(fault.Unreachable, "%s costs %.2f points %s, more than is allowed; best found on the search rows: %s", c.Gain(), v.Drop, where, best).
 		WithHint("%s", hint)
 }
 
@@ -497,13 +576,12 @@ func (c *Candidate) heard(said *judgedAs) {
 func (c *Candidate) forget() { c.graph, c.recipe = nil, nil }
 
 // prefer keeps c as the best so far if it is: of what is wanted, not known to
-// be outside.
+// be outside and, where speeds are measured, not slower.
 func (q *Quest) prefer(c *Candidate) {
-	if q.Search != nil && (c.Verdict == nil || !c.Verdict.Inside) {
+	if q.Search != nil && (c.Verdict == nil || !c.Verdict.Inside) || q.Measure != nil && c.ratio < q.Speedup {
 		return
 	}
-	climbs := q.Speedup == 0 && q.Sparsity == 0
-	if q.Best == nil || climbs && c.Speedup() > q.Best.Speedup() || !climbs && c.better(q.Best) {
+	if q.Best == nil || q.climbs() && c.gain() > q.Best.gain() || !q.climbs() && c.better(q.Best) {
 		q.Best = c
 	}
 }
@@ -535,6 +613,9 @@ func (q *Quest) build(ctx context.Context, c *Candidate) error {
 		return err
 	}
 	c.graph, c.recipe, c.Sparsity = w.g, r, r.Sparsity
+	if c.cut, c.stages = w.cut, w.stages; c.cut {
+		c.Name += fmt.Sprintf(" (the first %d stages)", c.stages)
+	}
 	return nil
 }
 
@@ -552,6 +633,7 @@ func (q *Quest) rebuilding(ctx context.Context, c *Candidate) *Rebuild {
 			}
 			return q.Damage(ctx, g)
 		},
+		Stop: func() bool { return q.stop(Step{stepStage, 1, true}) },
 	}
 }
 
@@ -565,7 +647,7 @@ func (q *Quest) settle(ctx context.Context, list []*Candidate) ([]*Candidate, er
 	var ranked []*Candidate
 	list = list[:min(finals, len(list))]
 	for i, c := range list {
-		if i > 0 && q.stop() {
+		if i > 0 && q.stop(Step{stepStage, max(1, ranked[0].stages), true}) {
 			break
 		}
 		if !c.looked && q.Damage != nil {
@@ -590,7 +672,7 @@ func (q *Quest) settle(ctx context.Context, list []*Candidate) ([]*Candidate, er
 		ranked = append(ranked, &again)
 		slices.SortStableFunc(ranked, byVerdict)
 		for _, c := range ranked[1:] {
-			if c != q.Best { // which may be wanted in a hurry
+			if c != q.Best && q.Stop == nil { // wanted in a hurry, or not to be made again in any time
 				c.forget()
 			}
 		}
@@ -630,6 +712,11 @@ func (q *Quest) look(ctx context.Context, c *Candidate) error {
 		return err
 	}
 	var answer looked
+	if q.Stop != nil && c.rebuilds(q) { // how far, and what the question is, time tells
+		if err := q.build(ctx, c); err != nil {
+			return err
+		}
+	}
 	err := q.recall(q.question(c, "damage"), &answer, func() error {
 		if err := q.build(ctx, c); err != nil {
 			return err

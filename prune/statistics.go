@@ -95,6 +95,15 @@ func (s *Statistics) at(name string, width int) *moments {
 	return s.sites[at]
 }
 
+// clone is s with a Reach of its own; the sums are the same.
+func (s *Statistics) clone() *Statistics {
+	if s == nil {
+		return nil
+	}
+	c := *s
+	return &c
+}
+
 // Empty reports whether nothing was seen.
 func (s *Statistics) Empty() bool { return s == nil || len(s.sites) == 0 }
 
@@ -132,7 +141,12 @@ func (m *moments) mean(k int) []float64 {
 	return mean
 }
 
-// second is E[x·xᵀ] less center·centerᵀ, [k,k]; the identity where m is nil.
+// constantPart is the part of an input's mean square up to which its variance is
+// what is left of rounding.
+const constantPart = 1e-12
+
+// second is E[x·xᵀ] less center·centerᵀ, [k,k]; the identity where m is nil. An
+// input that does not vary has zeros.
 func (m *moments) second(center []float64) linalg.Matrix {
 	k := len(center)
 	if m == nil {
@@ -147,6 +161,14 @@ func (m *moments) second(center []float64) linalg.Matrix {
 		row := h.Row(i)
 		for j := range row {
 			row[j] = row[j]/float64(m.n) - float64(center[i]*center[j]) // rounded, so that no machine fuses it
+		}
+	}
+	for j := range k {
+		if center[j] != 0 && h.At(j, j) <= constantPart*float64(center[j]*center[j]) {
+			for i := range k {
+				h.Set(i, j, 0)
+				h.Set(j, i, 0)
+			}
 		}
 	}
 	return h

@@ -87,10 +87,15 @@ func (e *evaluation) looking(enough look) func(i int, r *executor.Result) error 
 
 // evaluationOf is that of the task of the plan.
 func evaluationOf(s *executor.Executor, data *rows.Data) (*evaluation, error) {
-	model := &s.Program().Model
+	if model := &s.Program().Model; model.Task != plan.CausalLM {
+		return evaluationBy(model, data)
+	}
+	return evaluateLM(s, data)
+}
+
+// evaluationBy is that of the task of a model, which is no language model.
+func evaluationBy(model *plan.Model, data *rows.Data) (*evaluation, error) {
 	switch {
-	case model.Task == plan.CausalLM:
-		return evaluateLM(s, data)
 	case len(data.Examples) == 0:
 		return nil, fault.Newf(fault.Corrupt, "%s: no examples: want JSONL, or columns separated by tabs", data.Name)
 	case model.Task == plan.MultiLabel && len(model.Labels) > 1:

@@ -47,7 +47,7 @@ func pruneCommand(p *program) *cobra.Command {
 	c.Flags().StringVarP(&f.output, "output", "o", "", "folder for the pruned checkpoint")
 	c.Flags().StringVar(&f.eval, "eval", "", "labelled rows that judge the drop")
 	c.Flags().StringVar(&f.columns, "columns", "", "where things stand in a TSV, such as text=1,label=2")
-	c.Flags().StringVar(&f.calib, "calib", "", "rows whose activations steer the choice (default: the texts of --eval)")
+	c.Flags().StringVar(&f.calib, "calib", "", "rows whose activations steer the choice (default: the texts of --eval; of a search, of those rows that it may see)")
 	c.Flags().StringVar(&f.task, "task", "", "the task it must be: "+strings.Join(taskNames(), ", "))
 	c.Flags().StringVar(&f.maxDrop, "max-drop", "", "largest loss allowed: 1% is one point of the metric, 1%r relative")
 	c.Flags().Float64Var(&f.sparsity, "sparsity", 0, "share of zeros in the encoder's matrices, from 0 to 1")
@@ -79,7 +79,8 @@ type pruning struct {
 	model     plan.Model
 	names     map[string]bool // of the weights as imported
 	data      *rows.Data      // of --eval, or nil
-	seen      *rows.Data      // those of it that the search may see, or nil
+	parts     []*part         // of --eval: what the search may see, what accepts, perhaps a reserve; all of it for a gate
+	seen      *rows.Data      // the first of a search's, or nil
 	drop      *eval.Drop      // of --max-drop, or nil
 	sample    *sample         // of calibration rows, or nil
 	stats     *prune.Statistics
@@ -124,6 +125,9 @@ func (p *program) prune(ctx context.Context, model string, f *pruneFlags) error 
 		return err
 	}
 	if err := r.importModel(); err != nil {
+		return err
+	}
+	if err := r.partRows(); err != nil {
 		return err
 	}
 	if err := r.calibrate(); err != nil {

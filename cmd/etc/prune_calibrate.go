@@ -12,9 +12,12 @@ import (
 )
 
 // calibrate draws the calibration rows and collects the moments of what
-// products read over them.
+// products read over them. A search calibrates on no row that judges what it finds.
 func (r *pruning) calibrate() error {
 	data, source := r.data, r.flags.eval
+	if r.seen != nil {
+		data, source = r.seen, "the search rows of "+source
+	}
 	if r.flags.calib != "" {
 		var err error
 		if data, err = loadData("--calib", r.flags.calib, rows.DataOptions{}); err != nil {

@@ -37,7 +37,7 @@ type guard struct {
 // newGuard compares on calibration rows and, where there are, on rows that the
 // search may see. On some hundred rows that a model was trained on it is sure of
 // itself: allocations that lose least on these lost more on others than some
-// that lost more.
+// that lost more. Where both are the same rows, as many of them.
 func (r *pruning) newGuard() (*guard, error) {
 	s := r.sample.first(guardRows, guardTokens)
 	if r.seen != nil {
@@ -45,7 +45,11 @@ func (r *pruning) newGuard() (*guard, error) {
 		if err != nil {
 			return nil, err
 		}
-		more, err := reader.take(r.seen, r.flags.seed, searchRows, searchTokens)
+		rows, tokens := searchRows, searchTokens
+		if r.flags.calib == "" {
+			s, rows, tokens = &sample{}, rows+guardRows, tokens+guardTokens
+		}
+		more, err := reader.draw(r.seen, r.flags.seed, rows, tokens)
 		if err != nil {
 			return nil, err
 		}

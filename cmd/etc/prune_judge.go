@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"etc/compiler"
 	"etc/compiler/frontend"
@@ -27,37 +28,144 @@ type part struct {
 	own      *modelAnswers // of the dense model, where rows have no labels
 }
 
+// rows is how many a model reads.
+func (p *part) rows(task plan.Task) int {
+	n := len(p.data.Examples)
+	if task == plan.Embedding && n > 0 && p.data.Examples[0].Pair != nil {
+		n *= 2
+	}
+	return n
+}
+
+// partRows finds who may see which rows of --eval, where they judge: all of them are a
+// gate for what was not searched for.
+func (r *pruning) partRows() error {
+	switch {
+	case r.data == nil || r.drop == nil && !r.flags.searches():
+		return nil
+	case !r.flags.searches():
+		examples, err := r.examples()
+		if err != nil {
+			return err
+		}
+		all := r.partOf("all rows", examples)
+		r.parts = []*part{all}
+		if r.flags.calib == "" {
+			r.warn("%s: what is judged by all rows was calibrated on their texts: it may lose more on others (--calib FILE does better)", r.data.Name)
+		}
+		return r.checkPart(all)
+	}
+	search, accept, reserve, err := r.split()
+	if err != nil {
+		return err
+	}
+	r.seen, r.parts = search.data, []*part{search, accept}
+	for _, p := range []*part{r.partOf("all rows", slices.Concat(search.data.Examples, accept.data.Examples, reserve.data.Examples)), search, accept} {
+		if err := r.checkPart(p); err != nil {
+			return err
+		}
+	}
+	if err := r.checkPart(reserve); err != nil { // as a whole, its rows are right
+		r.note("no rows are set aside: %v", err)
+		return nil
+	}
+	r.parts = append(r.parts, reserve)
+	return nil
+}
+
+// checkPart refuses rows by which no model of this one's task can be judged.
+func (r *pruning) checkPart(p *part) error {
+	err := r.judges(p.data)
+	if err != nil {
+		err = fault.Newf(fault.KindOf(err), "%s: %w", p.name, err)
+	}
+	return err
+}
+
+// judges is why rows cannot judge.
+func (r *pruning) judges(data *rows.Data) error {
+	n := len(data.Examples)
+	switch task := r.model.Task; {
+	case task == plan.CausalLM:
+		return r.scored(data)
+	case data.Target == rows.NoTarget && (task == plan.Classification || task == plan.Embedding):
+		if n == 0 {
+			return fault.Newf(fault.Corrupt, "%s: no rows", data.Name)
+		}
+	case data.Target == rows.NoTarget:
+		if n < 2 {
+			return fault.Newf(fault.Corrupt, "%s: %d rows, want at least 2 to correlate scores", data.Name, n)
+		}
+	default:
+		if _, err := evaluationBy(&r.model, data); err != nil || data.Target != rows.ScoreTarget {
+			return err
+		}
+		want := scoresOf(data)
+		if _, err := eval.Correlation(want, want); err != nil {
+			return fault.Newf(fault.KindOf(err), "%s: %w", data.Name, err)
+		}
+	}
+	return nil
+}
+
+// scored refuses rows in which a language model has no token to score: each but the
+// first of a row.
+func (r *pruning) scored(data *rows.Data) error {
+	reader, err := r.newRowReader()
+	if err != nil {
+		return err
+	}
+	for i := range data.Examples {
+		enc, err := tokensOf(reader.tokenizer, &data.Examples[i].Row, reader.longest)
+		if err == nil && len(enc.IDs) > 1 {
+			return nil
+		}
+	}
+	return fault.Newf(fault.Corrupt, "%s: no scored token in %d rows, want rows of two tokens or more", data.Name, len(data.Examples))
+}
+
+// examples are the rows of --eval; of a text, its lines or windows.
+func (r *pruning) examples() ([]rows.Example, error) {
+	if r.data.Text == "" {
+		return r.data.Examples, nil
+	}
+	reader, err := r.newRowReader()
+	if err != nil {
+		return nil, err
+	}
+	list, err := reader.sentences(r.data)
+	if err != nil {
+		return nil, err
+	}
+	var examples []rows.Example
+	for _, row := range list {
+		examples = append(examples, rows.Example{Row: *row})
+	}
+	return examples, nil
+}
+
+// partOf is some rows of --eval.
+func (r *pruning) partOf(name string, examples []rows.Example) *part {
+	data := *r.data
+	data.Text, data.Examples = "", examples
+	return &part{name: name, data: &data}
+}
+
 // split parts --eval into rows that the search may see, rows that accept what
 // it found, and a reserve.
 func (r *pruning) split() (search, accept, reserve *part, err error) {
-	examples := r.data.Examples
-	if r.data.Text != "" {
-		reader, err := r.newRowReader()
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		list, err := reader.sentences(r.data)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		examples = nil
-		for _, row := range list {
-			examples = append(examples, rows.Example{Row: *row})
-		}
+	examples, err := r.examples()
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	r.warnOfRows(examples)
 	a, b, c := eval.Partition(examples, r.flags.seed)
 	if len(a) == 0 || len(b) == 0 {
 		return nil, nil, nil, fault.Newf(fault.Corrupt, "%s: %d rows, want more to search on some and check on others", r.data.Name, len(examples))
 	}
-	make := func(name string, list []rows.Example) *part {
-		data := *r.data
-		data.Text, data.Examples = "", list
-		return &part{name: name, data: &data}
-	}
-	search = make("search rows", eval.Shuffled(a, r.flags.seed)) // the first of them may be enough
+	search = r.partOf("search rows", eval.Shuffled(a, r.flags.seed)) // the first of them may be enough
 	search.searched = true
-	return search, make("accept rows", b), make("reserve rows", c), nil
+	return search, r.partOf("accept rows", b), r.partOf("reserve rows", c), nil
 }
 
 // fewRows are so few that a drop of a few points cannot be told from none.
@@ -172,13 +280,14 @@ func (r *pruning) hear(p *part, v *prune.Verdict) {
 }
 
 // remember keeps what the report says of a verdict: all of the rows that
-// accept, and of the search rows the metric of the dense model.
+// accept or are a gate, and of the search rows the metric of the dense model.
 func (r *pruning) remember(p *part, v *prune.Verdict) {
+	dense := denseOf(v)
 	if !p.searched {
+		r.metric.Name, r.metric.LowerIsBetter = dense.Name, dense.LowerIsBetter() // where there is no search
 		r.judged = append(r.judged, html.Judgement{Name: p.name, Rows: v.Rows, Dense: v.Was, Pruned: v.Metric, Drop: v.Drop, Low: v.Low, High: v.High, P: v.P})
 		return
 	}
-	dense := denseOf(v)
 	r.metric = html.Metric{Name: dense.Name, LowerIsBetter: dense.LowerIsBetter(), Dense: &html.Value{Value: dense.Value, Low: dense.Low, High: dense.High}}
 	if r.drop != nil {
 		points := r.drop.Points(dense) / 100

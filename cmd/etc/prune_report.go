@@ -29,6 +29,12 @@ func (r *pruning) reportPage(found *prune.Found) ([]byte, error) {
 		Notes:   r.warnings,
 	}
 	page.Metric.Damage = damageName(r.model.Task)
+	if !r.flags.searches() {
+		page.Verdict.Rows = "on all rows of --eval"
+		if r.flags.calib == "" {
+			page.Verdict.Rows += ", whose texts it was calibrated on"
+		}
+	}
 	if r.table != nil {
 		page.Head.LatencyTable, page.Head.TableDigest = r.table.Source, r.table.Digest()
 	}

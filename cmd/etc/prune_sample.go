@@ -76,16 +76,22 @@ func (r *rowReader) sentences(data *rows.Data) ([]*rows.Row, error) {
 	return append(list, windows...), err
 }
 
-// take draws rows of a data file until there are enough: those whose SHA-256
-// with the seed is smallest, in the order of the file, so that the draw
-// depends on neither the order nor on the other rows.
+// take is draw of a file that must have rows.
 func (r *rowReader) take(data *rows.Data, seed uint64, mostRows, mostTokens int) (*sample, error) {
+	s, err := r.draw(data, seed, mostRows, mostTokens)
+	if err == nil && len(s.ids) == 0 {
+		err = fault.Newf(fault.Corrupt, "%s: no rows to calibrate on: want some with a token", data.Name)
+	}
+	return s, err
+}
+
+// draw draws rows of a data file until there are enough: those whose SHA-256
+// with the seed is smallest, in the order of the file, so that the draw
+// depends on neither the order nor on the other rows. Rows without a token are none.
+func (r *rowReader) draw(data *rows.Data, seed uint64, mostRows, mostTokens int) (*sample, error) {
 	list, err := r.sentences(data)
 	if err != nil {
 		return nil, err
-	}
-	if len(list) == 0 {
-		return nil, fault.Newf(fault.Corrupt, "%s: no rows to calibrate on", data.Name)
 	}
 	var drawn []drawnRow
 	for i, row := range list {

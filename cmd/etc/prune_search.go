@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 
@@ -79,16 +80,20 @@ func (r *pruning) noteTried(q *prune.Quest) {
 		if c.Speedup() > 0 { // not of what is chosen by zeros
 			speed = fmt.Sprintf("speed-up %.2f, ", c.Speedup())
 		}
-		r.note("tried %s: %ssparsity %.3f, damage %.5f, %s", c.Name, speed, c.Sparsity, c.Damage, c.Outcome)
+		damage := ""
+		if q.Damage != nil && c.Looked() {
+			damage = fmt.Sprintf("damage %.5f, ", c.Damage)
+		}
+		r.note("tried %s: %ssparsity %.3f, %s%s", c.Name, speed, c.Sparsity, damage, c.Outcome)
 	}
 }
 
 // gate has all rows of --eval judge what was found without a search.
 func (r *pruning) gate(found *prune.Found, what string) (*prune.Found, error) {
-	if r.data == nil || r.drop == nil {
+	if len(r.parts) == 0 {
 		return found, nil
 	}
-	v, err := r.heard(&part{name: "all rows", data: r.data})(r.ctx, found.Graph)
+	v, err := r.heard(r.parts[0])(r.ctx, found.Graph)
 	if err == nil && !v.Inside {
 		err = fault.Newf(fault.Unreachable, "%s costs more than --max-drop %v: %s", what, r.drop, r.lines[len(r.lines)-1]).
 			WithHint("nothing was written; less --sparsity, or --max-drop alone to find what stays inside")
@@ -101,7 +106,7 @@ func (r *pruning) replay() (*prune.Found, error) {
 	if err := checkInput("--recipe", r.flags.recipe); err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(r.flags.recipe)
+	text, err := readRecipe(r.flags.recipe)
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +125,33 @@ func (r *pruning) replay() (*prune.Found, error) {
 	return r.gate(&prune.Found{Graph: g, Recipe: again}, "the recipe")
 }
 
+// noticedZeros is the share of zeros from which a model counts as pruned before.
+const noticedZeros = 0.01
+
+// recipeBytes bounds a recipe: the masks of single entries of a model of 10⁹ take 170 MB.
+const recipeBytes = 1 << 30
+
+// readRecipe reads a file that is no larger than a recipe can be.
+func readRecipe(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err == nil && info.Size() > recipeBytes {
+		err = fault.Newf(fault.Corrupt, "%s: %d bytes, too large for a recipe", path, info.Size())
+	}
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(f, recipeBytes+1))
+	if err == nil && len(text) > recipeBytes {
+		err = fault.Newf(fault.Corrupt, "%s: more than %d bytes, too large for a recipe", path, recipeBytes)
+	}
+	return text, err
+}
+
 // search looks for a model of --speedup, or the fastest inside --max-drop.
 func (r *pruning) search() (*prune.Found, error) {
 	table, err := r.latency()
@@ -136,6 +168,9 @@ func (r *pruning) search() (*prune.Found, error) {
 	clear := r.tellProgress(q)
 	found, err := r.run(q)
 	clear()
+	if q.Before >= noticedZeros {
+		r.warn("%.0f %% of the encoder's weights are zero already: speeds are told against the model as it is, its heads and neurons that are zero left out", 100*q.Before)
+	}
 	r.noteTried(q)
 	if q.Stopped && err == nil {
 		r.warn("--budget %s ended the search: with more time it may find better", r.flags.budget)
@@ -167,6 +202,7 @@ func (r *pruning) run(q *prune.Quest) (*prune.Found, error) {
 		}
 		q.Damage = g.damage
 		q.Calibrate = r.recalibrate(ctx)
+		q.Ranked = func() { r.stats.Reach = nil } // is large
 	}
 	if r.budget != nil {
 		q.Stop = r.budget.over
@@ -183,19 +219,15 @@ func (r *pruning) run(q *prune.Quest) (*prune.Found, error) {
 }
 
 // setJudges has rows of --eval, if there are any, judge what q finds.
-func (r *pruning) setJudges(q *prune.Quest) error {
-	if r.data == nil {
+func (r *pruning) setJudges(q *prune.Quest) (err error) {
+	if len(r.parts) == 0 {
 		return nil
 	}
-	search, accept, reserve, err := r.split()
-	if err != nil {
-		return err
-	}
-	r.seen = search.data
-	q.Search, q.Accept = r.judge(search), r.heard(accept)
+	search := r.parts[0]
+	q.Search, q.Accept = r.judge(search), r.heard(r.parts[1])
 	q.Heard = func(v *prune.Verdict) { r.hear(search, v) }
-	if len(reserve.data.Examples) > 0 {
-		q.Reserve = r.heard(reserve)
+	if len(r.parts) > 2 {
+		q.Reserve = r.heard(r.parts[2])
 	}
 	q.Rows, err = r.id(search)
 	return err

@@ -21,9 +21,8 @@ func (r *pruning) write(found *prune.Found) error {
 	if err != nil {
 		return err
 	}
-	found.Recipe.Scores = "magnitude of the weights"
-	if !r.stats.Empty() {
-		found.Recipe.Scores = fmt.Sprintf("%s, over %d calibration tokens", r.method.Criterion().Name, r.stats.Tokens())
+	if found.Recipe.Scores, err = scoresOfRecipe(found.Recipe, r.stats); err != nil {
+		return err
 	}
 	source, err := r.ckpt.Digest()
 	if err != nil {
@@ -54,6 +53,19 @@ func (r *pruning) write(found *prune.Found) error {
 	}
 	r.note("%s: %.1f %% of the encoder's weights are zero (method %s)", r.flags.output, 100*found.Recipe.Sparsity, found.Recipe.Method)
 	return nil
+}
+
+// scoresOfRecipe says in what order things went: by the criterion of the recipe's method, which
+// of a search may be that of a scheme.
+func scoresOfRecipe(recipe *prune.Recipe, stats *prune.Statistics) (string, error) {
+	if stats.Empty() {
+		return "magnitude of the weights", nil
+	}
+	m, err := prune.MethodNamed(recipe.Method)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s, over %d calibration tokens", m.Criterion().Name, stats.Tokens()), nil
 }
 
 // tableDigest names the latency table, if there was one.

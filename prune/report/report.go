@@ -36,6 +36,7 @@ type Verdict struct {
 	Drop    *Goal       `json:"drop,omitempty"`    // --max-drop, asked as 1%
 	Shapes  []Shape     `json:"shapes"`
 	Judged  []Judgement `json:"judged"`
+	Rows    string      `json:"rows,omitempty"` // on which rows Judged is; "" for those that the search has not seen
 }
 
 // A Goal is one thing asked. Who fills in the Page decides on it: the numbers

@@ -312,3 +312,12 @@ func TestRecipeTooLarge(t *testing.T) {
 		t.Errorf("exit %d, %s", code, said)
 	}
 }
+
+// TestTextWithoutATokenizer is refused, and not passed over as rows without tokens are.
+func TestTextWithoutATokenizer(t *testing.T) {
+	data := &rows.Data{Name: "calib", Examples: []rows.Example{{Row: rows.Row{Line: 1, IDs: []int32{1, 2}}}, {Row: rows.Row{Line: 2, Text: "a"}}}}
+	_, err := (&rowReader{longest: 8, model: &plan.Model{}}).draw(data, 0, 9, 99)
+	if fault.KindOf(err) != fault.Corrupt || !strings.Contains(err.Error(), "line 2") {
+		t.Errorf("error %v, want one that names line 2", err)
+	}
+}

@@ -99,7 +99,7 @@ func (r *rowReader) draw(data *rows.Data, seed uint64, mostRows, mostTokens int)
 		switch {
 		case row.Err != nil:
 			err = row.Err
-		case len(enc.IDs) == 0:
+		case err == nil && len(enc.IDs) == 0:
 			continue
 		}
 		if err != nil {

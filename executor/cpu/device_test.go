@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -88,7 +90,7 @@ func miniBatch(rows, tokens int, wanted uint64) *executor.Batch {
 func TestMemoryIsChecked(t *testing.T) {
 	p := miniPlan(t)
 	const tokens = 1 << 20
-	const held = 2 * (groupTokens + 8) // tokens in the arena of one thread
+	const held = 2*groupTokens + 8 // tokens in the arena of one thread
 	const always, demanded = (64+64)*held + 4*tokens, 4032*held + 4000*tokens
 	fixed := int64(reserve + len(p.Data))
 	for _, c := range []struct {
@@ -289,6 +291,50 @@ func TestProfile(t *testing.T) {
 	}
 }
 
+// TestArenaIsBounded by what is checked for, however uneven rows are, with any number of threads.
+func TestArenaIsBounded(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6, 6))
+	batches := map[string][]int{"short rows and a long one": append(slices.Repeat([]int{1}, 3584), 512), "long rows": slices.Repeat([]int{512}, 40), "one row": {512}, "a token": {1}}
+	for i := range 40 {
+		var lengths []int
+		for range 1 + rng.IntN(300) {
+			lengths = append(lengths, 1+rng.IntN(1+rng.IntN(512)))
+		}
+		batches[fmt.Sprint("random ", i)] = lengths
+	}
+	p := miniPlan(t)
+	p.Buckets[len(p.Buckets)-1].MaxTokens = 512
+	for _, threads := range []int{1, 2, 3, 4, 16, 64, 300} {
+		d := newDevice(t, threads)
+		if err := d.Load(p, 8, 3); err != nil {
+			t.Fatal(err)
+		}
+		for what, lengths := range batches {
+			d.batch, d.room = lengthsBatch(lengths), room{}
+			d.cutGroups()
+			d.layLanes()
+			tokens, rows := d.mostInArena(d.tokens(), d.rows())
+			size := d.sizesOf(3).arena
+			if len(d.arena[0]) > tokens*size[0]/elementBytes || len(d.arena[1]) > rows*size[1]/elementBytes {
+				t.Errorf("%s, %d threads: the arena has %d and %d values, %d tokens and %d rows were checked for", what, threads, len(d.arena[0]), len(d.arena[1]), tokens, rows)
+			}
+			if tokens > 4*threads*512*2 {
+				t.Errorf("%s, %d threads: %d tokens are checked for", what, threads, tokens)
+			}
+		}
+	}
+}
+
+// lengthsBatch is rows of these lengths.
+func lengthsBatch(lengths []int) *executor.Batch {
+	b := miniBatch(0, 0, 3)
+	for _, n := range lengths {
+		b.IDs = append(b.IDs, make([]int32, n)...)
+		b.Offsets = append(b.Offsets, int32(len(b.IDs)))
+	}
+	return b
+}
+
 // TestGroups cover a batch, each row once, in order; few tokens are one group;
 // lanes are no more than threads, and their parts of the arena do not overlap.
 func TestGroups(t *testing.T) {
@@ -302,9 +348,6 @@ func TestGroups(t *testing.T) {
 			d.begin()
 			if d.groupCount() != c.groups || d.lanes != min(threads, c.groups) {
 				t.Errorf("%d rows of %d tokens: %d groups in %d lanes, want %d", c.rows, c.tokens, d.groupCount(), d.lanes, c.groups)
-			}
-			if held := d.mostArenaTokens(len(d.batch.IDs)) * d.sizesOf(3).arena[0] / elementBytes; len(d.arena[0]) > held {
-				t.Errorf("%d rows of %d tokens: the arena has %d values, at most %d were checked for", c.rows, c.tokens, len(d.arena[0]), held)
 			}
 			for i, g := range d.groups[:d.lanes] {
 				tokens, rows := d.largestGroup()

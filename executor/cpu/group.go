@@ -93,13 +93,17 @@ func (d *Device) largestGroup() (tokens, rows int) {
 	return tokens, rows
 }
 
-// mostArenaTokens bounds the tokens that the arena holds at once for a batch of
-// so many, by how batches are cut.
-func (d *Device) mostArenaTokens(tokens int) int {
+// mostInArena bounds the tokens and rows that the arena holds at once for a batch of so
+// many, by how batches are cut: in each lane there is place for the largest group, which
+// has a share of the tokens and the end of one row more.
+func (d *Device) mostInArena(tokens, rows int) (mostTokens, mostRows int) {
 	if d.options.Observe != nil {
-		return tokens
+		return tokens, rows
 	}
-	return min(tokens, 2*d.options.Threads*(groupTokens+longestRow(d.program)))
+	longest := longestRow(d.program)
+	lanes := max(1, min(d.options.Threads, tokens/groupTokens, rows, pool.MaxChains))
+	held := lanes * min(tokens, max(2*groupTokens, longest)+longest)
+	return held, min(lanes*rows, held)
 }
 
 // layLanes makes a lane for each thread that takes groups alone, with place

@@ -98,7 +98,7 @@ func TestIntegersOfLanes(t *testing.T) {
 				}
 			}
 		}
-		if most := d.mostArenaTokens(8 * 4096); len(d.ints.Data) > 64*most || len(d.ints.Units) > most {
+		if most, _ := d.mostInArena(8*4096, 4096); len(d.ints.Data) > 64*most || len(d.ints.Units) > most {
 			t.Errorf("%d bytes and %d units, checked for %d tokens", len(d.ints.Data), len(d.ints.Units), most)
 		}
 	}
@@ -197,7 +197,7 @@ func TestPanicInFirstPhase(t *testing.T) {
 // TestMemoryOfIntegersIsChecked: a row of integers and its unit for each token.
 func TestMemoryOfIntegersIsChecked(t *testing.T) {
 	p := integerPlan(t, "cpu:int16", true)
-	const tokens, held = 1 << 20, 2 * (groupTokens + 8)
+	const tokens, held = 1 << 20, 2*groupTokens + 8
 	enough := int64(reserve+len(p.Data)) + held*(64+64+64+4) + tokens*4
 	for free, ok := range map[int64]bool{enough: true, enough - 1: false} {
 		d := newDevice(t, 1)

@@ -38,9 +38,10 @@ func (d *Device) sizesOf(wanted uint64) *sizes {
 // once counts as had.
 func (d *Device) checkMemory(tokens, rows int, wanted uint64) error {
 	s := d.sizesOf(wanted)
-	held := d.mostArenaTokens(tokens)
-	need := int64(s.arena[0])*int64(held) + int64(s.arena[1])*int64(min(rows, held))
-	for i, n := range [2]int{held, min(rows, held)} {
+	heldTokens, heldRows := d.mostInArena(tokens, rows)
+	need := int64(0)
+	for i, n := range [2]int{heldTokens, heldRows} {
+		need += int64(s.arena[i]) * int64(n)
 		if d.intBytes[i] > 0 {
 			need += int64(d.intBytes[i]+elementBytes) * int64(n) // the integers and their unit
 		}

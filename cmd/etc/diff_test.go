@@ -88,7 +88,7 @@ func change(t *testing.T, v reflect.Value) {
 	case reflect.String:
 		v.SetString(v.String() + "x")
 	case reflect.Slice:
-		v.Set(reflect.ValueOf([]string{"other", "labels"}))
+		v.Set(reflect.Append(v.Slice3(0, v.Len(), v.Len()), reflect.Zero(v.Type().Elem())))
 	default:
 		t.Fatalf("a field is of type %v", v.Type())
 	}

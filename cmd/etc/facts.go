@@ -32,6 +32,9 @@ func modelFacts(m *plan.Model, tokenizer []byte) []fact {
 	for i, label := range m.Labels {
 		facts = append(facts, fact{fmt.Sprintf("label %d", i), strconv.Quote(label)})
 	}
+	for _, id := range m.Padding {
+		facts = append(facts, fact{"token of padding (pad_token_id)", strconv.Itoa(id)})
+	}
 	if len(tokenizer) > 0 {
 		facts = append(facts, fact{"tokenizer", inDigest(tokenizer)})
 	}

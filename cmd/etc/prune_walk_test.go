@@ -231,7 +231,7 @@ func halve(t *testing.T, g *ir.Graph, layer int) {
 func TestGuardOfSearchRows(t *testing.T) {
 	c, data := openTiny(t), loadDev(t)
 	t.Setenv("ETC_CACHE_DIR", t.TempDir())
-	r := &pruning{program: &program{quiet: true}, flags: &pruneFlags{}, ctx: t.Context(), ckpt: c, target: cpu.Target, memo: openMemo()}
+	r := &pruning{program: &program{quiet: true}, flags: &pruneFlags{calib: "other rows"}, ctx: t.Context(), ckpt: c, target: cpu.Target, memo: openMemo()}
 	if err := r.importModel(); err != nil {
 		t.Fatal(err)
 	}

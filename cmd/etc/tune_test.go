@@ -285,10 +285,12 @@ func TestTuneAddsToATable(t *testing.T) {
 	first.Entries["of another card"] = cost.Measured{Use: "x", Micros: 1}
 	first.Entries[faster] = cost.Measured{Use: "quick", Micros: 1}
 	first.Entries[slower] = cost.Measured{Use: "slow", Micros: 1000}
+	again := quietProgram()
+	again.force = true
 	if err := os.WriteFile(table, first.Encode(), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if err := tuned(t, quietProgram(), path, table, &fakeCard{sm: 80, cost: steady()}); err != nil {
+	if err := tuned(t, again, path, table, &fakeCard{sm: 80, cost: steady()}); err != nil {
 		t.Fatal(err)
 	}
 	both, err := readTuning(table)
@@ -301,7 +303,7 @@ func TestTuneAddsToATable(t *testing.T) {
 	if err := os.WriteFile(table, []byte("no table"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if err := tuned(t, quietProgram(), path, table, &fakeCard{sm: 80, cost: steady()}); fault.KindOf(err) != fault.Corrupt {
+	if err := tuned(t, again, path, table, &fakeCard{sm: 80, cost: steady()}); fault.KindOf(err) != fault.Corrupt {
 		t.Errorf("no table: %v", err)
 	}
 }

@@ -4,8 +4,8 @@ SHELL := bash
 FUZZTIME ?= 20s
 # Tests whose names begin with TestModels need ../shared beside the checkout.
 MODELS := ^TestModels
-# Tests that hold a time limit, or are long and run on one goroutine.
-RACE_SKIP := $(MODELS)|^TestCheckIsQuick$$|^TestLongLines$$|^TestEveryChangedBitIsRefused$$
+# Tests that hold a limit of time or memory, or are long and run on one goroutine.
+RACE_SKIP := $(MODELS)|^TestCheckIsQuick$$|^TestLongLines$$|^TestLongWordMemory$$|^TestEveryChangedBitIsRefused$$
 # Kernels of make mutants: all, or families or entries with commas between.
 MUTANTS ?= all
 # What make latency-tables measures: models in ../shared by name, with colons between.

@@ -29,9 +29,9 @@ func TestModelsPruneByPerplexity(t *testing.T) {
 	if code := run(args, strings.NewReader(""), &out, &said); code != 0 {
 		t.Fatalf("exit %d: %s", code, said.String())
 	}
-	inside := regexp.MustCompile(`(?m)^(search|accept) rows: perplexity [0-9.]+, dense ([0-9.]+): drop .*, allowed 3%: inside$`)
+	judged := regexp.MustCompile(`(?m)^(search|accept) rows: perplexity [0-9.]+, dense ([0-9.]+): drop .*, allowed 3%: (?:in|out)side$`)
 	dense := map[string]string{}
-	for _, m := range inside.FindAllStringSubmatch(said.String(), -1) {
+	for _, m := range judged.FindAllStringSubmatch(said.String(), -1) {
 		dense[m[1]] = m[2]
 	}
 	if len(dense) != 2 || dense["search"] == dense["accept"] {

@@ -26,6 +26,17 @@ func checkInput(what, path string) error {
 	return nil
 }
 
+// readAtMost reads a file, of one that is longer than most bytes one byte more than
+// that, by which the caller tells.
+func readAtMost(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, most+1))
+}
+
 // openInput opens a file of rows or standard input.
 func (p *program) openInput(path string) (io.ReadCloser, string, error) {
 	if path == "-" {

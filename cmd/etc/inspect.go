@@ -99,12 +99,7 @@ type graphDetail struct {
 const maxGraphText = 64 << 20
 
 func inspectGraph(path string) (detail, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxGraphText+1))
+	text, err := readAtMost(path, maxGraphText)
 	if err != nil {
 		return nil, err
 	}

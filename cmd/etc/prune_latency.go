@@ -1,9 +1,6 @@
 package main
 
 import (
-	"io"
-	"os"
-
 	"etc/compiler/frontend"
 	"etc/executor/cpu/kernel"
 	"etc/fault"
@@ -44,12 +41,7 @@ func readLatencyTable(path, target string, d latency.Dimensions) (*latency.Table
 	if err := checkInput("--latency-table", path); err != nil {
 		return nil, err
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, latency.MaxBytes+1))
+	b, err := readAtMost(path, latency.MaxBytes)
 	if err != nil {
 		return nil, err
 	}

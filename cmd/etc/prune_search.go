@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 
@@ -133,19 +132,14 @@ const recipeBytes = 1 << 30
 
 // readRecipe reads a file that is no larger than a recipe can be.
 func readRecipe(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	info, err := os.Stat(path)
 	if err == nil && info.Size() > recipeBytes {
 		err = fault.Newf(fault.Corrupt, "%s: %d bytes, too large for a recipe", path, info.Size())
 	}
 	if err != nil {
 		return nil, err
 	}
-	text, err := io.ReadAll(io.LimitReader(f, recipeBytes+1))
+	text, err := readAtMost(path, recipeBytes)
 	if err == nil && len(text) > recipeBytes {
 		err = fault.Newf(fault.Corrupt, "%s: more than %d bytes, too large for a recipe", path, recipeBytes)
 	}
